@@ -1,0 +1,107 @@
+"""Transfer functions, primaries and luminance on tensors. All of it is point-wise and works on any device and float type.
+
+Code values are in [0, 1]. Light is display-linear: relative to SDR white where a function says "linear", else in nits.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+
+def _power(exponent: float) -> Callable[[Tensor], Tensor]:
+    return lambda code: code.clamp_min(0.0).pow(exponent)
+
+
+def srgb_eotf(code: Tensor) -> Tensor:
+    """IEC 61966-2-1: code values to linear light, 1 to 1."""
+    return torch.where(code <= 0.04045, code / 12.92, ((code.clamp_min(0.0) + 0.055) / 1.055).pow(2.4))
+
+
+EOTF: dict[str, Callable[[Tensor], Tensor]] = {
+    "bt1886": _power(2.4),  # ITU-R BT.1886 with a black of zero
+    "gamma22": _power(2.2),
+    "gamma28": _power(2.8),
+    "srgb": srgb_eotf,
+    "linear": lambda code: code,
+}
+"""SDR display curves by name: code values in [0, 1] to linear light in [0, 1]."""
+
+INVERSE_EOTF: dict[str, Callable[[Tensor], Tensor]] = {
+    "bt1886": _power(1 / 2.4),
+    "gamma22": _power(1 / 2.2),
+    "gamma28": _power(1 / 2.8),
+    "srgb": lambda light: torch.where(light <= 0.0031308, light * 12.92, 1.055 * light.clamp_min(0.0).pow(1 / 2.4) - 0.055),
+    "linear": lambda light: light,
+}
+"""The inverses of `EOTF`."""
+
+# SMPTE ST 2084.
+_M1, _M2 = 2610 / 16384, 2523 / 4096 * 128
+_C1, _C2, _C3 = 3424 / 4096, 2413 / 4096 * 32, 2392 / 4096 * 32
+
+
+def pq_encode(nits: Tensor) -> Tensor:
+    """SMPTE ST 2084 inverse EOTF: absolute light in nits (clamped to 0..10000) to PQ code values in [0, 1]."""
+    y = (nits / 10000.0).clamp(0.0, 1.0).pow(_M1)
+    return ((_C1 + _C2 * y) / (1.0 + _C3 * y)).pow(_M2)
+
+
+def pq_decode(code: Tensor) -> Tensor:
+    """SMPTE ST 2084 EOTF: PQ code values in [0, 1] to nits."""
+    v = code.clamp(0.0, 1.0).pow(1 / _M2)
+    return ((v - _C1).clamp_min(0.0) / (_C2 - _C3 * v)).pow(1 / _M1) * 10000.0
+
+
+# D65 and the primaries' xy of ITU-R BT.709 and BT.2020.
+_WHITE_D65 = (0.3127, 0.3290)
+_PRIMARIES_XY = {1: ((0.640, 0.330), (0.300, 0.600), (0.150, 0.060)), 9: ((0.708, 0.292), (0.170, 0.797), (0.131, 0.046))}
+
+
+def chromaticities(primaries: int) -> tuple[tuple[float, float], ...]:
+    """The xy of red, green, blue and white for H.273 primaries 1 (BT.709) or 9 (BT.2020)."""
+    return (*_PRIMARIES_XY[primaries], _WHITE_D65)
+
+
+def rgb_to_xyz(primaries: int) -> Tensor:
+    """The 3 x 3 matrix from linear RGB to CIE XYZ with Y = 1 for white (SMPTE RP 177), in float64."""
+    xyz = [[x / y, 1.0, (1.0 - x - y) / y] for x, y in chromaticities(primaries)]
+    columns = torch.tensor(xyz[:3], dtype=torch.float64).T
+    scale = torch.linalg.solve(columns, torch.tensor(xyz[3], dtype=torch.float64))
+    return columns * scale
+
+
+def convert_primaries(linear: Tensor, source: int, target: int) -> Tensor:
+    """Linear RGB, N x 3 x H x W, from one set of primaries to another (H.273 numbers 1 and 9)."""
+    if source == target:
+        return linear
+    matrix = (torch.linalg.inv(rgb_to_xyz(target)) @ rgb_to_xyz(source)).to(linear)
+    return torch.einsum("ij,njhw->nihw", matrix, linear)
+
+
+def luminance(linear: Tensor, primaries: int = 1) -> Tensor:
+    """Relative luminance of linear RGB, N x 3 x H x W to N x 1 x H x W; 1.0 for white."""
+    weights = rgb_to_xyz(primaries)[1].to(linear)
+    return torch.einsum("j,njhw->nhw", weights, linear).unsqueeze(1)
+
+
+def soft_ceiling(linear: Tensor, ceiling: float, knee: float = 0.75) -> Tensor:
+    """Rolls light off below `ceiling` (a multiple of SDR white), keeping hue: R, G and B of a pixel share one factor.
+
+    A pixel whose largest component is below `knee * ceiling` is returned as it is. Above, the largest component follows
+    k + (c - k) (1 - exp(-(x - k) / (c - k))), which is smooth at the knee k, rises for ever and never passes the ceiling c.
+    `linear` is N x 3 x H x W, >= 0. An infinite ceiling changes nothing.
+    """
+    if math.isinf(ceiling):
+        return linear
+    start = max(min(1.0, ceiling), knee * ceiling)  # SDR white and all below it are never touched
+    span = ceiling - start
+    brightest = linear.amax(dim=1, keepdim=True)
+    if span <= 0.0:
+        rolled = brightest.clamp_max(ceiling)
+    else:
+        rolled = start - span * torch.expm1(-(brightest - start).clamp_min(0.0) / span)
+    return torch.where(brightest > start, linear * (rolled / brightest.clamp_min(1e-6)), linear)

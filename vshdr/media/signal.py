@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import vapoursynth as vs
+
 # H.273 numbers that this file reasons about.
 MATRIX_RGB, MATRIX_BT709, MATRIX_BT2020 = 0, 1, 9
 TRANSFER_BT709, TRANSFER_LINEAR, TRANSFER_SRGB, TRANSFER_PQ, TRANSFER_HLG = 1, 8, 13, 16, 18
@@ -80,3 +82,76 @@ def input_properties(signal: Signal) -> dict[str, int]:
     """Frame properties that tell `core.resize` what `describe` found; to be set on every frame before it."""
     return {"_Matrix": signal.matrix, "_Transfer": signal.transfer, "_Primaries": signal.primaries,
             "_Range": int(signal.full_range)}
+
+
+def sdr_arguments(signal: Signal) -> dict[str, int | str]:
+    """Arguments for `core.resize.Bilinear` from a clip with `input_properties(signal)` to RGBS code values.
+
+    The transfer stays the clip's own: networks see code values as a screen is sent them. Bilinear, because it does not ring
+    around highlights; it only resamples chroma here.
+    """
+    arguments: dict[str, int | str] = {"format": int(vs.RGBS)}
+    if signal.primaries != signal.working_primaries:
+        arguments["primaries"] = signal.working_primaries
+    return arguments
+
+
+DITHERS = ("none", "ordered", "random", "error_diffusion")
+HLG_PEAK = 1000.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delivery:
+    """The form in which linear light leaves: linear RGB, or integer YUV in PQ or HLG with BT.2020 primaries."""
+
+    output: str = "linear"
+    """linear (1.0 = SDR white), pq (SMPTE ST 2084) or hlg (ARIB STD-B67 for a display of 1000 nits)."""
+    format: int = 0
+    """VapourSynth format id; 0 is RGBS for linear and YUV420P10 for pq and hlg."""
+    white: float = 203.0
+    """Nits of SDR white."""
+    peak: float = 1000.0
+    """Nits of the brightest output; 0 for no limit (PQ ends at 10000)."""
+    dither: str = "ordered"
+    """none, ordered, random or error_diffusion. Ordered is the same in every frame, so it neither flickers nor costs bits."""
+
+    def __post_init__(self) -> None:
+        if self.output not in ("linear", "pq", "hlg"):
+            raise ValueError(f"output must be linear, pq or hlg, not '{self.output}'")
+        if self.dither not in DITHERS:
+            raise ValueError(f"dither must be one of {', '.join(DITHERS)}, not '{self.dither}'")
+        if self.output == "hlg" and not 0 < self.peak <= HLG_PEAK:
+            raise ValueError(f"hlg carries at most {HLG_PEAK:g} nits; lower peak from {self.peak:g}")
+        allowed = LINEAR_FORMATS if self.output == "linear" else DELIVERY_FORMATS
+        if self.format_id not in allowed:
+            names = ", ".join(vs.PresetVideoFormat(known).name for known in allowed)
+            raise ValueError(f"output '{self.output}' comes in {names}; format id {self.format_id} is none of them")
+
+    @property
+    def format_id(self) -> int:
+        """The VapourSynth format id, the default filled in."""
+        return self.format or int(vs.RGBS if self.output == "linear" else vs.YUV420P10)
+
+    @property
+    def code_transfer(self) -> int:
+        """H.273 TransferCharacteristics of what leaves."""
+        return {"linear": TRANSFER_LINEAR, "pq": TRANSFER_PQ, "hlg": TRANSFER_HLG}[self.output]
+
+    def resize_arguments(self) -> dict[str, int | float | str]:
+        """Arguments for `core.resize.Bilinear` from linear RGBS with `linear_properties` to the delivered format."""
+        if self.output == "linear":
+            return {"format": self.format_id}
+        return {"format": self.format_id, "matrix": MATRIX_BT2020, "transfer": self.code_transfer,
+                "primaries": PRIMARIES_BT2020, "range_s": "limited", "chromaloc": CHROMA_TOP_LEFT,
+                "nominal_luminance": self.white, "dither_type": self.dither}
+
+
+# YUV420P8's neighbours are left out on purpose: eight bits of PQ are banding.
+LINEAR_FORMATS = tuple(int(preset) for preset in (vs.RGBS, vs.RGBH))
+DELIVERY_FORMATS = tuple(int(preset) for preset in (vs.YUV420P10, vs.YUV420P12, vs.YUV420P16, vs.YUV422P10, vs.YUV422P12,
+                                                    vs.YUV422P16, vs.YUV444P10, vs.YUV444P12, vs.YUV444P16))
+
+
+def linear_properties(primaries: int) -> dict[str, int]:
+    """Frame properties of the linear RGB that the Expander returns; `primaries` is `Signal.working_primaries`."""
+    return {"_Matrix": MATRIX_RGB, "_Transfer": TRANSFER_LINEAR, "_Primaries": primaries, "_Range": 1}

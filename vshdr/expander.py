@@ -1,0 +1,231 @@
+"""The Expander: one model on one device. SDR code values go in, linear light comes out, frame by frame.
+
+The plugin and `convert` both bring their frames here, so gamma, strength, peak, precision, batches and tiles mean the same
+everywhere.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from vshdr import models
+from vshdr.colour import EOTF, soft_ceiling
+from vshdr.models.contract import Display
+
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+_LARGEST_PEAK = 10000.0  # where PQ ends; it stands in for "no limit" where an operator needs a number
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExpandOptions:
+    """What a user may choose about the expansion. The plugin, the command line and Python share these names and defaults."""
+
+    gamma: float = 1.0
+    """Highlight control, 0.5 to 2: y = f(x^(1/g))^g around the whole model (HDRCNN). 1.1 to 1.3 brightens highlights."""
+    model: str = ""
+    """A name of `vshdr models`; empty for the default."""
+    weights: str = ""
+    """A weights file or a name of `vshdr weights list`; empty for the model's own."""
+    white: float = 203.0
+    """Luminance of SDR white, in nits, 50 to 1000 (203: ITU-R BT.2408)."""
+    peak: float = 1000.0
+    """Luminance of the brightest output, in nits, from `white` to 10000; brighter light rolls off below it. 0 for no limit."""
+    strength: float = 1.0
+    """Share of the gain that is applied, 0 to 2, in stops: 0 is the linearised SDR, 1 what the model says."""
+    device: str = "auto"
+    """auto (CUDA where there is one), cpu or cuda."""
+    device_index: int = 0
+    """Which CUDA device, from 0."""
+    precision: str = "auto"
+    """auto (the model's best on a GPU, fp32 on a CPU), fp32, bf16 or fp16."""
+    batch: int = 0
+    """Frames per call of the network, 1 to 64; 0 takes 1 on a CPU, where more only costs memory, and 4 on a GPU."""
+    tile: tuple[int, int] = (0, 0)
+    """Width and height of tiles in pixels; 0 takes the model's own choice: whole frames, or what bounds memory on a CPU."""
+    overlap: int = -1
+    """Pixels that tiles see beyond their edge; -1 takes what makes them equal the whole frame."""
+
+    def __post_init__(self) -> None:
+        for name, low, high in (("gamma", 0.5, 2.0), ("white", 50.0, 1000.0), ("strength", 0.0, 2.0), ("batch", 0, 64)):
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise ValueError(f"{name} must be from {low:g} to {high:g}, not {value:g}")
+        if self.peak != 0 and not self.white <= self.peak <= _LARGEST_PEAK:
+            raise ValueError(f"peak must be from white ({self.white:g}) to {_LARGEST_PEAK:g} nits, or 0 for no limit, "
+                             f"not {self.peak:g}")
+        for name, allowed in (("device", ("auto", "cpu", "cuda")), ("precision", ("auto", *_DTYPES))):
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name} must be one of {', '.join(allowed)}, not '{getattr(self, name)}'")
+        if len(self.tile) != 2 or min(self.tile) < 0:
+            raise ValueError(f"tile must be a width and a height in pixels, not {list(self.tile)}")
+        if self.overlap < -1:
+            raise ValueError(f"overlap must be -1 or a number of pixels, not {self.overlap}")
+        if self.device_index < 0:
+            raise ValueError(f"device_index must be 0 or more, not {self.device_index}")
+
+
+class Expander:
+    """A model on a device, with the user's options.
+
+        linear = Expander("expandmap", peak=600).expand(sdr)
+
+    Parameters: `model` and the fields of `ExpandOptions`, and `eotf`, the SDR display's curve (a key of
+    `vshdr.colour.EOTF`). Raises ValueError for options that do not fit, OSError for weights that cannot be read and
+    RuntimeError for a device that is not there.
+
+    The same frame gives the same output, bit for bit, at any place in a clip and in any batch: on a CPU frames go through one
+    by one, on a GPU always in batches of one size, the last filled up.
+    """
+
+    def __init__(self, model: str = "", *, eotf: str = "bt1886", **options) -> None:
+        self.options = ExpandOptions(model=model, **options)
+        if eotf not in EOTF:
+            raise ValueError(f"eotf must be one of {', '.join(EOTF)}, not '{eotf}'")
+        self._linearise = EOTF[eotf]
+        peak = self.options.peak or _LARGEST_PEAK
+        display = Display(eotf=eotf, white=self.options.white, peak=peak)
+        self.description = models.describe(model or models.DEFAULT)
+        self.device = self._find_device()
+        self._dtype = self._find_dtype()
+        self._model = models.build(model or models.DEFAULT, self.options.weights, display).to(self.device)
+        self._ceiling = math.inf if self.options.peak == 0 else display.headroom
+        # A model that stays below the peak by itself is not bent any further; with gamma above 1 none does.
+        self._rolls_off = not self.description.bounded or self.options.gamma > 1.0 or self.options.strength > 1.0
+        self.batch = self.options.batch or (1 if self.device.type == "cpu" else 4)
+
+    def __repr__(self) -> str:
+        return f"Expander({self.description.name!r}, device={str(self.device)!r}, {self.options})"
+
+    def _find_device(self) -> torch.device:
+        wanted, index = self.options.device, self.options.device_index
+        if wanted == "cpu" or (wanted == "auto" and not torch.cuda.is_available()):
+            return torch.device("cpu")
+        if not torch.cuda.is_available():
+            raise RuntimeError("device 'cuda' was asked for, but torch sees no CUDA device; use device 'cpu' or 'auto'")
+        if index >= torch.cuda.device_count():
+            raise RuntimeError(f"device_index {index} was asked for, but torch sees {torch.cuda.device_count()} CUDA devices")
+        return torch.device("cuda", index)
+
+    def _find_dtype(self) -> torch.dtype:
+        name = self.options.precision
+        if name == "auto":
+            name = "fp32" if self.device.type == "cpu" else self.description.precision
+        return _DTYPES[name]
+
+    @torch.inference_mode()
+    def expand(self, sdr: Tensor) -> Tensor:
+        """Linear light of SDR frames.
+
+        `sdr` is a float tensor N x 3 x H x W of code values in [0, 1] (values outside are clamped), on any device. Returns
+        float32, N x 3 x H x W, on the same device as `sdr`; 1.0 is SDR white, nothing is negative or above `peak / white`.
+
+        Raises ValueError for another shape or type, and RuntimeError where the model gives NaN or infinity or the device's
+        memory is too small.
+        """
+        if sdr.ndim != 4 or sdr.shape[1] != 3 or not sdr.is_floating_point() or 0 in sdr.shape:
+            raise ValueError(f"frames must be a float tensor N x 3 x H x W, not {sdr.dtype} {tuple(sdr.shape)}")
+        try:
+            parts = [self._expand_batch(part) for part in sdr.split(1 if self.device.type == "cpu" else self.batch)]
+        except torch.OutOfMemoryError as error:
+            raise RuntimeError(f"{self.device} ran out of memory on {sdr.shape[3]}x{sdr.shape[2]} frames; lower batch "
+                               f"(now {self.batch}), set tile, or use a smaller model") from error
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def _expand_batch(self, frames: Tensor) -> Tensor:
+        count = len(frames)
+        code = frames.to(self.device, torch.float32).clamp(0.0, 1.0)
+        if self.device.type != "cpu" and count < self.batch:
+            # Kernels are chosen by shape, and another kernel may round otherwise: the last batch is filled up.
+            code = torch.cat([code, code[-1:].expand(self.batch - count, -1, -1, -1)])
+        linear = self._with_gamma(code)
+        if not torch.isfinite(linear).all():
+            raise RuntimeError(f"{self.description.name} gave values that are not finite; try precision fp32 or other weights")
+        linear = self._with_strength(code, linear.clamp_min(0.0))
+        linear = soft_ceiling(linear, self._ceiling) if self._rolls_off else linear.clamp_max(self._ceiling)
+        return linear[:count].to(frames.device)
+
+    def _with_gamma(self, code: Tensor) -> Tensor:
+        """y = f(x^(1/g))^g (HDRCNN's --gamma)."""
+        gamma = self.options.gamma
+        if gamma == 1.0:
+            return self._run(code)
+        return self._run(code.pow(1.0 / gamma)).clamp_min(0.0).pow(gamma)
+
+    def _with_strength(self, code: Tensor, linear: Tensor) -> Tensor:
+        """Scales the gain, log2 of linear over linearised SDR, by the strength."""
+        if self.options.strength == 1.0:
+            return linear
+        floor = 1e-5  # keeps the ratio finite in black; far below the darkest code value of ten bits
+        base = self._linearise(code) + floor
+        return (base * ((linear + floor) / base).pow(self.options.strength) - floor).clamp_min(0.0)
+
+    def _run(self, code: Tensor) -> Tensor:
+        """The model on whole frames of any size: padded to its multiple, in tiles where they are wanted."""
+        height, width = code.shape[-2:]
+        padded = _pad_to_multiple(code, self.description.multiple)
+        with torch.autocast(self.device.type, self._dtype, enabled=self._dtype is not torch.float32):
+            summary = self._model.summarise(code)
+            tile_width, tile_height = self._tile_size(padded)
+            if tile_width >= padded.shape[3] and tile_height >= padded.shape[2]:
+                linear = self._model(padded, summary).float()
+            else:
+                linear = self._run_tiles(padded, summary, tile_width, tile_height)
+        return linear[..., :height, :width]
+
+    def _tile_size(self, padded: Tensor) -> tuple[int, int]:
+        """Width and height of tiles in multiples of the model's own; the frame's where it is not tiled."""
+        automatic = self.description.tile if self.device.type == "cpu" else 0
+        sizes = []
+        for asked, side in zip(self.options.tile, (padded.shape[3], padded.shape[2]), strict=True):
+            wanted = asked or automatic or side
+            sizes.append(_round_up(wanted, self.description.multiple))
+        return sizes[0], sizes[1]
+
+    def _run_tiles(self, padded: Tensor, summary: Tensor | None, tile_width: int, tile_height: int) -> Tensor:
+        overlap = self.description.context if self.options.overlap < 0 else self.options.overlap
+        overlap = _round_up(overlap, self.description.multiple)
+        linear = torch.empty_like(padded)
+        height, width = padded.shape[-2:]
+        for top, bottom, above, below in _spans(height, tile_height, overlap):
+            for left, right, before, after in _spans(width, tile_width, overlap):
+                tile = padded[..., above:below, before:after].contiguous()
+                out = self._model(tile, summary).float()
+                linear[..., top:bottom, left:right] = out[..., top - above:bottom - above, left - before:right - before]
+        return linear
+
+
+def _round_up(value: int, multiple: int) -> int:
+    return -(-value // multiple) * multiple
+
+
+def _spans(length: int, tile: int, overlap: int) -> Iterator[tuple[int, int, int, int]]:
+    """Tiles along one side: start and end of what is kept, start and end of what the model sees.
+
+    What it sees is cut at the frame's border and not padded there: the network's own padding of its features then falls where
+    it falls in a whole frame, which is what makes tiles exact up to the border.
+    """
+    for start in range(0, length, tile):
+        end = min(start + tile, length)
+        yield start, end, max(0, start - overlap), min(length, end + overlap)
+
+
+def _pad_to_multiple(code: Tensor, multiple: int) -> Tensor:
+    """Pads on the right and below by reflection, and by repetition where the frame is too small to reflect."""
+    height, width = code.shape[-2:]
+    right, below = _round_up(width, multiple) - width, _round_up(height, multiple) - height
+    if not right and not below:
+        return code
+    mode = "reflect" if right < width and below < height else "replicate"
+    return F.pad(code, (0, right, 0, below), mode=mode)
+
+
+def option_fields() -> tuple[dataclasses.Field, ...]:
+    """The fields of `ExpandOptions`, for those who build a command line or a signature of them."""
+    return dataclasses.fields(ExpandOptions)

@@ -1,0 +1,68 @@
+"""Expansion by a smooth map of where the picture is near clipping, that stops at edges."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from vshdr.colour import EOTF, luminance
+from vshdr.models.contract import Description, Model
+
+# The map is built in a bilateral grid: a coarse volume over x, y and luma (Chen, Paris and Durand, SIGGRAPH 2007).
+_CELL = 32  # pixels per cell in x and y; the blur below makes the filter's sigma about this
+_BINS = 12  # cells over luma; sigma about 0.09, near the 25 / 255 of the paper
+_SHRINK = 4  # the grid is filled from a picture this much smaller: it keeps nothing finer than a cell anyway
+_NEAR_CLIPPING = 0.9  # code value at which the largest channel begins to count as bright; at 1.0 it counts in full
+
+
+class ExpandMap(Model):
+    """Multiplies the linearised SDR by a factor between 1 and the headroom: a cross-bilateral filter of the near-clipped area.
+
+    Kovaleski and Oliveira, "High-Quality Reverse Tone Mapping for a Wide Range of Exposures", SIBGRAPI 2014: a brightness
+    enhancement function, smooth inside bright areas and cut off at their edges. Unlike theirs the threshold is a ramp, since a
+    hard one flickers with the noise of video, and what is not near clipping keeps its grade.
+    """
+
+    description = Description(
+        name="expandmap", summary="Keeps the grade and lifts near-clipped areas to the peak, smoothly and up to their edges.",
+        source="Kovaleski and Oliveira, SIBGRAPI 2014", bounded=True, multiple=_CELL, context=3 * _CELL)
+
+    def forward(self, sdr: Tensor, summary: Tensor | None = None) -> Tensor:
+        brightest = sdr.amax(dim=1, keepdim=True)
+        near_clipping = ((brightest - _NEAR_CLIPPING) / (1.0 - _NEAR_CLIPPING)).clamp(0.0, 1.0)
+        guide = luminance(sdr).clamp(0.0, 1.0)
+        grid = self._fill(F.avg_pool2d(guide, _SHRINK), F.avg_pool2d(near_clipping, _SHRINK))
+        expansion = self._slice(self._blur(grid), guide)
+        return EOTF[self.display.eotf](sdr) * (1.0 + (self.display.headroom - 1.0) * expansion)
+
+    @staticmethod
+    def _fill(guide: Tensor, value: Tensor) -> Tensor:
+        """N x 2 x bins x h x w: in each cell the sum of the values and of their weights (homogeneous coordinates)."""
+        centres = torch.linspace(0.0, 1.0, _BINS, device=guide.device, dtype=guide.dtype).view(1, -1, 1, 1)
+        weight = (1.0 - (guide - centres).abs() * (_BINS - 1)).clamp_min(0.0)  # N x bins x H/4 x W/4, linear between bins
+        pooled = [F.avg_pool2d(layer, _CELL // _SHRINK) for layer in (weight * value, weight)]
+        return torch.stack(pooled, dim=1)
+
+    @staticmethod
+    def _blur(grid: Tensor) -> Tensor:
+        """A binomial blur: 5 taps over x and y, 3 over luma. Zeros beyond the frame weigh nothing, thanks to the weights."""
+        space = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0], device=grid.device, dtype=grid.dtype) / 16.0
+        luma = torch.tensor([1.0, 2.0, 1.0], device=grid.device, dtype=grid.dtype) / 4.0
+        layers = grid.flatten(0, 1).unsqueeze(1)
+        layers = F.conv3d(layers, luma.view(1, 1, 3, 1, 1), padding=(1, 0, 0))
+        layers = F.conv3d(layers, space.view(1, 1, 1, 5, 1), padding=(0, 2, 0))
+        layers = F.conv3d(layers, space.view(1, 1, 1, 1, 5), padding=(0, 0, 2))
+        return layers.squeeze(1).unflatten(0, grid.shape[:2])
+
+    @staticmethod
+    def _slice(grid: Tensor, guide: Tensor) -> Tensor:
+        """The grid's value at every pixel's place and luma: N x 1 x H x W in [0, 1]."""
+        n, _, height, width = guide.shape
+        x = (torch.arange(width, device=guide.device, dtype=guide.dtype) + 0.5) / width * 2.0 - 1.0
+        y = (torch.arange(height, device=guide.device, dtype=guide.dtype) + 0.5) / height * 2.0 - 1.0
+        # Along luma the first and last bins' centres are 0 and 1, half a cell inside the volume that grid_sample spans.
+        z = (guide[:, 0] * 2.0 - 1.0) * ((_BINS - 1) / _BINS)
+        where = torch.stack([x.view(1, 1, -1).expand(n, height, width), y.view(1, -1, 1).expand(n, height, width), z], dim=-1)
+        sampled = F.grid_sample(grid, where.unsqueeze(1), padding_mode="border", align_corners=False).squeeze(2)
+        return sampled[:, :1] / sampled[:, 1:].clamp_min(1e-6)

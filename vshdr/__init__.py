@@ -15,8 +15,8 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_HOMES = {"Expander": "vshdr.expander", "ExpandOptions": "vshdr.expander", "convert": "vshdr.pipeline",
-          "ConvertOptions": "vshdr.pipeline"}
+_HOMES = {"Expander": "vshdr.expander", "ExpandOptions": "vshdr.options", "convert": "vshdr.pipeline",
+          "ConvertOptions": "vshdr.options"}
 __all__ = ["__version__", *_HOMES]
 
 

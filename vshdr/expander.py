@@ -6,10 +6,8 @@ everywhere.
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -18,57 +16,10 @@ from torch import Tensor
 from vshdr import models
 from vshdr.colour import EOTF, soft_ceiling
 from vshdr.models.contract import Display
+from vshdr.options import ExpandOptions
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _LARGEST_PEAK = 10000.0  # where PQ ends; it stands in for "no limit" where an operator needs a number
-
-
-@dataclass(frozen=True, kw_only=True)
-class ExpandOptions:
-    """What a user may choose about the expansion. The plugin, the command line and Python share these names and defaults."""
-
-    gamma: float = 1.0
-    """Highlight control, 0.5 to 2: y = f(x^(1/g))^g around the whole model (HDRCNN). 1.1 to 1.3 brightens highlights."""
-    model: str = ""
-    """A name of `vshdr models`; empty for the default."""
-    weights: str = ""
-    """A weights file or a name of `vshdr weights list`; empty for the model's own."""
-    white: float = 203.0
-    """Luminance of SDR white, in nits, 50 to 1000 (203: ITU-R BT.2408)."""
-    peak: float = 1000.0
-    """Luminance of the brightest output, in nits, from `white` to 10000; brighter light rolls off below it. 0 for no limit."""
-    strength: float = 1.0
-    """Share of the gain that is applied, 0 to 2, in stops: 0 is the linearised SDR, 1 what the model says."""
-    device: str = "auto"
-    """auto (CUDA where there is one), cpu or cuda."""
-    device_index: int = 0
-    """Which CUDA device, from 0."""
-    precision: str = "auto"
-    """auto (the model's best on a GPU, fp32 on a CPU), fp32, bf16 or fp16."""
-    batch: int = 0
-    """Frames per call of the network, 1 to 64; 0 takes 1 on a CPU, where more only costs memory, and 4 on a GPU."""
-    tile: tuple[int, int] = (0, 0)
-    """Width and height of tiles in pixels; 0 takes the model's own choice: whole frames, or what bounds memory on a CPU."""
-    overlap: int = -1
-    """Pixels that tiles see beyond their edge; -1 takes what makes them equal the whole frame."""
-
-    def __post_init__(self) -> None:
-        for name, low, high in (("gamma", 0.5, 2.0), ("white", 50.0, 1000.0), ("strength", 0.0, 2.0), ("batch", 0, 64)):
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise ValueError(f"{name} must be from {low:g} to {high:g}, not {value:g}")
-        if self.peak != 0 and not self.white <= self.peak <= _LARGEST_PEAK:
-            raise ValueError(f"peak must be from white ({self.white:g}) to {_LARGEST_PEAK:g} nits, or 0 for no limit, "
-                             f"not {self.peak:g}")
-        for name, allowed in (("device", ("auto", "cpu", "cuda")), ("precision", ("auto", *_DTYPES))):
-            if getattr(self, name) not in allowed:
-                raise ValueError(f"{name} must be one of {', '.join(allowed)}, not '{getattr(self, name)}'")
-        if len(self.tile) != 2 or min(self.tile) < 0:
-            raise ValueError(f"tile must be a width and a height in pixels, not {list(self.tile)}")
-        if self.overlap < -1:
-            raise ValueError(f"overlap must be -1 or a number of pixels, not {self.overlap}")
-        if self.device_index < 0:
-            raise ValueError(f"device_index must be 0 or more, not {self.device_index}")
 
 
 class Expander:
@@ -225,7 +176,3 @@ def _pad_to_multiple(code: Tensor, multiple: int) -> Tensor:
     mode = "reflect" if right < width and below < height else "replicate"
     return F.pad(code, (0, right, 0, below), mode=mode)
 
-
-def option_fields() -> tuple[dataclasses.Field, ...]:
-    """The fields of `ExpandOptions`, for those who build a command line or a signature of them."""
-    return dataclasses.fields(ExpandOptions)

@@ -1,0 +1,165 @@
+"""convert(): a file in, HDR video and EXR sequences out. Reader, Expander, light meter and writers, each in its own thread."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from vshdr import __version__
+from vshdr.expander import Expander
+from vshdr.media.light import LightMeter
+from vshdr.media.reader import Frame, Source, open_source, read_sdr
+from vshdr.options import ConvertOptions, ExpandOptions
+from vshdr.outputs import Expanded, Output, PreviewOutput, open_output
+from vshdr.stages import Channel, Pipeline
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a running conversion stands."""
+
+    done: int
+    """Frames that have left the network."""
+    total: int | None
+    """Frames in all, as far as the source says."""
+    seconds: float
+    """Since the first frame was asked for."""
+    limiting: str
+    """The stage that has worked longest: what to make faster first."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a conversion did."""
+
+    frames: int
+    seconds: float
+    outputs: tuple[Path, ...]
+    """Files written, EXR sequences by the path of their first frame, previews by their folder."""
+    notes: tuple[str, ...]
+    """What the user should know: streams left out, alpha dropped, rotation applied."""
+    light: dict[str, float]
+    """Light levels in nits (`LightMeter.summary`)."""
+    busy: dict[str, float]
+    """Seconds of work per stage."""
+
+
+def convert(source: str | Path, *outputs: str | Path, on_progress: Callable[[Progress], None] | None = None,
+            **options) -> Summary:
+    """Expands a clip to HDR and writes it.
+
+    `source` is a video, an image, an image sequence (`%04d`, `####` or a folder) or a .vpy script. Each of `outputs` is a
+    video by its suffix (.mkv, .mp4, .mov) or an EXR sequence (`shot.####.exr`); all come from one pass. The options are the
+    fields of `ExpandOptions` and `ConvertOptions`. `on_progress` is called a few times a second from the calling thread.
+
+    Memory does not grow with the clip's length. Outputs have their final name only once they are complete and checked.
+
+    Raises ValueError for input or options that do not fit, OSError for files that cannot be read or written, RuntimeError for
+    what fails on the way; each says in one sentence what and where.
+    """
+    expand_names = {field.name for field in dataclasses.fields(ExpandOptions)}
+    expand_options = ExpandOptions(**{name: value for name, value in options.items() if name in expand_names})
+    convert_options = ConvertOptions(**{name: value for name, value in options.items() if name not in expand_names})
+    paths = _distinct([Path(output) for output in outputs])
+    with contextlib.ExitStack() as stack:
+        clip = stack.enter_context(contextlib.closing(_open(source, convert_options)))
+        expander = Expander(**dataclasses.asdict(expand_options), eotf=clip.signal.eotf)
+        fingerprint = _fingerprint(clip, expander, convert_options)
+        writers = [stack.enter_context(open_output(path, clip, expander, convert_options, fingerprint)) for path in paths]
+        if convert_options.preview:
+            writers.append(PreviewOutput(_preview_folder(paths, convert_options), clip, expander, convert_options.preview))
+        return _run(clip, expander, writers, on_progress or (lambda progress: None))
+
+
+def _open(source: str | Path, options: ConvertOptions) -> Source:
+    rate = Fraction(options.frame_rate).limit_denominator(1001) if options.frame_rate else None
+    return open_source(source, frame_rate=rate, allow_hdr=options.allow_hdr)
+
+
+def _distinct(paths: list[Path]) -> list[Path]:
+    if not paths:
+        raise ValueError("name at least one output: a video (.mkv, .mp4, .mov) or an EXR sequence (shot.####.exr)")
+    if len({path.resolve() for path in paths}) < len(paths):
+        raise ValueError(f"two outputs have the same name: {', '.join(map(str, paths))}")
+    return paths
+
+
+def _preview_folder(paths: list[Path], options: ConvertOptions) -> Path:
+    return Path(options.preview_dir or paths[0].with_name(paths[0].name.split(".")[0] + "_previews"))
+
+
+def _fingerprint(clip: Source, expander: Expander, options: ConvertOptions) -> str:
+    """All that decides the pixels of an EXR frame, as JSON: `--resume` keeps only frames that were made with the same."""
+    choices = dataclasses.asdict(expander.options) | {"model": expander.description.name}
+    for name in ("device", "device_index", "batch"):
+        del choices[name]
+    return json.dumps({"vshdr": __version__, "source": clip.name, **choices, "exr_type": options.exr_type,
+                       "exr_compression": options.exr_compression}, sort_keys=True)
+
+
+def _run(clip: Source, expander: Expander, writers: list[Output], on_progress: Callable[[Progress], None]) -> Summary:
+    meter = LightMeter(white=expander.options.white, primaries=clip.signal.working_primaries)
+    pipeline = Pipeline(depth=2)
+    frames = 0
+
+    def expand(batch: list[tuple[Frame, Tensor]]) -> list[Expanded]:
+        nonlocal frames
+        expanded = _expand(expander, batch)
+        frames += len(batch)
+        return expanded
+
+    decoded = pipeline.channel()
+    taps = {"light": lambda expanded: meter.add(expanded.linear), **{writer.name: writer.write for writer in writers}}
+    channels = {name: pipeline.channel() for name in taps}
+    wanted = (item for item in read_sdr(clip) if any([writer.wants(item[0].index) for writer in writers]))
+    pipeline.add("decode", wanted, lambda item: item, [decoded], produces=True)
+    pipeline.add("network", _batches(decoded, expander.batch), expand, list(channels.values()))
+    for name, work in taps.items():
+        pipeline.add(name, channels[name], _each(work), [])
+
+    start = time.perf_counter()
+    pipeline.run(lambda: on_progress(Progress(frames, clip.frame_count, time.perf_counter() - start,
+                                              pipeline.limiting_stage())))
+    for writer in writers:
+        writer.finish(meter)
+    return Summary(frames, time.perf_counter() - start, tuple(path for writer in writers for path in writer.paths),
+                   (*clip.notes, *(note for writer in writers for note in writer.notes)), meter.summary(),
+                   {stage.name: stage.busy for stage in pipeline.stages})
+
+
+def _batches(items: Channel, size: int) -> Iterator[list[tuple[Frame, Tensor]]]:
+    batch = []
+    for item in items:
+        batch.append(item)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _expand(expander: Expander, batch: list[tuple[Frame, Tensor]]) -> list[Expanded]:
+    try:
+        linear = expander.expand(torch.stack([sdr for _, sdr in batch]))
+    except RuntimeError as error:
+        first, last = batch[0][0].index, batch[-1][0].index
+        where = f"frame {first}" if first == last else f"frames {first}-{last}"
+        raise RuntimeError(f"{where}: {error}") from error
+    return [Expanded(frame, sdr, light) for (frame, sdr), light in zip(batch, linear, strict=True)]
+
+
+def _each(work: Callable[[Expanded], None]) -> Callable[[list[Expanded]], None]:
+    def work_on_all(batch: list[Expanded]) -> None:
+        for expanded in batch:
+            work(expanded)
+
+    return work_on_all

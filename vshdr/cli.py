@@ -7,13 +7,18 @@ import dataclasses
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as RichProgress
 from rich.table import Table
 
 import vshdr
-from vshdr.options import add_arguments, from_arguments
+from vshdr.options import ConvertOptions, ExpandOptions, add_arguments, from_arguments
+
+if TYPE_CHECKING:
+    from vshdr.pipeline import Progress, Summary
 
 _console = Console(stderr=True)
 
@@ -50,10 +55,6 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_convert(commands: argparse._SubParsersAction) -> None:
-    # Imported here: it brings torch, which the other commands can do without.
-    from vshdr.expander import ExpandOptions
-    from vshdr.outputs import ConvertOptions
-
     parser = commands.add_parser("convert", help="expand a clip to HDR video or EXR", description="Expands a clip to HDR.")
     parser.add_argument("source", metavar="IN", help="a video, an image, a sequence (%%04d, #### or a folder) or a .vpy script")
     parser.add_argument("outputs", metavar="OUT", nargs="+",
@@ -62,3 +63,113 @@ def _add_convert(commands: argparse._SubParsersAction) -> None:
     add_arguments(parser.add_argument_group("files"), ConvertOptions)
     parser.add_argument("--quiet", action="store_true", help="print errors only")
     parser.set_defaults(run=_convert)
+
+
+def _convert(arguments: argparse.Namespace) -> None:
+    options = {}
+    for cls in (ExpandOptions, ConvertOptions):
+        chosen = from_arguments(cls, arguments)  # checked here, before torch takes its seconds to load
+        options.update({field.name: getattr(chosen, field.name) for field in dataclasses.fields(cls)})
+    from vshdr.pipeline import convert
+
+    if arguments.quiet:
+        convert(arguments.source, *arguments.outputs, **options)
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[speed]}"),
+               TimeRemainingColumn(), TextColumn("{task.fields[limit]}"))
+    with RichProgress(*columns, console=_console, transient=True) as bar:
+        task = bar.add_task(Path(arguments.source).name, total=None, speed="", limit="")
+
+        def show(progress: Progress) -> None:
+            speed = f"{progress.done / progress.seconds:.1f} fps" if progress.seconds else ""
+            bar.update(task, completed=progress.done, total=progress.total, speed=speed, limit=f"limit: {progress.limiting}")
+
+        summary = convert(arguments.source, *arguments.outputs, on_progress=show, **options)
+    _print_summary(summary)
+
+
+def _print_summary(summary: Summary) -> None:
+    fps = summary.frames / summary.seconds if summary.seconds else 0.0
+    stages = ", ".join(f"{name} {seconds / summary.seconds:.0%}" for name, seconds in summary.busy.items())
+    for path in summary.outputs:
+        _print(f"wrote {path}")
+    _print(f"{summary.frames} frames in {summary.seconds:.1f} s, {fps:.1f} fps; busy: {stages}")
+    _print("light in nits: " + ", ".join(f"{name} {value:.0f}" for name, value in summary.light.items()))
+    for note in summary.notes:
+        _print(f"note: {note}")
+
+
+def _print(text: str) -> None:
+    _console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _add_models(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser("models", help="list the models", description="Lists the models and what each is for.")
+    parser.set_defaults(run=_models)
+
+
+def _models(arguments: argparse.Namespace) -> None:
+    from vshdr import models
+
+    table = Table("model", "what it does", "from", "weights")
+    for name in models.names():
+        description = models.describe(name)
+        default = " (default)" if name == models.DEFAULT else ""
+        table.add_row(name + default, description.summary, description.source, ", ".join(description.weights) or "none")
+    Console().print(table)
+
+
+def _add_weights(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser("weights", help="list, fetch and convert weights", description="Weights of the networks.")
+    actions = parser.add_subparsers(title="actions", required=True, metavar="ACTION")
+    actions.add_parser("list", help="what can be had and what is here").set_defaults(run=_list_weights)
+    fetch = actions.add_parser("fetch", help="download weights into the cache")
+    fetch.add_argument("name", metavar="NAME", help="a name of `vshdr weights list`")
+    fetch.set_defaults(run=_fetch_weights)
+    convert = actions.add_parser("convert", help="check a published file and write it as safetensors")
+    convert.add_argument("source", metavar="FILE", help="a .pth or .npz as published")
+    convert.add_argument("target", metavar="OUT", nargs="?", help="a .safetensors file; beside FILE if not given")
+    convert.set_defaults(run=_convert_weights)
+
+
+def _list_weights(arguments: argparse.Namespace) -> None:
+    from vshdr import weights
+
+    table = Table("name", "model", "size", "licence", "here")
+    for entry in weights.status():
+        table.add_row(entry.name, entry.model, entry.size_text, entry.licence, "yes" if entry.path else "no")
+    Console().print(table)
+
+
+def _fetch_weights(arguments: argparse.Namespace) -> None:
+    from vshdr.weights import fetch
+
+    with RichProgress(TextColumn("{task.description}"), BarColumn(), DownloadColumn(), console=_console) as bar:
+        task = bar.add_task(arguments.name, total=None)
+        path = fetch(arguments.name, progress=lambda done, total: bar.update(task, completed=done, total=total))
+    _print(f"{arguments.name} is at {path}")
+
+
+def _convert_weights(arguments: argparse.Namespace) -> None:
+    from vshdr.weights import convert
+
+    source = Path(arguments.source)
+    target = Path(arguments.target) if arguments.target else source.with_suffix(".safetensors")
+    _print(f"wrote {target}: weights of {convert(source, target)}")
+
+
+def _add_encoder_args(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "encoder-args", help="the ffmpeg flags that a .vpy script or HDR file needs",
+        description="Prints the ffmpeg flags that carry the colour description and HDR10 metadata of a .vpy script's output, "
+                    "or of an HDR file, into an encode: vspipe -c y4m s.vpy - | ffmpeg -i - $(vshdr encoder-args s.vpy) o.mkv")
+    parser.add_argument("source", metavar="IN", help="a .vpy script whose output is PQ or HLG, or an HDR video")
+    parser.add_argument("--codec", choices=("x265", "svtav1"), default="x265")
+    parser.add_argument("--measure", action="store_true", help="play a script through once, for its MaxCLL and MaxFALL")
+    parser.set_defaults(run=_encoder_args)
+
+
+def _encoder_args(arguments: argparse.Namespace) -> None:
+    from vshdr.encoder_args import encoder_arguments
+
+    print(" ".join(encoder_arguments(Path(arguments.source), arguments.codec, measure=arguments.measure)))

@@ -104,4 +104,4 @@ def soft_ceiling(linear: Tensor, ceiling: float, knee: float = 0.75) -> Tensor:
         rolled = brightest.clamp_max(ceiling)
     else:
         rolled = start - span * torch.expm1(-(brightest - start).clamp_min(0.0) / span)
-    return torch.where(brightest > start, linear * (rolled / brightest.clamp_min(1e-6)), linear)
+    return torch.where(brightest > start, linear * (rolled / brightest.clamp_min(1e-6)), linear).clamp_max(ceiling)

@@ -73,7 +73,7 @@ class VideoOutput(Output):
                             white=expander.options.white, peak=expander.options.peak)
         primaries = clip.signal.working_primaries
         self._to_yuv = Resizer(int(vs.RGBS), clip.width, clip.height, linear_properties(primaries),
-                               delivery.resize_arguments(primaries))
+                               delivery.resize_arguments())
         self._writer = VideoWriter(path, VideoSettings(
             width=clip.width, height=clip.height, codec=options.codec, transfer=options.transfer, pixel_format=pixel_format,
             crf=options.crf, preset=options.preset, encoder_options=_key_values(options.encoder_options),
@@ -155,7 +155,7 @@ class PreviewOutput(Output):
 
 def open_output(path: Path, clip: Source, expander: Expander, options: ConvertOptions, fingerprint: str) -> Output:
     """The output that the suffix of `path` asks for. Raises ValueError for one that is not known, and what writers raise."""
-    if clip.path is not None and path.resolve() == clip.path.resolve():
+    if clip.video_path is not None and path.resolve() == clip.video_path.resolve():
         raise ValueError(f"{path} is the input; name another output")
     if path.suffix.lower() in VIDEO_SUFFIXES:
         return VideoOutput(path, clip, expander, options)

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import vapoursynth as vs
 
+from vshdr.media.metadata import mastering_properties
+
 # H.273 numbers that this file reasons about.
 MATRIX_RGB, MATRIX_BT709, MATRIX_BT2020 = 0, 1, 9
 TRANSFER_BT709, TRANSFER_LINEAR, TRANSFER_SRGB, TRANSFER_PQ, TRANSFER_HLG = 1, 8, 13, 16, 18
@@ -136,6 +138,10 @@ class Delivery:
     def code_transfer(self) -> int:
         """H.273 TransferCharacteristics of what leaves."""
         return {"linear": TRANSFER_LINEAR, "pq": TRANSFER_PQ, "hlg": TRANSFER_HLG}[self.output]
+
+    def properties(self) -> dict[str, float | list[float]]:
+        """Frame properties beside those that `core.resize` sets: the mastering display, for PQ."""
+        return mastering_properties(self.peak) if self.output == "pq" else {}
 
     def resize_arguments(self) -> dict[str, int | float | str]:
         """Arguments for `core.resize.Bilinear` from linear RGBS with `linear_properties` to the delivered format."""

@@ -17,15 +17,16 @@ _NEAR_CLIPPING = 0.9  # code value at which the largest channel begins to count 
 
 
 class ExpandMap(Model):
-    """Multiplies the linearised SDR by a factor between 1 and the headroom: a cross-bilateral filter of the near-clipped area.
+    """Multiplies the linearised SDR by a factor between 1 and the root of the headroom, where it is near clipping.
 
     Kovaleski and Oliveira, "High-Quality Reverse Tone Mapping for a Wide Range of Exposures", SIBGRAPI 2014: a brightness
-    enhancement function, smooth inside bright areas and cut off at their edges. Unlike theirs the threshold is a ramp, since a
-    hard one flickers with the noise of video, and what is not near clipping keeps its grade.
+    enhancement function from a cross-bilateral filter, smooth inside bright areas and cut off at their edges. Unlike theirs
+    the threshold is a ramp, since a hard one flickers with the noise of video; what is not near clipping keeps its grade; and
+    the largest factor is not 4 but the middle, in stops, of what clipped light may have been: anything from white to the peak.
     """
 
     description = Description(
-        name="expandmap", summary="Keeps the grade and lifts near-clipped areas to the peak, smoothly and up to their edges.",
+        name="expandmap", summary="Keeps the grade; lifts near-clipped areas half the stops to the peak (strength 2: all), up to their edges.",
         source="Kovaleski and Oliveira, SIBGRAPI 2014", bounded=True, multiple=_CELL, context=3 * _CELL)
 
     def forward(self, sdr: Tensor, summary: Tensor | None = None) -> Tensor:
@@ -34,7 +35,7 @@ class ExpandMap(Model):
         guide = luminance(sdr).clamp(0.0, 1.0)
         grid = self._fill(F.avg_pool2d(guide, _SHRINK), F.avg_pool2d(near_clipping, _SHRINK))
         expansion = self._slice(self._blur(grid), guide)
-        return EOTF[self.display.eotf](sdr) * (1.0 + (self.display.headroom - 1.0) * expansion)
+        return EOTF[self.display.eotf](sdr) * (1.0 + (self.display.headroom**0.5 - 1.0) * expansion)
 
     @staticmethod
     def _fill(guide: Tensor, value: Tensor) -> Tensor:

@@ -1,0 +1,224 @@
+"""`vshdr convert` from the outside: real files in, real files out, read back by independent means."""
+
+import dataclasses
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from fractions import Fraction
+
+import av
+import numpy as np
+import OpenEXR
+import pytest
+import torch
+
+from clips import write_clip, write_images
+from vshdr import ConvertOptions, Expander, ExpandOptions, convert
+from vshdr.colour import pq_decode
+from vshdr.media.exr import read_exr
+from vshdr.media.reader import open_source, read_sdr
+
+FAST = {"model": "expandmap", "preset": "ultrafast"}
+
+
+def run(*arguments, check=True, **kwargs):
+    result = subprocess.run([sys.executable, "-m", "vshdr", *map(str, arguments)], capture_output=True, text=True, **kwargs)
+    if check:
+        assert result.returncode == 0, result.stderr
+    return result
+
+
+def decode(path):
+    with av.open(path) as container:
+        return [(frame.pts * frame.time_base, frame.to_ndarray()) for frame in container.decode(video=0)]
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
+    return write_clip(tmp_path_factory.mktemp("clip") / "clip with ünicode.mkv", frames=12, size=(96, 64))
+
+
+def test_video_and_exr_of_one_pass_hold_the_same_light(clip, tmp_path):
+    summary = convert(clip, tmp_path / "out.mkv", tmp_path / "shot.####.exr", **FAST, crf=0.0, pixel_format="yuv444p12le",
+                      dither="none")
+    assert summary.frames == 12
+    frames = decode(tmp_path / "out.mkv")
+    assert len(frames) == 12 and len(list(tmp_path.glob("shot.*.exr"))) == 12
+    grey = read_exr(tmp_path / "shot.1001.exr")[0].mean()
+    assert 0.01 < grey < 5
+    for index in (0, 11):
+        rgb, _ = read_exr(tmp_path / f"shot.{1001 + index}.exr")
+        white_patch = rgb[:, 2:10, 2:10].mean() * 203
+        luma = (frames[index][1][0, 2:10, 2:10].mean() / 16 - 16) / 219
+        assert pq_decode(torch.tensor(luma)).item() == pytest.approx(float(white_patch), rel=0.05)
+
+
+def test_timestamps_of_variable_frame_rate_are_kept(tmp_path):
+    source = write_clip(tmp_path / "vfr.mkv", frames=8, pts=[0, 40, 80, 200, 240, 333, 500, 501])
+    convert(source, tmp_path / "out.mkv", **FAST)
+    assert [time for time, _ in decode(tmp_path / "out.mkv")] == [time for time, _ in decode(source)]
+
+
+def test_exr_equals_the_expander_to_the_last_bit_of_half(clip, tmp_path):
+    convert(clip, tmp_path / "shot.####.exr", model="bt2446a", gamma=1.2)
+    source = open_source(clip)
+    expander = Expander("bt2446a", gamma=1.2, eotf=source.signal.eotf)
+    for frame, sdr in read_sdr(source):
+        wanted = expander.expand(sdr[None])[0].half().float().numpy()
+        np.testing.assert_array_equal(read_exr(tmp_path / f"shot.{1001 + frame.index}.exr")[0], wanted)
+
+
+def test_images_become_exr(tmp_path):
+    folder = write_images(tmp_path / "frames", count=3, depth=16)
+    convert(folder, tmp_path / "out.####.exr", exr_start=1)
+    assert sorted(path.name for path in tmp_path.glob("out.*")) == ["out.0001.exr", "out.0002.exr", "out.0003.exr"]
+
+
+def test_a_single_image_needs_no_number(tmp_path):
+    folder = write_images(tmp_path / "frames", count=1, depth=8)
+    convert(next(folder.iterdir()), tmp_path / "one.exr")
+    assert (tmp_path / "one.exr").exists()
+
+
+def test_a_script_is_a_source(tmp_path):
+    script = tmp_path / "clip.vpy"
+    script.write_text("import vapoursynth as vs\n"
+                      "clip = vs.core.std.BlankClip(width=64, height=48, length=5, format=vs.YUV420P10, color=[700, 512, 512])\n"
+                      "clip.set_output()\n")
+    summary = convert(script, tmp_path / "out.mp4", **FAST)
+    assert summary.frames == 5 and len(decode(tmp_path / "out.mp4")) == 5
+
+
+def test_previews_are_pictures(clip, tmp_path):
+    convert(clip, tmp_path / "out.####.exr", preview=2, preview_dir=str(tmp_path / "look"))
+    names = sorted(path.name for path in (tmp_path / "look").iterdir())
+    assert names == ["preview.000003.png", "preview.000009.png"]
+
+
+def test_progress_and_summary_tell_what_happened(clip, tmp_path):
+    seen = []
+    summary = convert(clip, tmp_path / "out.####.exr", on_progress=seen.append)
+    assert seen and seen[-1].done <= 12 and seen[-1].total == 12 and seen[-1].limiting in summary.busy
+    assert set(summary.busy) >= {"decode", "network", "light"}
+    assert summary.light["MaxCLL"] <= 1000
+
+
+def test_resume_keeps_good_frames_and_remakes_bad_ones(clip, tmp_path):
+    pattern = tmp_path / "shot.####.exr"
+    convert(clip, pattern)
+    files = sorted(tmp_path.glob("*.exr"))
+    wanted = [read_exr(path)[0] for path in files]
+    files[3].write_bytes(files[3].read_bytes()[:700])
+    files[4].unlink()
+    kept = files[0].stat().st_mtime_ns
+    assert convert(clip, pattern, resume=True).frames == 2
+    assert files[0].stat().st_mtime_ns == kept
+    for path, rgb in zip(files, wanted, strict=True):
+        np.testing.assert_array_equal(read_exr(path)[0], rgb)
+    assert convert(clip, pattern, resume=True).frames == 0
+
+
+def test_resume_with_other_options_is_refused(clip, tmp_path):
+    convert(clip, tmp_path / "shot.####.exr")
+    with pytest.raises(ValueError, match="resume"):
+        convert(clip, tmp_path / "shot.####.exr", gamma=1.2, resume=True)
+
+
+def slow_script(folder, frames):
+    """A source that takes its time, so that there is something to kill."""
+    script = folder / "slow.vpy"
+    script.write_text(
+        "import time, vapoursynth as vs\n"
+        f"clip = vs.core.std.BlankClip(width=64, height=48, length={frames}, format=vs.YUV420P8, color=[180, 120, 130])\n"
+        "def wait(n, f):\n    time.sleep(0.1)\n    return f\n"
+        "vs.core.std.ModifyFrame(clip, clip, wait).set_output()\n")
+    return script
+
+
+def wait_for(condition, process):
+    for _ in range(600):
+        if condition():
+            return
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    raise AssertionError("it never came to that")
+
+
+def start(*arguments):
+    return subprocess.Popen([sys.executable, "-m", "vshdr", "convert", *map(str, arguments), "--quiet"],
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_a_killed_exr_run_resumes_to_the_same_result(tmp_path):
+    script = slow_script(tmp_path, 30)
+    process = start(script, tmp_path / "a.####.exr")
+    wait_for(lambda: len(list(tmp_path.glob("a.*.exr"))) >= 5, process)
+    process.kill()
+    process.wait()
+    assert len(list(tmp_path.glob("a.????.exr"))) < 30
+    convert(script, tmp_path / "a.####.exr", resume=True)
+    convert(script, tmp_path / "b.####.exr")
+    for number in range(1001, 1031):
+        np.testing.assert_array_equal(read_exr(tmp_path / f"a.{number}.exr")[0], read_exr(tmp_path / f"b.{number}.exr")[0])
+
+
+def test_a_killed_video_run_leaves_nothing_under_the_final_name(tmp_path):
+    process = start(slow_script(tmp_path, 60), tmp_path / "out.mkv", "--preset", "ultrafast")
+    wait_for(lambda: list(tmp_path.glob("out.partial*")), process)
+    time.sleep(1)
+    process.kill()
+    process.wait()
+    assert not (tmp_path / "out.mkv").exists()
+
+
+def test_an_interrupted_video_run_leaves_a_playable_partial_file(tmp_path):
+    process = start(slow_script(tmp_path, 100), tmp_path / "out.mkv", "--preset", "ultrafast", "--encoder-options",
+                    "rc-lookahead=1:bframes=0:frame-threads=1")
+    wait_for(lambda: list(tmp_path.glob("out.partial*")), process)
+    time.sleep(2.5)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130 and "interrupted" in errors
+    assert not (tmp_path / "out.mkv").exists()
+    partial, = tmp_path.glob("out.partial*")
+    with av.open(partial) as container:
+        assert container.streams.video[0].codec_context.color_trc == 16
+        assert len(list(container.decode(video=0))) > 3
+
+
+def test_existing_outputs_are_left_alone_unless_told(clip, tmp_path):
+    target = tmp_path / "out.mkv"
+    target.write_text("precious")
+    with pytest.raises((ValueError, OSError), match="overwrite"):
+        convert(clip, target, **FAST)
+    assert target.read_text() == "precious"
+    convert(clip, target, overwrite=True, **FAST)
+    assert len(decode(target)) == 12
+
+
+def test_the_command_prints_a_summary_and_quiet_prints_nothing(clip, tmp_path):
+    result = run("convert", clip, tmp_path / "a.####.exr")
+    assert "12 frames" in result.stderr and "a.1001.exr" in result.stderr and "busy" in result.stderr
+    result = run("convert", clip, tmp_path / "b.####.exr", "--quiet")
+    assert result.stderr == "" and result.stdout == ""
+
+
+def test_every_option_is_a_flag():
+    text = run("convert", "--help").stdout
+    for cls in (ExpandOptions, ConvertOptions):
+        for field in dataclasses.fields(cls):
+            assert "--" + field.name.replace("_", "-") in text
+
+
+def test_help_does_not_load_torch():
+    code = "import sys, vshdr, vshdr.cli\ntry:\n vshdr.cli.main(['convert', '--help'])\nexcept SystemExit:\n assert 'torch' not in sys.modules"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
+
+
+def test_models_and_weights_are_listed():
+    assert "expandmap" in run("models").stdout
+    assert "hdrcnn" in run("weights", "list").stdout

@@ -1,0 +1,7 @@
+"""`python -m vshdr`: the command line where the script `vshdr` is not on the path."""
+
+import sys
+
+from vshdr.cli import main
+
+sys.exit(main())

@@ -1,0 +1,59 @@
+"""The ffmpeg flags for people who pipe `vspipe -c y4m` into an encoder of their own: y4m itself carries no colour description."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+import vapoursynth as vs
+
+from vshdr.media.light import LightMeter
+from vshdr.media.metadata import ffmpeg_arguments
+from vshdr.media.script_source import first_output
+from vshdr.media.signal import PRIMARIES_BT2020, TRANSFER_HLG, TRANSFER_LINEAR, TRANSFER_PQ
+from vshdr.media.verify import read_hdr_metadata
+
+_TRANSFER_NAMES = {TRANSFER_PQ: "pq", TRANSFER_HLG: "hlg"}
+
+
+def encoder_arguments(source: Path, codec: str, *, measure: bool = False) -> list[str]:
+    """Flags for ffmpeg's output that describe what `source` holds.
+
+    `source` is a .vpy script whose first output is PQ or HLG, or an HDR video. A file's light levels are those of its metadata;
+    a script's are measured by playing it once if `measure` says so, and otherwise bounded by its peak. `codec` is x265 or
+    svtav1. Raises ValueError for a source that is not HDR, and what reading it raises.
+    """
+    if not source.exists():
+        raise ValueError(f"{source}: there is no such file")
+    if source.suffix.lower() != ".vpy":
+        return _of_file(source, codec)
+    clip = first_output(source)
+    with clip.get_frame(0) as frame:
+        transfer = _TRANSFER_NAMES.get(frame.props.get("_Transfer", 0))
+        peak = frame.props.get("MasteringDisplayMaxLuminance", 1000.0)
+    if transfer is None:
+        raise ValueError(f'{source.name}: the output is neither PQ nor HLG; use core.hdr.Expand(clip, output="pq")')
+    if not measure or transfer == "hlg":
+        return ffmpeg_arguments(codec, transfer=transfer, peak=peak)
+    meter = _play(clip)
+    return ffmpeg_arguments(codec, transfer=transfer, peak=peak, max_cll=meter.max_cll, max_fall=meter.max_fall)
+
+
+def _of_file(path: Path, codec: str) -> list[str]:
+    metadata = read_hdr_metadata(path)
+    transfer = _TRANSFER_NAMES.get(metadata.transfer)
+    if transfer is None:
+        raise ValueError(f"{path.name}: the video is neither PQ nor HLG; convert it first")
+    light, display = metadata.content_light, metadata.mastering_display
+    return ffmpeg_arguments(codec, transfer=transfer, peak=display.max_luminance if display else 1000.0,
+                            max_cll=light.max_cll if light else None, max_fall=light.max_fall if light else None)
+
+
+def _play(clip: vs.VideoNode) -> LightMeter:
+    """The light levels of all frames of a PQ clip."""
+    nits = clip.resize.Bilinear(format=vs.RGBS, transfer=TRANSFER_LINEAR, primaries=PRIMARIES_BT2020, nominal_luminance=1.0)
+    meter = LightMeter(white=1.0, primaries=PRIMARIES_BT2020)
+    for frame in nits.frames(close=True):
+        meter.add(torch.from_numpy(np.stack([np.asarray(frame[plane]) for plane in range(3)])))
+    return meter

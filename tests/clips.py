@@ -5,7 +5,6 @@ from pathlib import Path
 
 import av
 import numpy as np
-import skimage.io
 
 
 def picture(index: int, width: int, height: int) -> np.ndarray:
@@ -47,5 +46,16 @@ def write_images(folder: Path, *, count: int = 3, depth: int = 8, size: tuple[in
     folder.mkdir()
     for index in range(count):
         code = np.round(picture(index, *size) * (2**depth - 1)).astype(np.uint8 if depth == 8 else np.uint16)
-        skimage.io.imsave(folder / f"frame.{index + 1:04d}.png", code, check_contrast=False)
+        write_png(folder / f"frame.{index + 1:04d}.png", code)
     return folder
+
+
+def write_png(path: Path, code: np.ndarray) -> None:
+    """A PNG of uint8 or uint16 RGB, H x W x 3."""
+    pixel_format = "rgb24" if code.dtype == np.uint8 else "rgb48be"
+    with av.open(path, "w", format="image2") as container:
+        stream = container.add_stream("png", rate=1)
+        stream.width, stream.height, stream.pix_fmt = code.shape[1], code.shape[0], pixel_format
+        frame = av.VideoFrame.from_ndarray(code, "rgb24" if code.dtype == np.uint8 else "rgb48le")
+        container.mux(stream.encode(frame.reformat(format=pixel_format)))
+        container.mux(stream.encode())

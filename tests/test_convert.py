@@ -1,18 +1,13 @@
 """`vshdr convert` from the outside: real files in, real files out, read back by independent means."""
 
 import dataclasses
-import json
-import os
-import shutil
 import signal
 import subprocess
 import sys
 import time
-from fractions import Fraction
 
 import av
 import numpy as np
-import OpenEXR
 import pytest
 import torch
 
@@ -33,8 +28,19 @@ def run(*arguments, check=True, **kwargs):
 
 
 def decode(path):
+    """Time in seconds and luma codes of every frame of a video with more than eight bits."""
+
+    def luma(frame):
+        plane = frame.planes[0]
+        return np.frombuffer(plane, np.uint16).reshape(plane.height, -1)[:, :plane.width]
+
     with av.open(path) as container:
-        return [(frame.pts * frame.time_base, frame.to_ndarray()) for frame in container.decode(video=0)]
+        return [(frame.pts * frame.time_base, luma(frame)) for frame in container.decode(video=0)]
+
+
+def times(path):
+    with av.open(path) as container:
+        return [frame.pts * frame.time_base for frame in container.decode(video=0)]
 
 
 @pytest.fixture(scope="module")
@@ -43,24 +49,22 @@ def clip(tmp_path_factory):
 
 
 def test_video_and_exr_of_one_pass_hold_the_same_light(clip, tmp_path):
-    summary = convert(clip, tmp_path / "out.mkv", tmp_path / "shot.####.exr", **FAST, crf=0.0, pixel_format="yuv444p12le",
+    summary = convert(clip, tmp_path / "out.mkv", tmp_path / "shot.####.exr", **FAST, crf=0.0, pixel_format="yuv444p10le",
                       dither="none")
     assert summary.frames == 12
     frames = decode(tmp_path / "out.mkv")
     assert len(frames) == 12 and len(list(tmp_path.glob("shot.*.exr"))) == 12
-    grey = read_exr(tmp_path / "shot.1001.exr")[0].mean()
-    assert 0.01 < grey < 5
     for index in (0, 11):
         rgb, _ = read_exr(tmp_path / f"shot.{1001 + index}.exr")
         white_patch = rgb[:, 2:10, 2:10].mean() * 203
-        luma = (frames[index][1][0, 2:10, 2:10].mean() / 16 - 16) / 219
+        luma = (frames[index][1][2:10, 2:10].mean() - 64) / 876
         assert pq_decode(torch.tensor(luma)).item() == pytest.approx(float(white_patch), rel=0.05)
 
 
 def test_timestamps_of_variable_frame_rate_are_kept(tmp_path):
     source = write_clip(tmp_path / "vfr.mkv", frames=8, pts=[0, 40, 80, 200, 240, 333, 500, 501])
     convert(source, tmp_path / "out.mkv", **FAST)
-    assert [time for time, _ in decode(tmp_path / "out.mkv")] == [time for time, _ in decode(source)]
+    assert times(tmp_path / "out.mkv") == times(source)
 
 
 def test_exr_equals_the_expander_to_the_last_bit_of_half(clip, tmp_path):
@@ -104,7 +108,7 @@ def test_progress_and_summary_tell_what_happened(clip, tmp_path):
     summary = convert(clip, tmp_path / "out.####.exr", on_progress=seen.append)
     assert seen and seen[-1].done <= 12 and seen[-1].total == 12 and seen[-1].limiting in summary.busy
     assert set(summary.busy) >= {"decode", "network", "light"}
-    assert summary.light["MaxCLL"] <= 1000
+    assert 203 < summary.light["max_cll"] <= 1000
 
 
 def test_resume_keeps_good_frames_and_remakes_bad_ones(clip, tmp_path):

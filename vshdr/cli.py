@@ -94,7 +94,9 @@ def _print_summary(summary: Summary) -> None:
     for path in summary.outputs:
         _print(f"wrote {path}")
     _print(f"{summary.frames} frames in {summary.seconds:.1f} s, {fps:.1f} fps; busy: {stages}")
-    _print("light in nits: " + ", ".join(f"{name} {value:.0f}" for name, value in summary.light.items()))
+    light = summary.light
+    _print(f"MaxCLL {light['max_cll']:.0f} nits, MaxFALL {light['max_fall']:.0f}; 99.9 % of all pixels are below "
+           f"{light['percentile_99_9']:.0f}, 99.99 % below {light['percentile_99_99']:.0f}")
     for note in summary.notes:
         _print(f"note: {note}")
 

@@ -21,6 +21,8 @@ def check(options: Any) -> None:
     """Raises ValueError with one sentence for the first field of a dataclass of `option`s that is out of its range."""
     for field in dataclasses.fields(options):
         value, allowed = getattr(options, field.name), field.metadata
+        if value is None:  # left to the codec, or to whatever else the option is for
+            continue
         if allowed.get("choices") and value not in allowed["choices"]:
             raise ValueError(f"{field.name} must be one of {', '.join(allowed['choices'])}, not '{value}'")
         low, high = allowed.get("low"), allowed.get("high")

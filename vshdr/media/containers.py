@@ -1,0 +1,32 @@
+"""The header of a video file, whatever its container.
+
+PyAV does not show these fields as they stand in the file, so they are read from it byte by byte.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from pathlib import Path
+
+from vshdr.media.header import VideoHeader
+from vshdr.media.matroska import MAGIC, read_matroska
+from vshdr.media.mp4 import read_mp4
+
+
+def read_header(path: str | os.PathLike[str]) -> VideoHeader | None:
+    """The header of the first video track of a Matroska, WebM, MP4 or QuickTime file; None for others.
+
+    Raises OSError if the file cannot be read, ValueError if its structure is broken.
+    """
+    with Path(path).open("rb") as file:
+        magic = file.read(12)
+        end = file.seek(0, os.SEEK_END)
+        try:
+            if magic.startswith(MAGIC):
+                return read_matroska(file, end)
+            if magic[4:8] in (b"ftyp", b"moov", b"wide", b"mdat", b"free"):
+                return read_mp4(file, end)
+        except (struct.error, IndexError) as error:
+            raise ValueError(f"{path}: the container's header is broken ({error})") from error
+    return None

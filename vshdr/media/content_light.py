@@ -1,0 +1,64 @@
+"""Writes measured light levels over their placeholders in a finished file: in the container and in every
+message of the video.
+
+MaxCLL and MaxFALL are known when the last frame has been seen, but belong at the start of the file and before
+each keyframe. Every field has the length it needs already, so nothing moves.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import BinaryIO
+
+import av
+
+from vshdr.media.bitstream import configuration_patches, content_light_patches, hvcc_length_size
+from vshdr.media.containers import read_header
+from vshdr.media.header import patch
+from vshdr.media.metadata import ContentLight
+from vshdr.media.passthrough import main_video
+
+_BLOCK_HEADER = 4  # Matroska: track number (one byte for a track below 127), time, flags
+
+
+def patch_content_light(path: str | os.PathLike[str], light: ContentLight) -> None:
+    """Replaces every content light level of the first video stream of a .mkv, .mp4 or .mov file by `light`,
+    in place.
+
+    Raises RuntimeError if the container has no such fields or a packet is not where it should be.
+    """
+    header = read_header(path)
+    if header is None or header.light_fields is None:
+        raise RuntimeError(f"{path}: the container has no content light level to fill in")
+    patches = [
+        (field.offset, value.to_bytes(field.size, "big"))
+        for field, value in zip(header.light_fields, (light.max_cll, light.max_fall), strict=True)
+    ]
+    block_header = _BLOCK_HEADER if Path(path).suffix.lower() == ".mkv" else 0
+    with av.open(os.fspath(path)) as container, Path(path).open("rb") as file:
+        stream = main_video(container)
+        codec, length_size = stream.codec_context.codec.canonical_name, 4
+        if header.configuration is not None:
+            at = header.configuration.offset
+            configuration = _read(file, at, header.configuration.size)
+            patches += [
+                (at + start, unit) for start, unit in configuration_patches(configuration, codec, light)
+            ]
+            if codec == "hevc":
+                length_size = hvcc_length_size(configuration)
+        for packet in container.demux(stream):
+            data = bytes(packet)
+            if found := content_light_patches(data, codec, light, length_size):
+                at = packet.pos + block_header
+                if _read(file, at, len(data)) != data:
+                    raise RuntimeError(
+                        f"{path}: the packet at byte {packet.pos} is not found where the demuxer says"
+                    )
+                patches += [(at + start, unit) for start, unit in found]
+    patch(path, patches)
+
+
+def _read(file: BinaryIO, offset: int, size: int) -> bytes:
+    file.seek(offset)
+    return file.read(size)

@@ -1,0 +1,186 @@
+"""Scene-linear EXR sequences: every frame complete or absent, compressed on all cores, with what a compositor needs to know."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import OpenEXR
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vshdr import colour
+from vshdr.media.sequence import NumberedName
+
+HALF_MAXIMUM = 65504.0
+PIXEL_TYPES = {"half": np.dtype(np.float16), "float": np.dtype(np.float32)}
+COMPRESSIONS = {"none": OpenEXR.NO_COMPRESSION} | {
+    name: getattr(OpenEXR, f"{name.upper()}_COMPRESSION") for name in ("rle", "zips", "zip", "piz", "pxr24", "b44", "b44a",
+                                                                     "dwaa", "dwab")}
+INTEROP_IDS = {1: "lin_rec709_scene", 9: "lin_rec2020_scene"}
+SETTINGS_ATTRIBUTE = "vshdr:settings"
+
+
+class ExrWriter:
+    """Writes frames of linear light as numbered EXR files.
+
+    `write` hands a frame to a pool of threads (OpenEXR compresses outside the GIL) and waits only when the pool is full, so
+    memory is bounded by the number of threads. A frame is written to NAME.part beside its place and renamed when complete.
+    """
+
+    def __init__(self, pattern: str | Path, *, width: int, height: int, frame_rate: Fraction, start: int = 1001,
+                 pixel_type: str = "half", compression: str = "zip", dwa_level: float = 45.0, white: float = 203.0,
+                 primaries: int = 1, settings: str = "", threads: int | None = None, resume: bool = False,
+                 overwrite: bool = False, sample_aspect_ratio: Fraction = Fraction(1), single: bool = False) -> None:
+        """Prepares a sequence at `pattern` (`shot.####.exr` or `shot.%04d.exr`; with `single` a plain name will do).
+
+        `start` is the number of the first frame. `white` is the nits of 1.0, `primaries` an H.273 number (1 or 9). `dwa_level`
+        is the loss of dwaa and dwab (45 is visually lossless, more is smaller). `settings` is stored in every frame; `resume`
+        keeps complete frames that were written with the same.
+
+        Raises ValueError for options that do not fit and for frames that are there already with neither `resume` nor
+        `overwrite`, OSError where the folder cannot be made.
+        """
+        self._pattern = Path(pattern)
+        self._numbered = NumberedName.parse(self._pattern)
+        if self._numbered is None and not single:
+            raise ValueError(f"{self._pattern.name}: a sequence needs a counter in its name, such as "
+                             f"{self._pattern.stem}.####.exr")
+        if pixel_type not in PIXEL_TYPES:
+            raise ValueError(f"EXR pixel type '{pixel_type}' is not one of {', '.join(PIXEL_TYPES)}")
+        if compression not in COMPRESSIONS:
+            raise ValueError(f"EXR compression '{compression}' is not one of {', '.join(COMPRESSIONS)}")
+        if primaries not in INTEROP_IDS:
+            raise ValueError(f"EXR frames come in BT.709 (1) or BT.2020 (9) primaries, not {primaries}")
+        self._pattern.parent.mkdir(parents=True, exist_ok=True)
+        self._size = (width, height)
+        self._start = start
+        self._frame_rate = Fraction(frame_rate)
+        self._dtype = PIXEL_TYPES[pixel_type]
+        self._settings = settings
+        self._resume = resume
+        self._header = {
+            "type": OpenEXR.scanlineimage, "compression": COMPRESSIONS[compression],
+            "chromaticities": tuple(xy for point in colour.chromaticities(primaries) for xy in point),
+            "whiteLuminance": float(white), "colorInteropID": INTEROP_IDS[primaries], "framesPerSecond": self._frame_rate,
+            "pixelAspectRatio": float(sample_aspect_ratio), "software": "vshdr", SETTINGS_ATTRIBUTE: settings,
+        } | ({"dwaCompressionLevel": float(dwa_level)} if compression in ("dwaa", "dwab") else {})
+        if not (resume or overwrite):
+            self._refuse_existing()
+        self._threads = threads or os.cpu_count() or 1
+        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="exr-writer")
+        self._waiting: deque[Future[None]] = deque()
+
+    def path(self, index: int) -> Path:
+        """The file of frame `index`, counted from 0."""
+        return self._numbered.path(self._start + index) if self._numbered else self._pattern
+
+    def write(self, index: int, rgb: NDArray[np.float32] | Tensor) -> None:
+        """Takes frame `index`, 3 x H x W, 1.0 = SDR white; it must not be changed afterwards.
+
+        With half pixels, what is beyond 65504 is written as 65504. Raises OSError where this frame or one before it cannot be
+        written, ValueError for a frame of another size.
+        """
+        width, height = self._size
+        if tuple(rgb.shape) != (3, height, width):
+            raise ValueError(f"frame {index} is {tuple(rgb.shape)}; this sequence takes 3 x {height} x {width}")
+        self._waiting.append(self._pool.submit(self._write, index, torch.as_tensor(rgb)))
+        while len(self._waiting) > self._threads + 1:
+            self._waiting.popleft().result()
+
+    def finish(self) -> None:
+        """Waits until all frames are on disk. Raises OSError where one cannot be written."""
+        try:
+            while self._waiting:
+                self._waiting.popleft().result()
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Ends the pool; frames that nobody waited for are given up, those in work are completed."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def done(self, index: int) -> bool:
+        """True where `resume` may keep frame `index`: the file reads to its end and has this sequence's size and type.
+
+        Raises ValueError for a frame that was written with other settings.
+        """
+        path = self.path(index)
+        if not self._resume or not path.exists():
+            return False
+        try:
+            pixels, header = _read(path)
+        except ValueError:
+            return False
+        if header.get(SETTINGS_ATTRIBUTE) != self._settings:
+            raise ValueError(f"{path.name} was written with other options; resume needs the same ones, overwrite starts anew")
+        shape = self._size[::-1]
+        return all(plane.shape == shape and plane.dtype == self._dtype for plane in pixels)
+
+    def missing(self, frames: Iterable[int]) -> list[int]:
+        """Those of `frames` that are not done; reads files on all cores. Raises what `done` raises."""
+        frames = list(frames)
+        return [index for index, done in zip(frames, self._pool.map(self.done, frames), strict=True) if not done]
+
+    def _refuse_existing(self) -> None:
+        if self._numbered is None:
+            existing = [self._pattern] if self._pattern.exists() else []
+        else:
+            existing = [path for number, path in sorted(self._numbered.files().items()) if number >= self._start]
+        if existing:
+            raise ValueError(f"{existing[0]} exists already; resume goes on with the sequence, overwrite replaces it")
+
+    def _write(self, index: int, rgb: Tensor) -> None:
+        if self._dtype == np.float16:
+            rgb = rgb.clamp(-HALF_MAXIMUM, HALF_MAXIMUM).half()
+        number = self._start + index
+        header = self._header | {"imageCounter": number, "timeCode": time_code(index, self._frame_rate)}
+        path = self.path(index)
+        part = path.with_name(path.name + ".part")
+        try:
+            with OpenEXR.File(header, dict(zip("RGB", rgb.numpy(), strict=True))) as file:
+                file.write(str(part))
+            os.replace(part, path)
+        except (RuntimeError, OSError) as error:
+            part.unlink(missing_ok=True)
+            said = error.strerror if isinstance(error, OSError) else str(error).rstrip(".").rpartition(". ")[2]
+            raise OSError(f"{path}: the frame cannot be written: {said}") from None
+
+
+def read_exr(path: str | Path) -> tuple[NDArray[np.float32], dict[str, Any]]:
+    """R, G and B of an EXR file as float32, 3 x H x W, and its header.
+
+    Raises ValueError where the file cannot be read to its end or has no R, G and B.
+    """
+    pixels, header = _read(Path(path))
+    return np.stack(pixels).astype(np.float32), header
+
+
+def time_code(index: int, frame_rate: Fraction) -> OpenEXR.TimeCode:
+    """SMPTE ST 12-1 time code of frame `index`, non-drop, 00:00:00:00 for frame 0.
+
+    Above 30 frames per second, two frames share a number and the field mark tells them apart (ST 12-1, 12.1).
+    """
+    base = max(1, round(frame_rate))
+    seconds, frame = divmod(index, base)
+    second_of_pair = 0
+    if base > 30:
+        frame, second_of_pair = divmod(frame, 2)
+    flags = (0, 0, second_of_pair, 0, 0, 0)  # drop frame, colour frame, field mark, three binary group flags
+    return OpenEXR.TimeCode(seconds // 3600 % 24, seconds // 60 % 60, seconds % 60, frame, *flags, *([0] * 8))
+
+
+def _read(path: Path) -> tuple[list[NDArray], dict[str, Any]]:
+    try:
+        with OpenEXR.File(str(path), separate_channels=True) as file:
+            channels, header = file.channels(), dict(file.header())  # a copy: closing the file empties its own
+            return [channels[name].pixels for name in "RGB"], header
+    except (RuntimeError, ValueError, KeyError):  # ValueError: OpenEXR leaves out the part that it could not read
+        raise ValueError(f"{path}: this is not a complete EXR file with R, G and B") from None

@@ -1,0 +1,128 @@
+"""Reading single images and numbered image sequences: PNG, JPEG, TIFF and the like, 8 or 16 bits."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+
+from vshdr.media.pixels import PixelLayout
+from vshdr.media.sequence import NumberedName
+from vshdr.media.signal import MATRIX_BT709, TRANSFER_SRGB
+from vshdr.media.source import Frame, Source, pad_to_coded_size
+from vshdr.media.video_source import describe_first_frame, look_of, note_alpha, orientation_of, reason
+
+IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".tga", ".ppm", ".pgm"}
+HDR_SUFFIXES = {".exr", ".hdr"}
+
+# Images are made for computer screens: sRGB in full range where they say nothing else, also grey and YUV ones.
+_IMAGE_DEFAULTS = {"_Matrix": MATRIX_BT709, "_Transfer": TRANSFER_SRGB, "_Range": 1}
+
+
+@dataclass(kw_only=True)
+class ImageSource(Source):
+    """One or more images of one size. Built by `open_images`."""
+
+    paths: Sequence[Path]
+    layout: PixelLayout
+    look: tuple
+
+    def __iter__(self) -> Iterator[Frame]:
+        for index, decoded in enumerate(_decode_ahead(self.paths)):
+            path = self.paths[index]
+            if (look_of(decoded), orientation_of(decoded)) != (self.look, self.orientation):
+                raise ValueError(f"{path.name}: size, pixel format, colour tags or orientation differ from those of "
+                                 f"{self.paths[0].name}; all images of a sequence have to agree")
+            planes = pad_to_coded_size(self.layout.planes(decoded), self.coded_width, self.coded_height)
+            yield Frame(index=index, pts=index, duration=1, planes=planes)
+
+
+def open_images(paths: Sequence[Path], name: str, *, frame_rate: Fraction, allow_hdr: bool = False) -> ImageSource:
+    """The images `paths`, in this order, as a clip of `frame_rate`; time is counted in frames.
+
+    Raises ValueError, one sentence, where an image cannot be read; the first is read now, the others when their turn comes.
+    """
+    for path in paths:
+        if path.suffix.lower() in HDR_SUFFIXES:
+            raise ValueError(f"{path.name}: {path.suffix.lower()} images already are HDR; vshdr expands SDR")
+    first = decode_image(paths[0])
+    fields = describe_first_frame(first, name, aspect=Fraction(1), allow_hdr=allow_hdr, defaults=_IMAGE_DEFAULTS)
+    source = ImageSource(paths=paths, time_base=1 / frame_rate, frame_rate=frame_rate, frame_count=len(paths), **fields)
+    note_alpha(source, source.layout)
+    return source
+
+
+def pattern_files(pattern: NumberedName) -> list[Path]:
+    """The files of a numbered sequence in order, beginning with the lowest number that is there.
+
+    Raises ValueError where none matches or a number is missing in between.
+    """
+    numbered = pattern.files() if pattern.folder.is_dir() else {}
+    if not numbered:
+        raise ValueError(f"{pattern.folder}: no file matches {pattern.before}{'#' * pattern.digits}{pattern.after}")
+    return _without_gap(pattern, numbered)
+
+
+def folder_files(folder: Path) -> list[Path]:
+    """The images of a folder in natural order (2 before 10).
+
+    Raises ValueError where there is none, and where names that differ only in their number leave one out.
+    """
+    paths = [path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES | HDR_SUFFIXES
+             and path.is_file() and not path.name.startswith(".")]
+    if not paths:
+        raise ValueError(f"{folder}: there are no images in this folder")
+    paths.sort(key=lambda path: [int(part) if part.isdigit() else part.lower() for part in re.split(r"(\d+)", path.name)])
+    if match := re.fullmatch(r"(.*?)(\d+)(\D*)", paths[0].name):
+        pattern = NumberedName(folder, match[1], len(match[2]), match[3])
+        if len(numbered := pattern.files()) == len(paths):
+            return _without_gap(pattern, numbered)
+    return paths
+
+
+def decode_image(path: Path) -> av.VideoFrame:
+    """The first picture of an image file. Raises ValueError where it is not an image or not complete."""
+    try:
+        # Through a file object: FFmpeg then goes by content and does not take a % in the name for a counter.
+        with path.open("rb") as file, av.open(file) as container:
+            for frame in container.decode(video=0):
+                if not frame.is_corrupt:
+                    return frame
+    except (av.FFmpegError, IndexError) as error:
+        said = f" ({reason(error)})" if isinstance(error, av.FFmpegError) else ""
+        raise ValueError(f"{path.name}: this is not an image that can be read{said}") from None
+    except OSError as error:
+        raise ValueError(f"{path.name}: {(error.strerror or str(error)).lower()}") from None
+    raise ValueError(f"{path.name}: the image is damaged or cut off")
+
+
+def _decode_ahead(paths: Sequence[Path]) -> Iterator[av.VideoFrame]:
+    """The pictures in order; one per core is decoded ahead."""
+    workers = os.cpu_count() or 1
+    with ThreadPoolExecutor(workers, thread_name_prefix="image-reader") as pool:
+        waiting: deque[Future[av.VideoFrame]] = deque()
+        try:
+            for path in paths:
+                waiting.append(pool.submit(decode_image, path))
+                if len(waiting) > workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def _without_gap(pattern: NumberedName, numbered: dict[int, Path]) -> list[Path]:
+    first, last = min(numbered), max(numbered)
+    for number in range(first, last):
+        if number not in numbered:
+            raise ValueError(f"{pattern.path(number).name} is missing; the sequence runs from {first} to {last}")
+    return [numbered[number] for number in range(first, last + 1)]

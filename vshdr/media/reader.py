@@ -1,0 +1,73 @@
+"""SDR from anything: video, images and scripts in, code values as RGB tensors out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vshdr.media.image_source import HDR_SUFFIXES, IMAGE_SUFFIXES, folder_files, open_images, pattern_files
+from vshdr.media.script_source import open_script
+from vshdr.media.sequence import NumberedName
+from vshdr.media.signal import sdr_arguments
+from vshdr.media.source import Frame, Source
+from vshdr.media.video_source import open_video
+from vshdr.media.zimg import Resizer
+
+IMAGE_FRAME_RATE = Fraction(24)
+"""Frames per second of image sequences unless said."""
+
+
+def open_source(path: str | Path, *, frame_rate: Fraction | None = None, allow_hdr: bool = False) -> Source:
+    """Opens a video file, an image, an image sequence (`shot.%04d.png`, `shot.####.png` or a folder) or a `.vpy` script.
+
+    `frame_rate` is for images only: video and scripts have timestamps of their own. `allow_hdr` takes a clip that is tagged
+    PQ or HLG for SDR. Raises ValueError, one sentence that names the file, for everything that cannot be read.
+    """
+    path = Path(path)
+    timed = frame_rate is None
+    rate = IMAGE_FRAME_RATE if timed else Fraction(frame_rate)
+    if rate <= 0:
+        raise ValueError(f"a frame rate of {rate} is not above zero")
+    if path.is_dir():
+        return open_images(folder_files(path), path.name, frame_rate=rate, allow_hdr=allow_hdr)
+    if not path.exists() and (pattern := NumberedName.parse(path)):
+        return open_images(pattern_files(pattern), path.name, frame_rate=rate, allow_hdr=allow_hdr)
+    if not path.exists():
+        raise ValueError(f"{path}: there is no such file or folder")
+    if path.suffix.lower() in IMAGE_SUFFIXES | HDR_SUFFIXES:
+        return open_images([path], path.name, frame_rate=rate, allow_hdr=allow_hdr)
+    if not timed:
+        raise ValueError(f"{path.name}: a frame rate can be given for images only; this clip has timestamps of its own")
+    if path.suffix.lower() == ".vpy":
+        return open_script(path, allow_hdr=allow_hdr)
+    return open_video(path, allow_hdr=allow_hdr)
+
+
+class SdrConverter:
+    """Frames of one source to SDR code values as the networks see them. One instance serves one thread at a time."""
+
+    def __init__(self, source: Source) -> None:
+        """Raises ValueError where zimg has no conversion for the source's colour description."""
+        self._source = source
+        self._resizer = Resizer(source.format_id, source.coded_width, source.coded_height, source.properties,
+                                sdr_arguments(source.signal))
+
+    def __call__(self, frame: Frame) -> Tensor:
+        """RGB code values, 3 x H x W, float32, upright, cropped to the true size; a new tensor."""
+        source = self._source
+        sdr = torch.empty((3, source.height, source.width))
+        for channel, plane in zip(sdr.numpy(), self._resizer(frame.planes), strict=True):
+            np.copyto(channel, source.orientation.upright(plane[: source.stored_height, : source.stored_width]))
+        return sdr
+
+
+def read_sdr(source: Source) -> Iterator[tuple[Frame, Tensor]]:
+    """Every frame of `source` with its SDR code values, 3 x H x W."""
+    convert = SdrConverter(source)
+    for frame in source:
+        yield frame, convert(frame)

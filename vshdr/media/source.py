@@ -1,0 +1,121 @@
+"""What every SDR source offers, whatever it reads from: the frames in order, their timestamps, and what their samples mean."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vshdr.media.signal import Signal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frame:
+    """One SDR frame as it was stored: neither depth, matrix nor range has been touched."""
+
+    index: int
+    """Place in the source, from 0."""
+    pts: int
+    """Presentation time in units of the source's `time_base`; strictly rising."""
+    duration: int
+    """Time until the next frame, in the same units; at least 1."""
+    planes: Sequence[NDArray]
+    """R, G, B or Y, U, V or Y, as uint8, uint16, float16 or float32; of the source's coded size, padded and not yet upright."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Orientation:
+    """How a stored picture becomes upright: first transpose, then flip."""
+
+    transpose: bool = False
+    flip_vertically: bool = False
+    flip_horizontally: bool = False
+
+    def upright(self, plane: NDArray) -> NDArray:
+        """Turns a plane, H x W, without copying it."""
+        if self.transpose:
+            plane = plane.T
+        return plane[:: -1 if self.flip_vertically else 1, :: -1 if self.flip_horizontally else 1]
+
+
+@dataclass(kw_only=True)
+class Source(ABC):
+    """A clip of SDR frames of one size, format and colour description. Iterating starts again at the first frame.
+
+    The picture is turned upright and cropped to its true size only after conversion to RGB (`vshdr.media.reader.SdrConverter`),
+    because subsampled chroma can neither be cropped to an odd size nor turned without moving its sites.
+    """
+
+    name: str
+    """What to call the source in messages."""
+    format_id: int
+    """VapourSynth's format of the planes: the family, subsampling and depth of the file."""
+    stored_width: int
+    """Width of the picture as stored, without padding, in samples."""
+    stored_height: int
+    """Height of the picture as stored, without padding, in samples."""
+    subsampling: tuple[int, int]
+    """log2 of the chroma subsampling, horizontally and vertically."""
+    signal: Signal
+    """What the code values of the first frame mean, and by contract those of all others."""
+    properties: dict[str, int]
+    """Frame properties for `core.resize`: the signal and, where known, chroma location and field order."""
+    time_base: Fraction
+    """Seconds per unit of `Frame.pts`."""
+    frame_rate: Fraction
+    """Nominal frames per second; timestamps are the truth."""
+    frame_count: int | None
+    """Number of frames as far as the source tells; an estimate for video, None if unknown."""
+    sample_aspect_ratio: Fraction = Fraction(1)
+    """Width to height of an upright sample."""
+    orientation: Orientation = Orientation()
+    """How the stored picture becomes upright."""
+    video_path: Path | None = None
+    """File that audio, subtitles, chapters and attachments can be copied from."""
+    notes: list[str] = field(default_factory=list)
+    """What a person should know, one sentence each; may grow while frames are read."""
+
+    @property
+    def width(self) -> int:
+        """Width of the upright picture."""
+        return self.stored_height if self.orientation.transpose else self.stored_width
+
+    @property
+    def height(self) -> int:
+        """Height of the upright picture."""
+        return self.stored_width if self.orientation.transpose else self.stored_height
+
+    @property
+    def coded_width(self) -> int:
+        """Width of the first plane: the stored width up to a whole number of chroma samples."""
+        return -(-self.stored_width >> self.subsampling[0]) << self.subsampling[0]
+
+    @property
+    def coded_height(self) -> int:
+        """Height of the first plane: the stored height up to a whole number of chroma samples."""
+        return -(-self.stored_height >> self.subsampling[1]) << self.subsampling[1]
+
+    def note(self, sentence: str) -> None:
+        """Adds a sentence to `notes`, once."""
+        if sentence not in self.notes:
+            self.notes.append(sentence)
+
+    def close(self) -> None:
+        """Lets go of what the source holds between frames; files are only open while it is read."""
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[Frame]:
+        """The frames from the first on. Raises ValueError with the frame's number where one cannot be read."""
+
+
+def pad_to_coded_size(planes: Sequence[NDArray], width: int, height: int) -> list[NDArray]:
+    """Repeats the last column and row of the first plane until it is `width` x `height`; chroma planes are complete anyway."""
+    missing = (height - planes[0].shape[0], width - planes[0].shape[1])
+    if missing == (0, 0):
+        return list(planes)
+    return [np.pad(planes[0], ((0, missing[0]), (0, missing[1])), mode="edge"), *planes[1:]]

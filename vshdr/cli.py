@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
-from rich.table import Table
+from rich.table import Column, Table
 
 import vshdr
 from vshdr.options import ConvertOptions, ExpandOptions, add_arguments, from_arguments
@@ -137,10 +137,12 @@ def _add_weights(commands: argparse._SubParsersAction) -> None:
 def _list_weights(arguments: argparse.Namespace) -> None:
     from vshdr import weights
 
-    table = Table("name", "model", "size", "licence", "here")
+    table = Table(Column("name", no_wrap=True), "model", Column("size", no_wrap=True), "licence", "checksum", "here")
     for entry in weights.status():
-        table.add_row(entry.name, entry.model, entry.size_text, entry.licence, "yes" if entry.path else "no")
+        table.add_row(entry.name, entry.model, entry.size_text, entry.licence, entry.checksum, "yes" if entry.path else "no")
     Console().print(table)
+    _print("checksum: published = checked against a known one; recorded = against that of the first download, which is "
+           "trusted; none = not downloaded yet, and no checksum was published")
 
 
 def _fetch_weights(arguments: argparse.Namespace) -> None:

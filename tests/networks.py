@@ -1,0 +1,58 @@
+"""Random weights for the published networks, in their published forms."""
+
+from __future__ import annotations
+
+import torch
+
+EXPANDNET_SHAPES = {
+    "local_net.0.0": (64, 3, 3, 3), "local_net.1.0": (128, 64, 3, 3),
+    "mid_net.0.0": (64, 3, 3, 3), "mid_net.1.0": (64, 64, 3, 3), "mid_net.2.0": (64, 64, 3, 3),
+    "mid_net.3": (64, 64, 3, 3),
+    "glob_net.0.0": (64, 3, 3, 3), **{f"glob_net.{i}.0": (64, 64, 3, 3) for i in range(1, 6)},
+    "glob_net.6": (64, 64, 4, 4),
+    "end_net.0.0": (64, 256, 1, 1), "end_net.1": (3, 64, 1, 1),
+}
+
+
+def expandnet_state(seed: int = 0) -> dict[str, torch.Tensor]:
+    """Weights under which all branches have a say in every pixel."""
+    random = torch.Generator().manual_seed(seed)
+    state = {}
+    for name, shape in EXPANDNET_SHAPES.items():
+        fan_in = shape[1] * shape[2] * shape[3]
+        state[f"{name}.weight"] = torch.randn(shape, generator=random) / fan_in ** 0.5
+        state[f"{name}.bias"] = 0.1 * torch.randn(shape[0], generator=random)
+    return state
+
+
+# Shapes in the published order: (kernel height, kernel width, then in and out, or out and in where it is
+# transposed).
+HDRCNN_SHAPES = [
+    *[shape for i, o in ((3, 64), (64, 64), (64, 128), (128, 128), (128, 256), (256, 256), (256, 256),
+                         (256, 512), (512, 512), (512, 512), (512, 512), (512, 512), (512, 512), (512, 512))
+      for shape in ((3, 3, i, o), (o,))],
+    *[(512,)] * 4,
+    *[shape for o, i in ((512, 512), (512, 512), (256, 512), (128, 256), (64, 128))
+      for shape in ((4, 4, o, i), *[(o,)] * 5, (1, 1, 2 * o, o), (o,))],
+    (1, 1, 64, 3), *[(3,)] * 5, (1, 1, 6, 3), (3,),
+]
+
+
+def hdrcnn_arrays(seed: int = 0) -> dict[str, torch.Tensor]:
+    """Published arrays whose every layer keeps the spread of its input, so that all of them have a say in the
+    output.
+    """
+    random = torch.Generator().manual_seed(seed)
+    arrays = []
+    for index, shape in enumerate(HDRCNN_SHAPES):
+        if len(shape) == 4:
+            transposed = shape[:2] == (4, 4)
+            fan_in = 4 * shape[3] if transposed else shape[0] * shape[1] * shape[2]
+            arrays.append(torch.randn(shape, generator=random) * (2.0 / fan_in) ** 0.5)
+        elif index >= 28 and len(HDRCNN_SHAPES[index - 1]) == 1:
+            # Of a normalisation, where the variance must be positive.
+            arrays.append(0.5 + torch.rand(shape, generator=random))
+        else:
+            arrays.append(0.1 * torch.randn(shape, generator=random))
+    arrays[0] /= 30.0  # the encoder sees 0..255
+    return {str(index): array for index, array in enumerate(arrays)}

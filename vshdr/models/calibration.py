@@ -1,0 +1,70 @@
+"""SDR pictures made by code, on which a network whose output is relative is tied to SDR white.
+
+Each is a scene in linear light, of overlapping discs (the "dead leaves" model: sharp edges at all scales, as
+in photographs) with 1/f texture under uneven illumination, exposed and developed as a camera would. What such
+a network makes of a picture varies with its content by a factor of two and more, up or down; of the scenes
+that were tried, these give the published ExpandNet files about the constants that they have in the median of
+real clips.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+HEIGHT, WIDTH = 144, 256
+MIDDLE_GREY = 0.18
+LEAVES = 120
+SMALLEST_RADIUS = 0.06  # of a leaf, in frame heights
+LEAF_CONTRAST, TEXTURE_CONTRAST = 1.2, 0.5  # standard deviations, in stops
+# Seed, exposure in stops, and how many stops the illumination changes over the frame's height. Between 0.1 %
+# (of the second) and 43 % (of the third) of their pixels are clipped.
+SCENES = (
+    (1, -0.5, 0.5),
+    (2, -0.5, 1.0),
+    (4, -0.3, 1.0),
+    (5, 0.0, 0.5),
+    (6, 0.0, 1.0),
+    (13, -0.5, 1.0),
+    (14, -0.25, 1.0),
+)
+
+
+def pictures() -> Iterator[Tensor]:
+    """The pictures, each 1 x 3 x 144 x 256, code values in [0, 1] of 8 bits. Always the same ones."""
+    for seed, exposure, lighting in SCENES:
+        random = torch.Generator().manual_seed(seed)
+        stops = LEAF_CONTRAST * _leaves(random) + TEXTURE_CONTRAST * _texture(random)
+        # A sky above a ground, and a window to one side: light that changes slowly over the frame.
+        sideways = 2.0 * float(torch.rand(2, generator=random)[0]) - 1.0
+        y, x = torch.arange(HEIGHT).unsqueeze(1) / HEIGHT - 0.5, (torch.arange(WIDTH) - WIDTH / 2) / HEIGHT
+        stops = stops + exposure + lighting * (sideways * x - y)
+        light = (MIDDLE_GREY * torch.exp2(stops)).clamp(0.0, 1.0)
+        yield (light.pow(1 / 2.2) * 255.0).round().unsqueeze(0) / 255.0
+
+
+def _leaves(random: torch.Generator) -> Tensor:
+    """Reflectances in stops about their mean, 3 x H x W: discs over discs, radii with density 1 / r^3."""
+    stops = torch.zeros(3, HEIGHT, WIDTH)
+    for _ in range(LEAVES):
+        u, v, rank = torch.rand(3, generator=random).tolist()
+        radius = HEIGHT * SMALLEST_RADIUS / (1.0 - 0.998 * rank) ** 0.5
+        grey, *tints = torch.randn(4, generator=random).tolist()
+        x, y = u * WIDTH, v * HEIGHT
+        left, top = max(0, int(x - radius)), max(0, int(y - radius))
+        part = stops[:, top:int(y + radius) + 1, left:int(x + radius) + 1]
+        down, across = torch.arange(part.shape[1]) + (top - y), torch.arange(part.shape[2]) + (left - x)
+        disc = down.square().unsqueeze(1) + across.square() < radius * radius
+        part[:, disc] = grey + 0.35 * torch.tensor(tints).unsqueeze(1)
+    return stops
+
+
+def _texture(random: torch.Generator) -> Tensor:
+    """Noise with an amplitude spectrum of 1 / f and a standard deviation of 1, 1 x H x W."""
+    spectrum = torch.fft.rfft2(torch.randn(HEIGHT, WIDTH, generator=random))
+    vertical, horizontal = torch.fft.fftfreq(HEIGHT, 1 / HEIGHT), torch.fft.rfftfreq(WIDTH, 1 / WIDTH)
+    frequency = torch.hypot(vertical.unsqueeze(1), horizontal)
+    noise = torch.fft.irfft2(spectrum / frequency.clamp_min(1.0), s=(HEIGHT, WIDTH))
+    return ((noise - noise.mean()) / noise.std()).unsqueeze(0)

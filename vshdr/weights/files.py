@@ -1,0 +1,206 @@
+"""Reading files of weights without running what is in them, and writing safetensors.
+
+PyTorch files are read by its weights-only loader, and the one pickle that NumPy files may hold by an
+unpickler that knows arrays and nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+import zipfile
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+# Where training programs put the tensors among other things.
+_WRAPPERS = ("state_dict", "model", "model_state_dict", "params", "net")
+
+
+def read(path: str | Path) -> dict[str, Tensor]:
+    """The tensors of a `.safetensors`, `.pth`, `.pt`, `.ckpt` or `.npz` file by name, in float32 on the CPU.
+
+    A list of arrays, as HDRCNN was published, comes back named "0", "1" and so on. Raises OSError where the
+    file cannot be opened, and ValueError, naming it, where it is damaged, is something else, or holds
+    anything but floats.
+    """
+    path = Path(path)
+    reader = _READERS.get(path.suffix.lower())
+    if reader is None:
+        known = ", ".join(_READERS)
+        raise ValueError(f"{path} cannot be read as weights: its name must end in one of {known}")
+    with path.open("rb") as file:  # a missing or forbidden file shows here, as what it is
+        if not file.read(1):
+            raise ValueError(f"{path} is empty")
+    tensors = reader(path)
+    if not tensors:
+        raise ValueError(f"{path} holds no tensors")
+    return {name: _float32(tensor, name, path) for name, tensor in tensors.items()}
+
+
+def convert(source: str | Path, target: str | Path) -> str:
+    """Writes the weights in `source` as safetensors, in this package's own names, and returns the model that
+    they fit.
+
+    The file's metadata say the model, the name of `source` and its SHA-256. Raises ValueError where `source`
+    fits no network or `target` does not end in .safetensors, OSError where `source` cannot be read or
+    `target` is there already.
+    """
+    from vshdr import models  # the networks look their weights up in this room
+
+    source, target = Path(source), Path(target)
+    if target.suffix.lower() != ".safetensors":
+        raise ValueError(f"{target} must end in .safetensors")
+    if target.exists():
+        raise FileExistsError(f"{target} is there already; give another name")
+    read(source)  # what is wrong with the file itself is said once, not once for each network
+    misfits = []
+    for name in models.names():
+        if not models.describe(name).weights:
+            continue
+        try:
+            model = models.build(name, str(source), models.Display())
+        except ValueError as error:
+            misfits.append(str(error))
+            continue
+        metadata = {"model": name, "source": source.name, "sha256": sha256(source)}
+        part = target.with_name(target.name + ".part")
+        save_file(model.state_dict(), part, metadata)
+        os.replace(part, target)
+        return name
+    raise ValueError("; ".join(misfits))
+
+
+def sha256(path: Path) -> str:
+    """The file's SHA-256 in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _float32(tensor: Any, name: str, path: Path) -> Tensor:
+    if not isinstance(tensor, Tensor):
+        raise ValueError(f"{path} holds a {type(tensor).__name__} under '{name}' where a tensor should be")
+    if not tensor.is_floating_point():
+        dtype = str(tensor.dtype).removeprefix("torch.")
+        raise ValueError(f"{path} holds {dtype} under '{name}' where floats should be")
+    return tensor.to(torch.float32)
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise ValueError(f"{path} is damaged or not a safetensors file ({error})") from error
+
+
+def _read_torch(path: Path) -> dict[str, Any]:
+    try:
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        if "GLOBAL" in str(error):  # the opcode by which a pickle asks for a class or a function
+            raise ValueError(f"{path} is refused: it holds objects other than tensors, "
+                             f"and to load them could run code") from error
+        raise ValueError(f"{path} is damaged or not a PyTorch file") from error
+    except Exception as error:  # what a parser of two formats raises on arbitrary bytes is no closed list
+        raise ValueError(f"{path} is damaged or not a PyTorch file") from error
+    if not isinstance(loaded, dict):
+        raise ValueError(f"{path} holds a {type(loaded).__name__} where a dictionary of tensors should be")
+    for key in _WRAPPERS:
+        if isinstance(loaded.get(key), dict):
+            loaded = loaded[key]
+            break
+    names = [str(name) for name in loaded]
+    if all(name.startswith("module.") for name in names):  # the mark that training on several GPUs leaves
+        names = [name.removeprefix("module.") for name in names]
+    return dict(zip(names, loaded.values(), strict=True))
+
+
+def _read_npz(path: Path) -> dict[str, Any]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+            members = {name.removesuffix(".npy"): _read_npy(archive.open(name)) for name in names}
+    except _Refused as error:
+        raise ValueError(f"{path} is refused: it holds a pickle that asks for {error}, "
+                         f"and only arrays are unpickled") from error
+    except Exception as error:  # as above: zip, NumPy and pickle each raise their own
+        reason = str(error) or type(error).__name__
+        raise ValueError(f"{path} is damaged or not a NumPy file ({reason})") from error
+    if len(members) == 1:
+        (only,) = members.values()
+        if only.dtype == object:  # a list of arrays; its order is all that says what they are
+            members = {str(number): array for number, array in enumerate(only.flatten().tolist())}
+    return {name: _to_tensor(array) for name, array in members.items()}
+
+
+def _to_tensor(array: Any) -> Any:
+    """The array as a tensor; what is not one of numbers as it is, for `read` to refuse by its name."""
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiub":
+        return array
+    return torch.from_numpy(array.astype(array.dtype.newbyteorder("="), order="C"))
+
+
+def _read_npy(file: IO[bytes]) -> np.ndarray:
+    """One array; one of objects through the restricted unpickler."""
+    version = np.lib.format.read_magic(file)
+    header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, fortran, dtype = header(file)
+    if dtype.hasobject:
+        # NumPy under Python 2 wrote bytes as text; Latin-1 gives them back.
+        array = _ArrayUnpickler(file, encoding="latin1").load()
+        if not isinstance(array, np.ndarray):
+            raise ValueError(f"a pickled {type(array).__name__} instead of an array")
+        return array
+    size = int(np.prod(shape)) * dtype.itemsize
+    data = file.read(size)
+    if len(data) != size:
+        raise ValueError("an array is cut short")
+    return np.frombuffer(data, dtype).reshape(shape, order="F" if fortran else "C")
+
+
+class _Refused(Exception):
+    """A pickle asked for something that is not on the list."""
+
+
+class _ArrayUnpickler(pickle.Unpickler):
+    """Builds lists, numbers, text and NumPy arrays, and calls nothing else, whatever the pickle says."""
+
+    _ALLOWED = {
+        ("numpy.core.multiarray", "_reconstruct"): np._core.multiarray._reconstruct,
+        ("numpy._core.multiarray", "_reconstruct"): np._core.multiarray._reconstruct,
+        ("numpy.core.multiarray", "scalar"): np._core.multiarray.scalar,
+        ("numpy._core.multiarray", "scalar"): np._core.multiarray.scalar,
+        ("numpy", "ndarray"): np.ndarray,
+        ("numpy", "dtype"): np.dtype,
+    }
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) == ("_codecs", "encode"):
+            return _encode_latin1
+        if (module, name) not in self._ALLOWED:
+            raise _Refused(f"{module}.{name}")
+        return self._ALLOWED[module, name]
+
+
+def _encode_latin1(text: str, encoding: str = "latin1") -> bytes:
+    """What `_codecs.encode` does for the bytes of an array in an old pickle; other encodings would import
+    modules by name.
+    """
+    if encoding != "latin1":
+        raise _Refused(f"the encoding {encoding}")
+    return text.encode("latin1")
+
+
+_READERS = {
+    ".safetensors": _read_safetensors,
+    ".pth": _read_torch,
+    ".pt": _read_torch,
+    ".ckpt": _read_torch,
+    ".npz": _read_npz,
+}

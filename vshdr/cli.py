@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +11,6 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
-from rich.table import Column, Table
 
 import vshdr
 from vshdr.options import ConvertOptions, ExpandOptions, add_arguments, from_arguments
@@ -113,12 +111,12 @@ def _add_models(commands: argparse._SubParsersAction) -> None:
 def _models(arguments: argparse.Namespace) -> None:
     from vshdr import models
 
-    table = Table("model", "what it does", "from", "weights")
     for name in models.names():
         description = models.describe(name)
-        default = " (default)" if name == models.DEFAULT else ""
-        table.add_row(name + default, description.summary, description.source, ", ".join(description.weights) or "none")
-    Console().print(table)
+        print(name + (" (default)" if name == models.DEFAULT else ""))
+        print(f"    {description.summary}\n    {description.source}")
+        if description.weights:
+            print(f"    weights: {', '.join(description.weights)}")
 
 
 def _add_weights(commands: argparse._SubParsersAction) -> None:
@@ -137,12 +135,11 @@ def _add_weights(commands: argparse._SubParsersAction) -> None:
 def _list_weights(arguments: argparse.Namespace) -> None:
     from vshdr import weights
 
-    table = Table(Column("name", no_wrap=True), "model", Column("size", no_wrap=True), "licence", "checksum", "here")
+    checks = {"published": "checked against a published checksum", "recorded": "checked against the first download's checksum",
+              "none": "the first download will be trusted, for no checksum is published"}
     for entry in weights.status():
-        table.add_row(entry.name, entry.model, entry.size_text, entry.licence, entry.checksum, "yes" if entry.path else "no")
-    Console().print(table)
-    _print("checksum: published = checked against a known one; recorded = against that of the first download, which is "
-           "trusted; none = not downloaded yet, and no checksum was published")
+        print(f"{entry.name} ({'here' if entry.path else 'not fetched'})")
+        print(f"    for {entry.model}, {entry.size_text}, {entry.licence}; {checks[entry.checksum]}\n    {entry.summary}")
 
 
 def _fetch_weights(arguments: argparse.Namespace) -> None:

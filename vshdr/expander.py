@@ -96,10 +96,10 @@ class Expander:
             # Kernels are chosen by shape, and another kernel may round otherwise: the last batch is filled up.
             code = torch.cat([code, code[-1:].expand(self.batch - count, -1, -1, -1)])
         linear = self._with_gamma(code)
-        if not torch.isfinite(linear).all():
+        if not all(torch.isfinite(extreme) for extreme in torch.aminmax(linear)):
             raise RuntimeError(f"{self.description.name} gave values that are not finite; try precision fp32 or other weights")
-        linear = self._with_strength(code, linear.clamp_min(0.0))
-        linear = soft_ceiling(linear, self._ceiling) if self._rolls_off else linear.clamp_max(self._ceiling)
+        linear = self._with_strength(code, linear.clamp_min_(0.0))
+        linear = soft_ceiling(linear, self._ceiling) if self._rolls_off else linear.clamp_max_(self._ceiling)
         return linear[:count].to(frames.device)
 
     def _with_gamma(self, code: Tensor) -> Tensor:

@@ -147,7 +147,8 @@ class PreviewOutput(Output):
         index = expanded.frame.index
         if self.wants(index):
             write_preview(self.paths[0] / f"preview.{index:06d}.png", expanded.sdr, expanded.linear,
-                          white=self._options.white, peak=self._options.peak, title=f"{self._clip.name}, frame {index}")
+                          white=self._options.white, peak=self._options.peak,
+                          primaries=self._clip.signal.working_primaries, title=f"{self._clip.name}, frame {index}")
 
     def finish(self, meter: LightMeter) -> None:
         return None

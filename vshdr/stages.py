@@ -9,7 +9,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any
 
 _POLL = 0.1  # seconds between looks at the stop flag while a queue is full or empty
@@ -39,12 +39,12 @@ class Channel:
                 continue
         raise Stopped
 
-    def close(self) -> None:
+    def end(self) -> None:
         """Tells the reader that nothing follows."""
         self.put(_End)
 
     def __iter__(self) -> Iterator[Any]:
-        """Items until the channel is closed. Raises Stopped."""
+        """Items until the channel ends. Raises Stopped."""
         while not self._stop.is_set():
             try:
                 item = self._items.get(timeout=_POLL)
@@ -75,15 +75,14 @@ class Stage:
                 for output in self._outputs:
                     output.put(result)
             for output in self._outputs:
-                output.close()
+                output.end()
         except Stopped:
             pass
         except BaseException as error:  # noqa: BLE001 - whatever happened here has to reach the thread that waits
             self._pipeline.fail(error)
         finally:
-            close = getattr(self._items, "close", None)
-            if close is not None:
-                close()
+            if isinstance(self._items, Generator):
+                self._items.close()  # in this thread, and now: it may hold a file
 
     def _timed_items(self) -> Iterator[Any]:
         iterator = iter(self._items)

@@ -1,4 +1,4 @@
-"""Is a video file all there? Its container says how long it should be, which is cheaper to check now than to find out at the end."""
+"""Is a video file all there? Its container says how long it should be: cheaper to check now than to find out at the end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scene-linear EXR sequences: every frame complete or absent, compressed on all cores, with what a compositor needs to know."""
+"""Scene-linear EXR sequences: each frame complete or absent, compressed on all cores, with what a compositor has to know."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class ExrWriter:
         keeps complete frames that were written with the same.
 
         Raises ValueError for options that do not fit and for frames that are there already with neither `resume` nor
-        `overwrite`, OSError where the folder cannot be made.
+        `overwrite`, OSError where the folder cannot be made or written to.
         """
         self._pattern = Path(pattern)
         self._numbered = NumberedName.parse(self._pattern)
@@ -60,6 +60,8 @@ class ExrWriter:
         if primaries not in INTEROP_IDS:
             raise ValueError(f"EXR frames come in BT.709 (1) or BT.2020 (9) primaries, not {primaries}")
         self._pattern.parent.mkdir(parents=True, exist_ok=True)
+        if not os.access(self._pattern.parent, os.W_OK):
+            raise OSError(f"{self._pattern.parent}: nothing can be written to this folder")
         self._size = (width, height)
         self._start = start
         self._frame_rate = Fraction(frame_rate)

@@ -17,7 +17,7 @@ from vshdr.media.pixels import PixelLayout
 from vshdr.media.sequence import NumberedName
 from vshdr.media.signal import MATRIX_BT709, TRANSFER_SRGB
 from vshdr.media.source import Frame, Source, pad_to_coded_size
-from vshdr.media.video_source import describe_first_frame, look_of, note_alpha, orientation_of, reason
+from vshdr.media.video_source import describe_first_frame, look_of, note_first_frame, orientation_of, reason
 
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".tga", ".ppm", ".pgm"}
 HDR_SUFFIXES = {".exr", ".hdr"}
@@ -55,7 +55,7 @@ def open_images(paths: Sequence[Path], name: str, *, frame_rate: Fraction, allow
     first = decode_image(paths[0])
     fields = describe_first_frame(first, name, aspect=Fraction(1), allow_hdr=allow_hdr, defaults=_IMAGE_DEFAULTS)
     source = ImageSource(paths=paths, time_base=1 / frame_rate, frame_rate=frame_rate, frame_count=len(paths), **fields)
-    note_alpha(source, source.layout)
+    note_first_frame(source, source.layout)
     return source
 
 

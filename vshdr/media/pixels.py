@@ -51,7 +51,7 @@ class PixelLayout:
     _dtype: np.dtype
 
     def planes(self, frame: av.VideoFrame) -> list[NDArray]:
-        """The planes of `frame` in VapourSynth's order: views that keep the frame alive, copied only to swap bytes or shift."""
+        """The planes of `frame` in VapourSynth's order: views that keep it alive, copied only to swap bytes or shift."""
         if self.name == "pal8":
             return _palette_planes(frame)
         if _BELOW_8_BIT.fullmatch(self.name):
@@ -94,7 +94,8 @@ def _layout(name: str, rgb: bool, bits: int, is_float: bool, subsampling: tuple[
             has_alpha: bool, big_endian: bool = False) -> PixelLayout:
     family = vs.RGB if rgb else vs.YUV if len(views) == 3 else vs.GRAY
     format_id = vs.core.query_video_format(family, vs.FLOAT if is_float else vs.INTEGER, bits, *subsampling).id
-    dtype = np.dtype(f"{'>' if big_endian else '<'}{'f' if is_float else 'u'}{1 if bits == 8 else bits // 8 if is_float else 2}")
+    kind = f"f{bits // 8}" if is_float else "u1" if bits == 8 else "u2"
+    dtype = np.dtype(kind).newbyteorder(">" if big_endian else "<")
     return PixelLayout(name=name, format_id=format_id, rgb=rgb, subsampling=subsampling, has_alpha=has_alpha, _views=views,
                        _dtype=dtype)
 

@@ -16,7 +16,8 @@ from vshdr.colour import INVERSE_EOTF, convert_primaries, luminance
 PANEL_SIZE = 960
 """Longest side of a panel in pixels; larger frames are averaged down, frames under half of it are enlarged."""
 
-BANDS = ((1.0, (0, 0, 0)), (10.0, (38, 38, 38)), (50.0, (76, 76, 76)), (100.0, (118, 118, 118)), (math.inf, (165, 165, 165)))
+BANDS = ((1.0, (0, 0, 0)), (10.0, (38, 38, 38)), (50.0, (76, 76, 76)), (100.0, (118, 118, 118)),
+         (math.inf, (165, 165, 165)))
 """Upper edges in nits and colours of the map up to SDR white: grey, so that all colour is light that SDR cannot show."""
 
 HIGHLIGHT_BANDS = ((300.0, (30, 70, 255)), (500.0, (0, 190, 225)), (750.0, (20, 190, 50)), (1000.0, (255, 225, 0)),
@@ -31,8 +32,8 @@ def write_preview(path: str | Path, sdr: Tensor, linear: Tensor, *, white: float
                   primaries: int = 1, title: str = "") -> None:
     """Writes three labelled panels as a PNG.
 
-    `sdr` is 3 x H x W code values, `linear` 3 x H x W light with 1.0 = `white` nits in H.273 `primaries`; `peak` is the nits that
-    the tone-mapped panel shows as screen white (0: 10000). Raises OSError where the file cannot be written.
+    `sdr` is 3 x H x W code values, `linear` 3 x H x W light with 1.0 = `white` nits in H.273 `primaries`; `peak` is the nits
+    that the tone-mapped panel shows as screen white (0: 10000). Raises OSError where the file cannot be written.
     """
     linear = linear.float()
     nits = luminance(linear.unsqueeze(0), primaries)[0, 0] * white
@@ -113,7 +114,8 @@ def _legend(draw: ImageDraw.ImageDraw, left: int, top: int, width: int, line: in
                       font=ImageFont.load_default(line * 0.6), anchor="mt")
         if edge == white:
             draw.line((end, top - 6, end, top + line), fill=_INK, width=3)
-            draw.text((end, top + 1.75 * line + 6), "SDR white", fill=_INK, font=ImageFont.load_default(line * 0.6), anchor="mt")
+            draw.text((end, top + 1.75 * line + 6), "SDR white", fill=_INK, font=ImageFont.load_default(line * 0.6),
+                      anchor="mt")
 
 
 def _text(draw: ImageDraw.ImageDraw, place: tuple[int, int], text: str, size: float, width: int, ink: tuple[int, ...]) -> None:

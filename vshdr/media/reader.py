@@ -28,7 +28,13 @@ def open_source(path: str | Path, *, frame_rate: Fraction | None = None, allow_h
     `frame_rate` is for images only: video and scripts have timestamps of their own. `allow_hdr` takes a clip that is tagged
     PQ or HLG for SDR. Raises ValueError, one sentence that names the file, for everything that cannot be read.
     """
-    path = Path(path)
+    try:
+        return _open(Path(path), frame_rate, allow_hdr)
+    except OSError as error:
+        raise ValueError(f"{path}: {(error.strerror or str(error)).lower()}") from None
+
+
+def _open(path: Path, frame_rate: Fraction | None, allow_hdr: bool) -> Source:
     timed = frame_rate is None
     rate = IMAGE_FRAME_RATE if timed else Fraction(frame_rate)
     if rate <= 0:

@@ -67,7 +67,8 @@ def open_script(path: Path, *, allow_hdr: bool = False) -> ScriptSource:
 def first_output(path: Path) -> vs.VideoNode:
     """The clip that the script `path` sets as output 0.
 
-    Raises ValueError, one sentence with file and line where the script fails, and where there is no clip of one format and size.
+    Raises ValueError, one sentence with file and line where the script fails, and where there is no clip of one format and
+    size.
     """
     vs.clear_outputs()
     try:

@@ -25,7 +25,7 @@ class Frame:
     duration: int
     """Time until the next frame, in the same units; at least 1."""
     planes: Sequence[NDArray]
-    """R, G, B or Y, U, V or Y, as uint8, uint16, float16 or float32; of the source's coded size, padded and not yet upright."""
+    """R, G, B or Y, U, V or Y as uint8, uint16, float16 or float32, of the source's coded size, not yet upright."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,8 +47,8 @@ class Orientation:
 class Source(ABC):
     """A clip of SDR frames of one size, format and colour description. Iterating starts again at the first frame.
 
-    The picture is turned upright and cropped to its true size only after conversion to RGB (`vshdr.media.reader.SdrConverter`),
-    because subsampled chroma can neither be cropped to an odd size nor turned without moving its sites.
+    The picture is turned upright and cropped to its true size only after conversion to RGB (`reader.SdrConverter`), because
+    subsampled chroma can neither be cropped to an odd size nor turned without moving its sites.
     """
 
     name: str
@@ -79,6 +79,7 @@ class Source(ABC):
     """File that audio, subtitles, chapters and attachments can be copied from."""
     notes: list[str] = field(default_factory=list)
     """What a person should know, one sentence each; may grow while frames are read."""
+    _topics: set[str] = field(default_factory=set, init=False, repr=False)
 
     @property
     def width(self) -> int:
@@ -100,9 +101,10 @@ class Source(ABC):
         """Height of the first plane: the stored height up to a whole number of chroma samples."""
         return -(-self.stored_height >> self.subsampling[1]) << self.subsampling[1]
 
-    def note(self, sentence: str) -> None:
-        """Adds a sentence to `notes`, once."""
-        if sentence not in self.notes:
+    def note(self, topic: str, sentence: str) -> None:
+        """Adds a sentence to `notes` unless there is one on the same topic already, so that they stay few."""
+        if topic not in self._topics:
+            self._topics.add(topic)
             self.notes.append(sentence)
 
     def close(self) -> None:

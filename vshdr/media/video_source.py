@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -35,8 +35,7 @@ class VideoSource(Source):
         # A frame's duration is known once the next one is there, so each is held back until then.
         held: tuple[int, int, list[np.ndarray]] | None = None
         promised = 0
-        index = -1
-        for index, decoded in enumerate(_decode(self.path, self.name, self.stored_count)):
+        for index, decoded in enumerate(_decode(self.path, self.name, self.stored_count, self.note)):
             self._check(index, decoded)
             planes = pad_to_coded_size(self.layout.planes(decoded), self.coded_width, self.coded_height)
             pts = self._pts(decoded, held, promised)
@@ -58,22 +57,22 @@ class VideoSource(Source):
             return 0 if pts is None else pts
         if pts is None or pts <= previous[1]:
             if pts is not None:
-                self.note(f"timestamps run backwards at frame {previous[0] + 1} and were made to rise")
+                self.note("time", f"timestamps run backwards from frame {previous[0] + 1} on and were made to rise")
             return previous[1] + max(1, promised)
         return pts
 
     def _check(self, index: int, decoded: av.VideoFrame) -> None:
         look = look_of(decoded)
         if look[:3] != self.look[:3]:
-            raise ValueError(f"{self.name}: the picture changes at frame {index} from {_words(self.look)} to {_words(look)}; "
-                             "cut the clip there")
+            raise ValueError(f"{self.name}: the picture changes at frame {index} from {_words(self.look)} to "
+                             f"{_words(look)}; cut the clip there")
         if look != self.look:
-            raise ValueError(f"{self.name}: the colour tags change at frame {index} (H.273 matrix, transfer, primaries, range: "
+            raise ValueError(f"{self.name}: the colour tags change at frame {index} (matrix, transfer, primaries, range: "
                              f"{self.look[3:]} to {look[3:]}); cut the clip there")
         if decoded.is_corrupt:
-            self.note(f"frame {index} is damaged in the file; the decoder covered it up")
+            self.note("damage", f"the file is damaged at frame {index}, perhaps also later; the decoder covered it up")
         if decoded.interlaced_frame:
-            self.note("the clip is interlaced; deinterlace it first for a clean result")
+            self.note("interlaced", "the clip is interlaced; deinterlace it first for a clean result")
 
 
 def open_video(path: Path, *, allow_hdr: bool = False) -> VideoSource:
@@ -90,15 +89,15 @@ def open_video(path: Path, *, allow_hdr: bool = False) -> VideoSource:
         stored_count = stream.frames
         aspect = Fraction(stream.sample_aspect_ratio or 1)
     frame_rate = Fraction(rate) if rate else Fraction(25)
-    first = next(_decode(path, path.name, 0), None)
+    first = next(_decode(path, path.name, 0, lambda topic, sentence: None), None)
     if first is None:
         raise ValueError(f"{path.name}: the video stream holds no frame that can be decoded")
     source = VideoSource(path=path, video_path=path, time_base=time_base, frame_rate=frame_rate, stored_count=stored_count,
                          frame_count=stored_count or round(seconds * frame_rate) or None,
                          **describe_first_frame(first, path.name, aspect=aspect, allow_hdr=allow_hdr))
     if not rate:
-        source.note("the file tells no frame rate; 25 is assumed where timestamps are missing")
-    note_alpha(source, source.layout)
+        source.note("rate", "the file tells no frame rate; 25 is assumed where timestamps are missing")
+    note_first_frame(source, source.layout)
     return source
 
 
@@ -150,10 +149,12 @@ def orientation_of(frame: av.VideoFrame) -> Orientation:
     return Orientation(flip_horizontally=a < 0, flip_vertically=d < 0)
 
 
-def note_alpha(source: Source, layout: PixelLayout) -> None:
-    """Says once that a layout's alpha is left behind."""
+def note_first_frame(source: Source, layout: PixelLayout) -> None:
+    """Says what happens to the alpha and the rotation of a source's frames."""
     if layout.has_alpha:
-        source.note("alpha is dropped; colours are used as stored")
+        source.note("alpha", "alpha is dropped; colours are used as stored")
+    if source.orientation != Orientation():
+        source.note("rotation", "the picture is turned upright, as the file says")
 
 
 def video_stream(container: av.container.InputContainer, name: str) -> av.VideoStream:
@@ -176,30 +177,37 @@ def _open(path: Path) -> av.container.InputContainer:
     try:
         return av.open(str(path))
     except av.FFmpegError as error:
-        raise ValueError(f"{path.name}: this is not a video that can be read, or its end is missing ({reason(error)})") from None
+        raise ValueError(f"{path.name}: this is not a video that can be read, or its end is missing "
+                         f"({reason(error)})") from None
 
 
-def _decode(path: Path, name: str, stored_count: int) -> Iterator[av.VideoFrame]:
+def _decode(path: Path, name: str, stored_count: int, note: Callable[[str, str], None]) -> Iterator[av.VideoFrame]:
     """Decodes to the end. Raises ValueError with the number of the first frame that cannot be had."""
     count = packets = 0
     with _open(path) as container:
         stream = video_stream(container, name)
         stream.thread_type = "AUTO"
-        cut_off = False
         try:
             for packet in container.demux(stream):
+                if packets == 0 and not packet.is_keyframe:
+                    note("start", "the file begins between key frames; what cannot be decoded before the first one is left out")
                 packets += packet.size > 0
-                cut_off = packet.is_corrupt
-                # The decoder still holds frames from before the cut: they come out before anything is said.
-                for frame in stream.decode(None) if cut_off else packet.decode():
+                if packet.is_corrupt:
+                    note("damage", f"the file is damaged around frame {count}, perhaps also later; the decoder covered "
+                                   "it up")
+                try:
+                    frames = packet.decode()
+                except av.FFmpegError:
+                    if count > 0:
+                        raise
+                    continue  # nothing can be shown before the first key frame
+                for frame in frames:
                     yield frame
                     count += 1
-                if cut_off:
-                    break
         except av.FFmpegError as error:
             raise ValueError(f"{name}: frame {count} cannot be decoded ({reason(error)})") from None
-    if cut_off or packets < stored_count:
-        raise ValueError(f"{name}: the file is cut off or damaged at frame {count}")
+    if packets < stored_count:
+        raise ValueError(f"{name}: the file is cut off: it holds {packets} of {stored_count} frames")
 
 
 def reason(error: av.FFmpegError) -> str:

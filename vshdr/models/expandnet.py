@@ -43,7 +43,7 @@ class ExpandNet(Model):
 
     description = Description(
         name="expandnet",
-        summary="re-maps every pixel with a small network; the whole grade shifts, not only the highlights",
+        summary="Re-maps every pixel with a small network; the whole grade shifts, not only the highlights.",
         source="Marnerides et al., Eurographics 2018; stable weights: kacperkk2/temporalStableExpandNet",
         context=8,
         whole_frame=True,

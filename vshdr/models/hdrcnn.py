@@ -76,7 +76,7 @@ class HDRCNN(Model):
 
     description = Description(
         name="hdrcnn",
-        summary="restores clipped highlights with a large network; all else is the squared SDR",
+        summary="Restores clipped highlights with a large network; all else is the squared SDR.",
         source="Eilertsen et al., HDRCNN, SIGGRAPH Asia 2017, and their temporal regularisation, CVPR 2019",
         multiple=32,
         context=192,

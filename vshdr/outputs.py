@@ -71,14 +71,13 @@ class VideoOutput(Output):
         pixel_format = options.pixel_format or DEFAULT_PIXEL_FORMAT[options.codec]
         delivery = Delivery(output=options.transfer, format=_vapoursynth_format(pixel_format), dither=options.dither,
                             white=expander.options.white, peak=expander.options.peak)
-        primaries = clip.signal.working_primaries
-        self._to_yuv = Resizer(int(vs.RGBS), clip.width, clip.height, linear_properties(primaries),
-                               delivery.resize_arguments())
         self._writer = VideoWriter(path, VideoSettings(
             width=clip.width, height=clip.height, codec=options.codec, transfer=options.transfer, pixel_format=pixel_format,
             crf=options.crf, preset=options.preset, encoder_options=_key_values(options.encoder_options),
             time_base=clip.time_base, frame_rate=clip.frame_rate, sample_aspect_ratio=clip.sample_aspect_ratio,
             white=expander.options.white, peak=expander.options.peak), source=clip.video_path, overwrite=options.overwrite)
+        self._to_yuv = Resizer(int(vs.RGBS), clip.width, clip.height, linear_properties(clip.signal.working_primaries),
+                               delivery.resize_arguments())
 
     def __enter__(self) -> VideoOutput:
         self._writer.__enter__()
@@ -158,6 +157,8 @@ def open_output(path: Path, clip: Source, expander: Expander, options: ConvertOp
     """The output that the suffix of `path` asks for. Raises ValueError for one that is not known, and what writers raise."""
     if clip.video_path is not None and path.resolve() == clip.video_path.resolve():
         raise ValueError(f"{path} is the input; name another output")
+    if not path.parent.is_dir():
+        raise ValueError(f"{path.parent}: there is no such folder; make it first")
     if path.suffix.lower() in VIDEO_SUFFIXES:
         return VideoOutput(path, clip, expander, options)
     if path.suffix.lower() == ".exr":

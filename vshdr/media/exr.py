@@ -59,7 +59,6 @@ class ExrWriter:
             raise ValueError(f"EXR compression '{compression}' is not one of {', '.join(COMPRESSIONS)}")
         if primaries not in INTEROP_IDS:
             raise ValueError(f"EXR frames come in BT.709 (1) or BT.2020 (9) primaries, not {primaries}")
-        self._pattern.parent.mkdir(parents=True, exist_ok=True)
         if not os.access(self._pattern.parent, os.W_OK):
             raise OSError(f"{self._pattern.parent}: nothing can be written to this folder")
         self._size = (width, height)

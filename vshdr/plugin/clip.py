@@ -1,0 +1,133 @@
+"""What `core.hdr.Expand` decides for one clip, and the frames of that clip through the Expander."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import torch
+import vapoursynth as vs
+from torch import Tensor
+
+from vshdr.expander import Expander
+from vshdr.media.signal import (Delivery, Signal, describe, input_properties, linear_properties,
+                                sdr_arguments)
+from vshdr.memory import Trimmer
+from vshdr.options import ExpandOptions, check, option
+from vshdr.plugin.bridge import Plane
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipOptions:
+    """The arguments of `core.hdr.Expand` beside `ExpandOptions`."""
+
+    output: str = option("linear", "linear light, pq (SMPTE ST 2084) or hlg (ARIB STD-B67)", choices=("linear", "pq", "hlg"))
+    format: int = option(0, "VapourSynth format id of the output; 0 is RGBS for linear and YUV420P10 for pq and hlg", low=0)
+    dither: str = option("ordered", "dither of pq and hlg", choices=("none", "ordered", "random", "error_diffusion"))
+    prefetch: int = option(1, "batches that are decoded ahead of the network, 0 to 16", low=0, high=16)
+    allow_hdr: int = option(0, "1 takes a clip labelled PQ or HLG for SDR all the same", low=0, high=1)
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+# Properties of a source that do not hold for what comes out: linear RGB has no chroma samples to be placed, and light levels
+# and dynamic metadata belong to another picture.
+REMOVED = ("_ChromaLocation", "MasteringDisplayPrimariesX", "MasteringDisplayPrimariesY", "MasteringDisplayWhitePointX",
+           "MasteringDisplayWhitePointY", "MasteringDisplayMinLuminance", "MasteringDisplayMaxLuminance",
+           "ContentLightLevelMax", "ContentLightLevelAverage", "DolbyVisionRPU", "HDR10Plus")
+
+
+class ExpandedClip:
+    """One call of `core.hdr.Expand`.
+
+    `clip` has format (a VapourSynth format id), colour_family, width, height and frames; `arguments` are those that the user
+    gave; `properties` are the first frame's. Raises ValueError, OSError or RuntimeError with one sentence for the user.
+    """
+
+    def __init__(self, clip: Mapping[str, int], arguments: Mapping[str, Any], properties: Mapping[str, Any]) -> None:
+        self._clip = clip
+        self.options = ClipOptions(**_chosen(ClipOptions, arguments))
+        self._signal = self._describe(properties)
+        self._expander = Expander(**_chosen(ExpandOptions, arguments), eotf=self._signal.eotf)
+        chosen = self._expander.options
+        self._delivery = Delivery(output=self.options.output, format=self.options.format, white=chosen.white,
+                                  peak=chosen.peak, dither=self.options.dither)
+        self._refuse_odd_sizes()
+        longest_batch = min(self._expander.batch, clip["frames"])
+        self._sdr = torch.empty(longest_batch, 3, clip["height"], clip["width"])
+        self._trimmer = Trimmer()
+
+    def _describe(self, properties: Mapping[str, Any]) -> Signal:
+        return describe(properties, rgb=self._clip["colour_family"] == vs.RGB, allow_hdr=bool(self.options.allow_hdr))
+
+    def _refuse_odd_sizes(self) -> None:
+        preset = vs.PresetVideoFormat(self._delivery.format_id)
+        subsampling_w, subsampling_h = preset >> 8 & 0xFF, preset & 0xFF
+        width, height = self._clip["width"], self._clip["height"]
+        if width % (1 << subsampling_w) or height % (1 << subsampling_h):
+            raise ValueError(f"{preset.name} needs even sides, and the clip is {width}x{height}; crop or pad it, or take a "
+                             "4:4:4 format such as vs.YUV444P10")
+
+    def settings(self) -> dict[str, dict[str, Any]]:
+        """The flat tables that C needs, by the names of `bridge.Group`."""
+        batch, prefetch = self._expander.batch, self.options.prefetch
+        to_sdr = sdr_arguments(self._signal)
+        to_delivery = self._delivery.resize_arguments()
+        return {
+            # The cache holds the batch in the making and those ahead; one more lets requests run out of order.
+            "SETTING": {"batch": batch, "prefetch": prefetch, "cache": (prefetch + 2) * batch},
+            "SOURCE": input_properties(self._signal),
+            "TO_SDR": {} if to_sdr == {"format": self._clip["format"]} else to_sdr,
+            "LINEAR": linear_properties(self._signal.working_primaries) | self._delivery.properties(),
+            "REMOVED": dict.fromkeys(REMOVED, 0),
+            "DELIVERY": {} if to_delivery == {"format": int(vs.RGBS)} else to_delivery,
+        }
+
+    def check(self, properties: Mapping[str, Any]) -> None:
+        """Raises ValueError if a frame with `properties` means other colours than the first frame."""
+        signal = self._describe(properties)
+        if signal == self._signal:
+            return
+        first, here = input_properties(self._signal), input_properties(signal)
+        changes = ", ".join(f"{key} from {first[key]} to {here[key]}" for key in first if first[key] != here[key])
+        raise ValueError(f"the colour description changes within the clip ({changes}); bring all frames to one first")
+
+    def infer(self, planes: Sequence[Plane], frames: int, width: int, height: int) -> None:
+        """Expands a batch: reads `planes[3 * i + c].sdr` and writes `.linear` of frame i and channel c.
+
+        C never runs two batches of one clip at a time, so one tensor serves them all: fresh memory of this size costs more
+        than filling it.
+        """
+        sdr = self._sdr[:frames]
+        for i in range(frames):
+            for c in range(3):
+                plane = planes[3 * i + c]
+                sdr[i, c].copy_(_view(plane.sdr, plane.sdr_stride, width, height))
+        linear = self._expander.expand(sdr)
+        for i in range(frames):
+            for c in range(3):
+                plane = planes[3 * i + c]
+                _view(plane.linear, plane.linear_stride, width, height).copy_(linear[i, c])
+        self._trimmer.count(linear.nbytes)
+
+
+def _chosen(options: type, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the arguments that are fields of `options`. An array of one value has come as a bare number."""
+    chosen = {}
+    for field in fields(options):
+        if field.name in arguments:
+            value = arguments[field.name]
+            if isinstance(field.default, tuple):
+                value = tuple(value if isinstance(value, list) else [value])
+            chosen[field.name] = value
+    return chosen
+
+
+def _view(address: int, stride: int, width: int, height: int) -> Tensor:
+    """A plane of floats in VapourSynth's memory as a tensor H x W, without a copy; rows are `stride` bytes apart."""
+    row = stride // 4
+    memory = (ctypes.c_float * (row * height)).from_address(address)
+    return torch.frombuffer(memory, dtype=torch.float32).as_strided((height, width), (row, 1))

@@ -1,0 +1,366 @@
+/* The filters that Expand strings together: clip -> describe -> (core.resize) -> keep -> batches -> unpack.
+ *
+ * True batching without a lock and without a cache of our own: `batches` makes one carrier frame per batch,
+ * whose properties hold the linear frames; `unpack` hands them out. VapourSynth merges concurrent requests
+ * for one carrier and caches it, so any order of requests gives the same frames, and linear access computes
+ * each batch once.
+ */
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vshdr.h"
+
+static void *allocate(size_t size)
+{
+    void *memory = calloc(1, size);
+    if (!memory)
+        abort();
+    return memory;
+}
+
+/* ---- The expander that nodes share ---- */
+
+struct vshdr_expander {
+    int64_t id;
+    atomic_int references;
+};
+
+struct vshdr_expander *vshdr_expander_new(int64_t id)
+{
+    struct vshdr_expander *expander = allocate(sizeof *expander);
+    expander->id = id;
+    atomic_init(&expander->references, 1);
+    return expander;
+}
+
+static struct vshdr_expander *share(struct vshdr_expander *expander)
+{
+    atomic_fetch_add(&expander->references, 1);
+    return expander;
+}
+
+void vshdr_expander_release(struct vshdr_expander *expander)
+{
+    if (atomic_fetch_sub(&expander->references, 1) == 1) {
+        vshdr_destroy(expander->id);
+        free(expander);
+    }
+}
+
+/* ---- describe ---- */
+
+/* What the first frame said about one property, before anything was completed. */
+struct observed {
+    const char *key; /* owned by the map of properties */
+    int64_t value;
+    bool present;
+};
+
+struct describe {
+    VSNode *clip;
+    VSMap *properties;
+    struct vshdr_expander *expander;
+    int count;
+    struct observed first[];
+};
+
+static struct observed observe(const VSMap *frame, const char *key, const VSAPI *vsapi)
+{
+    int error;
+    int64_t value = vsapi->mapGetInt(frame, key, 0, &error);
+    return (struct observed){.key = key, .value = value, .present = error == 0};
+}
+
+static bool described_as_first(const struct describe *d, const VSMap *frame, const VSAPI *vsapi)
+{
+    for (int i = 0; i < d->count; i++) {
+        struct observed now = observe(frame, d->first[i].key, vsapi);
+        if (now.present != d->first[i].present || now.value != d->first[i].value)
+            return false;
+    }
+    return true;
+}
+
+/* Other numbers may still mean the same thing, such as "unspecified" for what is missing: Python knows. */
+static bool means_the_same(const struct describe *d, const VSMap *frame, char *message, int size,
+                           const VSAPI *vsapi)
+{
+    struct vshdr_items items = {0};
+    vshdr_add_map(&items, VSHDR_PROPERTY, frame, vsapi);
+    bool same = vshdr_check(d->expander->id, items.items, items.count, message, size);
+    free(items.items);
+    return same;
+}
+
+static const VSFrame *VS_CC describe_frame(int n, int reason, void *data, void **frame_data,
+                                           VSFrameContext *context, VSCore *core, const VSAPI *vsapi)
+{
+    (void)frame_data;
+    const struct describe *d = data;
+    if (reason == arInitial) {
+        vsapi->requestFrameFilter(n, d->clip, context);
+        return NULL;
+    }
+    if (reason != arAllFramesReady)
+        return NULL;
+
+    const VSFrame *source = vsapi->getFrameFilter(n, d->clip, context);
+    const VSMap *properties = vsapi->getFramePropertiesRO(source);
+    char reasons[VSHDR_MESSAGE];
+    if (!described_as_first(d, properties, vsapi)
+        && !means_the_same(d, properties, reasons, sizeof reasons, vsapi)) {
+        char message[VSHDR_MESSAGE + 64];
+        snprintf(message, sizeof message, "Expand: frame %d: %s", n, reasons);
+        vsapi->setFilterError(message, context);
+        vsapi->freeFrame(source);
+        return NULL;
+    }
+    VSFrame *described = vsapi->copyFrame(source, core);
+    vsapi->freeFrame(source);
+    vsapi->copyMap(d->properties, vsapi->getFramePropertiesRW(described));
+    return described;
+}
+
+static void VS_CC describe_free(void *data, VSCore *core, const VSAPI *vsapi)
+{
+    (void)core;
+    struct describe *d = data;
+    vsapi->freeNode(d->clip);
+    vsapi->freeMap(d->properties);
+    vshdr_expander_release(d->expander);
+    free(d);
+}
+
+VSNode *vshdr_describe(VSNode *clip, const VSFrame *first, const VSMap *properties,
+                       struct vshdr_expander *expander, VSCore *core, const VSAPI *vsapi)
+{
+    int count = vsapi->mapNumKeys(properties);
+    struct describe *d = allocate(sizeof *d + (size_t)count * sizeof *d->first);
+    d->clip = vsapi->addNodeRef(clip);
+    d->properties = vsapi->createMap();
+    vsapi->copyMap(properties, d->properties);
+    d->expander = share(expander);
+    d->count = count;
+    for (int i = 0; i < count; i++)
+        d->first[i] = observe(vsapi->getFramePropertiesRO(first), vsapi->mapGetKey(d->properties, i), vsapi);
+    VSFilterDependency needs[] = {{clip, rpStrictSpatial}};
+    return vsapi->createVideoFilter2("Expand (describe)", vsapi->getVideoInfo(clip), describe_frame,
+                                     describe_free, fmParallel, needs, 1, d, core);
+}
+
+/* ---- keep ---- */
+
+static const VSFrame *VS_CC keep_frame(int n, int reason, void *data, void **frame_data,
+                                       VSFrameContext *context, VSCore *core, const VSAPI *vsapi)
+{
+    (void)frame_data;
+    (void)core;
+    if (reason == arInitial)
+        vsapi->requestFrameFilter(n, data, context);
+    return reason == arAllFramesReady ? vsapi->getFrameFilter(n, data, context) : NULL;
+}
+
+static void VS_CC keep_free(void *data, VSCore *core, const VSAPI *vsapi)
+{
+    (void)core;
+    vsapi->freeNode(data);
+}
+
+VSNode *vshdr_keep(VSNode *clip, int frames, VSCore *core, const VSAPI *vsapi)
+{
+    VSFilterDependency needs[] = {{clip, rpStrictSpatial}};
+    VSNode *node = vsapi->createVideoFilter2("Expand (decode ahead)", vsapi->getVideoInfo(clip), keep_frame,
+                                             keep_free, fmParallel, needs, 1, vsapi->addNodeRef(clip), core);
+    if (node) {
+        vsapi->setCacheMode(node, cmForceEnable);
+        vsapi->setCacheOptions(node, 1, frames, 0);
+    }
+    return node;
+}
+
+/* ---- batches ---- */
+
+#define CARRIED "_vshdr_frames"
+
+struct batches {
+    VSNode *sdr;
+    VSMap *linear;
+    VSMap *removed;
+    struct vshdr_expander *expander;
+    VSVideoInfo frames;
+    VSVideoFormat carrier;
+    int batch;
+};
+
+/* A frame for linear light with the properties of its source. */
+static VSFrame *new_linear(const struct batches *b, const VSFrame *sdr, VSCore *core, const VSAPI *vsapi)
+{
+    VSFrame *frame = vsapi->newVideoFrame(&b->frames.format, b->frames.width, b->frames.height, sdr, core);
+    VSMap *properties = vsapi->getFramePropertiesRW(frame);
+    for (int i = 0; i < vsapi->mapNumKeys(b->removed); i++)
+        vsapi->mapDeleteKey(properties, vsapi->mapGetKey(b->removed, i));
+    vsapi->copyMap(b->linear, properties);
+    return frame;
+}
+
+/* The linear frames of sources first..first + count - 1 in a carrier, or NULL with the error set. */
+static VSFrame *expand_batch(const struct batches *b, int first, int count, VSFrameContext *context,
+                             VSCore *core, const VSAPI *vsapi)
+{
+    VSFrame *carrier = vsapi->newVideoFrame(&b->carrier, 1, 1, NULL, core);
+    VSMap *carried = vsapi->getFramePropertiesRW(carrier);
+    const VSFrame **sdr = allocate((size_t)count * sizeof *sdr);
+    struct vshdr_plane *planes = allocate((size_t)count * 3 * sizeof *planes);
+    for (int i = 0; i < count; i++) {
+        sdr[i] = vsapi->getFrameFilter(first + i, b->sdr, context);
+        VSFrame *linear = new_linear(b, sdr[i], core, vsapi);
+        for (int p = 0; p < 3; p++)
+            planes[3 * i + p] = (struct vshdr_plane){
+                .sdr = vsapi->getReadPtr(sdr[i], p),
+                .linear = vsapi->getWritePtr(linear, p),
+                .sdr_stride = vsapi->getStride(sdr[i], p),
+                .linear_stride = vsapi->getStride(linear, p),
+            };
+        /* The carrier is ours alone until it is returned, so the planes may still be written to. */
+        vsapi->mapConsumeFrame(carried, CARRIED, linear, maAppend);
+    }
+
+    char reason[VSHDR_MESSAGE];
+    if (!vshdr_infer(b->expander->id, planes, count, b->frames.width, b->frames.height, reason,
+                     sizeof reason)) {
+        char message[VSHDR_MESSAGE + 64];
+        if (count == 1)
+            snprintf(message, sizeof message, "Expand: frame %d: %s", first, reason);
+        else
+            snprintf(message, sizeof message, "Expand: frames %d-%d: %s", first, first + count - 1, reason);
+        vsapi->setFilterError(message, context);
+        vsapi->freeFrame(carrier);
+        carrier = NULL;
+    }
+    for (int i = 0; i < count; i++)
+        vsapi->freeFrame(sdr[i]);
+    free(sdr);
+    free(planes);
+    return carrier;
+}
+
+static const VSFrame *VS_CC batches_frame(int n, int reason, void *data, void **frame_data,
+                                          VSFrameContext *context, VSCore *core, const VSAPI *vsapi)
+{
+    (void)frame_data;
+    const struct batches *b = data;
+    int first = n * b->batch;
+    int left = b->frames.numFrames - first;
+    int count = left < b->batch ? left : b->batch;
+    if (reason == arInitial)
+        for (int i = 0; i < count; i++)
+            vsapi->requestFrameFilter(first + i, b->sdr, context);
+    return reason == arAllFramesReady ? expand_batch(b, first, count, context, core, vsapi) : NULL;
+}
+
+static void VS_CC batches_free(void *data, VSCore *core, const VSAPI *vsapi)
+{
+    (void)core;
+    struct batches *b = data;
+    vsapi->freeNode(b->sdr);
+    vsapi->freeMap(b->linear);
+    vsapi->freeMap(b->removed);
+    vshdr_expander_release(b->expander);
+    free(b);
+}
+
+VSNode *vshdr_batches(VSNode *sdr, int batch, const VSMap *linear, const VSMap *removed,
+                      struct vshdr_expander *expander, VSCore *core, const VSAPI *vsapi)
+{
+    struct batches *b = allocate(sizeof *b);
+    b->sdr = vsapi->addNodeRef(sdr);
+    b->linear = vsapi->createMap();
+    vsapi->copyMap(linear, b->linear);
+    b->removed = vsapi->createMap();
+    vsapi->copyMap(removed, b->removed);
+    b->expander = share(expander);
+    b->frames = *vsapi->getVideoInfo(sdr);
+    b->batch = batch;
+    vsapi->getVideoFormatByID(&b->carrier, pfGray8, core);
+
+    VSVideoInfo carriers = {.format = b->carrier, .width = 1, .height = 1};
+    carriers.numFrames = b->frames.numFrames / batch + (b->frames.numFrames % batch != 0);
+    VSFilterDependency needs[] = {{sdr, rpGeneral}};
+    /* Batches are gathered side by side, but go through the network one after the other. */
+    VSNode *node = vsapi->createVideoFilter2("Expand (batches)", &carriers, batches_frame, batches_free,
+                                             fmParallelRequests, needs, 1, b, core);
+    if (node) {
+        /* The batch that is being handed out, and its neighbour for requests that are out of order. */
+        vsapi->setCacheMode(node, cmForceEnable);
+        vsapi->setCacheOptions(node, 1, 2, 0);
+    }
+    return node;
+}
+
+/* ---- unpack ---- */
+
+struct unpack {
+    VSNode *batches;
+    VSNode *sdr;
+    int batch;
+    int prefetch;
+    int frames;
+};
+
+static void request_ahead(const struct unpack *u, int n, VSFrameContext *context, const VSAPI *vsapi)
+{
+    /* On the second frame of a batch, while the first is being made: asked for together with the first,
+     * decoding would only take time from the batch that is waited for. */
+    int turn = u->batch > 1;
+    if (n % u->batch != turn)
+        return;
+    int64_t from = (int64_t)n - turn + u->batch;
+    int64_t until = from + (int64_t)u->prefetch * u->batch;
+    for (int64_t i = from; i < until && i < u->frames; i++)
+        vsapi->requestFrameFilter((int)i, u->sdr, context);
+}
+
+static const VSFrame *VS_CC unpack_frame(int n, int reason, void *data, void **frame_data,
+                                         VSFrameContext *context, VSCore *core, const VSAPI *vsapi)
+{
+    (void)frame_data;
+    (void)core;
+    const struct unpack *u = data;
+    if (reason == arInitial) {
+        vsapi->requestFrameFilter(n / u->batch, u->batches, context);
+        request_ahead(u, n, context, vsapi);
+        return NULL;
+    }
+    if (reason != arAllFramesReady)
+        return NULL;
+    const VSFrame *carrier = vsapi->getFrameFilter(n / u->batch, u->batches, context);
+    const VSFrame *linear =
+        vsapi->mapGetFrame(vsapi->getFramePropertiesRO(carrier), CARRIED, n % u->batch, NULL);
+    vsapi->freeFrame(carrier);
+    return linear;
+}
+
+static void VS_CC unpack_free(void *data, VSCore *core, const VSAPI *vsapi)
+{
+    (void)core;
+    struct unpack *u = data;
+    vsapi->freeNode(u->batches);
+    vsapi->freeNode(u->sdr);
+    free(u);
+}
+
+VSNode *vshdr_unpack(VSNode *batches, VSNode *sdr, int batch, int prefetch, VSCore *core, const VSAPI *vsapi)
+{
+    struct unpack *u = allocate(sizeof *u);
+    u->batches = vsapi->addNodeRef(batches);
+    u->sdr = vsapi->addNodeRef(sdr);
+    u->batch = batch;
+    u->prefetch = prefetch;
+    u->frames = vsapi->getVideoInfo(sdr)->numFrames;
+    VSFilterDependency needs[] = {{batches, rpGeneral}, {sdr, rpGeneral}};
+    return vsapi->createVideoFilter2("Expand", vsapi->getVideoInfo(sdr), unpack_frame, unpack_free,
+                                     fmParallel, needs, 2, u, core);
+}

@@ -1,0 +1,183 @@
+/* core.hdr: registration, Expand and Version. */
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "vshdr.h"
+
+/* What Expand holds while it strings nodes together. */
+struct build {
+    VSCore *core;
+    const VSAPI *vsapi;
+    struct vshdr_settings *settings;
+    char message[VSHDR_MESSAGE];
+};
+
+/* The node, or "VapourSynth made no node" in the message. */
+static VSNode *made(struct build *b, VSNode *node)
+{
+    if (!node)
+        snprintf(b->message, sizeof b->message, "VapourSynth could not make a filter");
+    return node;
+}
+
+/* node through core.resize.Bilinear with the arguments of a group; a group without any leaves it as it is.
+ * Consumes node. */
+static VSNode *resize(struct build *b, VSNode *node, enum vshdr_group group)
+{
+    const VSAPI *vsapi = b->vsapi;
+    VSMap *arguments = b->settings->groups[group];
+    if (!node || vsapi->mapNumKeys(arguments) == 0)
+        return node;
+    vsapi->mapConsumeNode(arguments, "clip", node, maReplace);
+    VSMap *result =
+        vsapi->invoke(vsapi->getPluginByID("com.vapoursynth.resize", b->core), "Bilinear", arguments);
+    const char *error = vsapi->mapGetError(result);
+    VSNode *resized = error ? NULL : vsapi->mapGetNode(result, "clip", 0, NULL);
+    if (error)
+        snprintf(b->message, sizeof b->message, "%s", error);
+    vsapi->freeMap(result);
+    return resized;
+}
+
+/* Asks Python for an expander that suits the clip, and for the settings of the nodes. */
+static struct vshdr_expander *create_expander(struct build *b, const VSMap *in, const VSVideoInfo *info,
+                                              const VSFrame *first)
+{
+    const VSVideoFormat *f = &info->format;
+    struct vshdr_items items = {0};
+    vshdr_add_int(&items, VSHDR_CLIP, "format",
+                  b->vsapi->queryVideoFormatID(f->colorFamily, f->sampleType, f->bitsPerSample,
+                                               f->subSamplingW, f->subSamplingH, b->core));
+    vshdr_add_int(&items, VSHDR_CLIP, "colour_family", f->colorFamily);
+    vshdr_add_int(&items, VSHDR_CLIP, "width", info->width);
+    vshdr_add_int(&items, VSHDR_CLIP, "height", info->height);
+    vshdr_add_int(&items, VSHDR_CLIP, "frames", info->numFrames);
+    vshdr_add_map(&items, VSHDR_ARGUMENT, in, b->vsapi);
+    vshdr_add_map(&items, VSHDR_PROPERTY, b->vsapi->getFramePropertiesRO(first), b->vsapi);
+    int64_t id = vshdr_create(items.items, items.count, b->settings, b->message, sizeof b->message);
+    free(items.items);
+    return id ? vshdr_expander_new(id) : NULL;
+}
+
+/* clip -> describe -> core.resize -> keep -> batches -> unpack -> core.resize, or NULL with a message. */
+static VSNode *string_together(struct build *b, VSNode *clip, const VSFrame *first,
+                               struct vshdr_expander *expander)
+{
+    const VSAPI *vsapi = b->vsapi;
+    VSMap **groups = b->settings->groups;
+    int batch = vsapi->mapGetIntSaturated(groups[VSHDR_SETTING], "batch", 0, NULL);
+    int prefetch = vsapi->mapGetIntSaturated(groups[VSHDR_SETTING], "prefetch", 0, NULL);
+    int ahead = vsapi->mapGetIntSaturated(groups[VSHDR_SETTING], "cache", 0, NULL);
+
+    VSNode *described = made(b, vshdr_describe(clip, first, groups[VSHDR_SOURCE], expander, b->core, vsapi));
+    VSNode *code = resize(b, described, VSHDR_TO_SDR);
+    VSNode *sdr = code ? made(b, vshdr_keep(code, ahead, b->core, vsapi)) : NULL;
+    VSNode *batches = NULL, *linear = NULL;
+    if (sdr)
+        batches = made(b, vshdr_batches(sdr, batch, groups[VSHDR_LINEAR], groups[VSHDR_REMOVED], expander,
+                                        b->core, vsapi));
+    if (batches)
+        linear = made(b, vshdr_unpack(batches, sdr, batch, prefetch, b->core, vsapi));
+    vsapi->freeNode(code);
+    vsapi->freeNode(sdr);
+    vsapi->freeNode(batches);
+    return resize(b, linear, VSHDR_DELIVERY);
+}
+
+static VSNode *expand_clip(struct build *b, VSNode *clip, const VSMap *in)
+{
+    const VSAPI *vsapi = b->vsapi;
+    const VSVideoInfo *info = vsapi->getVideoInfo(clip);
+    if (info->format.colorFamily == cfUndefined || info->width == 0 || info->height == 0) {
+        snprintf(b->message, sizeof b->message,
+                 "only clips of constant format and resolution can be expanded; "
+                 "bring all frames to one with core.resize first");
+        return NULL;
+    }
+    if (!vshdr_attach(b->message, sizeof b->message))
+        return NULL;
+    /* The first frame's properties describe the clip, so that nearly all that can go wrong is said now. */
+    char reason[VSHDR_MESSAGE / 2];
+    const VSFrame *first = vsapi->getFrame(0, clip, reason, sizeof reason);
+    if (!first) {
+        snprintf(b->message, sizeof b->message, "the clip's first frame cannot be had (%s)", reason);
+        return NULL;
+    }
+    VSNode *node = NULL;
+    struct vshdr_expander *expander = create_expander(b, in, info, first);
+    if (expander) {
+        node = string_together(b, clip, first, expander);
+        vshdr_expander_release(expander);
+    }
+    vsapi->freeFrame(first);
+    return node;
+}
+
+static void VS_CC expand(const VSMap *in, VSMap *out, void *user_data, VSCore *core, const VSAPI *vsapi)
+{
+    (void)user_data;
+    struct build b = {.core = core, .vsapi = vsapi, .settings = vshdr_settings_new(vsapi)};
+    VSNode *clip = vsapi->mapGetNode(in, "clip", 0, NULL);
+    VSNode *node = expand_clip(&b, clip, in);
+    if (node) {
+        vsapi->mapConsumeNode(out, "clip", node, maReplace);
+    } else {
+        char message[VSHDR_MESSAGE + 16];
+        snprintf(message, sizeof message, "Expand: %s", b.message);
+        vsapi->mapSetError(out, message);
+    }
+    vsapi->freeNode(clip);
+    vshdr_settings_free(b.settings);
+}
+
+static void VS_CC version(const VSMap *in, VSMap *out, void *user_data, VSCore *core, const VSAPI *vsapi)
+{
+    (void)in;
+    (void)user_data;
+    VSCoreInfo info;
+    vsapi->getCoreInfo(core, &info);
+    char api[32];
+    snprintf(api, sizeof api, "%d.%d", info.api >> 16, info.api & 0xffff);
+    vsapi->mapSetData(out, "vshdr", VSHDR_VERSION, -1, dtUtf8, maReplace);
+    vsapi->mapSetInt(out, "vapoursynth", info.core, maReplace);
+    vsapi->mapSetData(out, "vapoursynth_api", api, -1, dtUtf8, maReplace);
+    char message[VSHDR_MESSAGE];
+    if (!vshdr_attach(message, sizeof message))
+        return; /* a program without Python, or without the package, still gets an answer */
+    struct vshdr_settings *settings = vshdr_settings_new(vsapi);
+    vshdr_about(settings);
+    vsapi->copyMap(settings->groups[VSHDR_ABOUT], out);
+    vshdr_settings_free(settings);
+}
+
+VS_EXTERNAL_API(void) VapourSynthPluginInit2(VSPlugin *plugin, const VSPLUGINAPI *vspapi)
+{
+    int major = 0, minor = 0;
+    sscanf(VSHDR_VERSION, "%d.%d", &major, &minor);
+    vspapi->configPlugin("org.vshdr.hdr", "hdr", "SDR to HDR without flicker", VS_MAKE_VERSION(major, minor),
+                         VAPOURSYNTH_API_VERSION, 0, plugin);
+    vspapi->registerFunction("Expand",
+                             "clip:vnode;"
+                             "gamma:float:opt;"
+                             "model:data:opt;"
+                             "weights:data:opt;"
+                             "output:data:opt;"
+                             "format:int:opt;"
+                             "white:float:opt;"
+                             "peak:float:opt;"
+                             "strength:float:opt;"
+                             "dither:data:opt;"
+                             "device:data:opt;"
+                             "device_index:int:opt;"
+                             "precision:data:opt;"
+                             "batch:int:opt;"
+                             "tile:int[]:opt;"
+                             "overlap:int:opt;"
+                             "prefetch:int:opt;"
+                             "allow_hdr:int:opt;",
+                             "clip:vnode;", expand, NULL, plugin);
+    vspapi->registerFunction(
+        "Version", "", "vshdr:data;vapoursynth:int;vapoursynth_api:data;python:data:opt;torch:data:opt;",
+        version, NULL, plugin);
+}

@@ -1,0 +1,137 @@
+/* core.hdr: what the C files share, and the table through which they and Python know each other.
+ *
+ * C does mechanics only (nodes, frames, properties, messages). Every decision (defaults, checks of arguments,
+ * batch size, arguments of core.resize, properties to set) is made once per clip by clip.py and handed
+ * over as a flat table.
+ */
+#ifndef VSHDR_H
+#define VSHDR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* API 4.2 is what makes _Range (H.273 numbers) the property of the colour range. */
+#define VS_USE_API_42
+#include <VapourSynth4.h>
+
+/* Room for one error sentence, ours or Python's. */
+#define VSHDR_MESSAGE 1024
+
+/* ---- The table between C and Python. bridge.py mirrors it; both change together with VSHDR_ABI. ---- */
+
+#define VSHDR_ABI 1
+
+/* What an item belongs to. */
+enum vshdr_group {
+    /* To Python. */
+    VSHDR_CLIP,     /* format, width, height, frames, colour_family of the clip */
+    VSHDR_ARGUMENT, /* arguments that the user gave to Expand */
+    VSHDR_PROPERTY, /* properties of a frame */
+    /* From Python. */
+    VSHDR_SETTING,  /* batch, prefetch, cache (frames kept ahead of the network) */
+    VSHDR_SOURCE,   /* frame properties that complete the clip's colour description */
+    VSHDR_TO_SDR,   /* arguments of core.resize from the clip to RGBS; none: nothing to convert */
+    VSHDR_LINEAR,   /* frame properties of linear light */
+    VSHDR_REMOVED,  /* frame properties that do not hold for linear light; values mean nothing */
+    VSHDR_DELIVERY, /* arguments of core.resize from linear RGBS to the output; none: nothing to convert */
+    VSHDR_ABOUT,    /* what Version() returns beside our own version and VapourSynth's */
+    VSHDR_GROUPS
+};
+
+enum vshdr_kind { VSHDR_INT, VSHDR_FLOAT, VSHDR_TEXT };
+
+/* One value of one key. A key with several values has several items, in order. */
+struct vshdr_item {
+    int32_t group;
+    int32_t kind;
+    int64_t integer;
+    double real;
+    const char *key;
+    const char *text; /* UTF-8 */
+};
+
+/* One plane of a frame that goes in and of the one that comes out: float samples, strides in bytes. */
+struct vshdr_plane {
+    const void *sdr;
+    void *linear;
+    int64_t sdr_stride;
+    int64_t linear_stride;
+};
+
+/* Functions that can fail write one sentence into message (size bytes, UTF-8, terminated). */
+struct vshdr_bridge {
+    int32_t abi;
+    int32_t size;
+
+    /* Ours. */
+    void (*put)(void *settings, const struct vshdr_item *item);
+    int32_t (*close)(void); /* refuses all calls from now on; returns how many are still under way */
+
+    /* Python's. */
+    int64_t (*create)(const struct vshdr_item *items, int32_t count, void *settings, char *message,
+                      int32_t size);
+    int32_t (*check)(int64_t expander, const struct vshdr_item *items, int32_t count, char *message,
+                     int32_t size);
+    int32_t (*infer)(int64_t expander, const struct vshdr_plane *planes, int32_t frames, int32_t width,
+                     int32_t height, char *message, int32_t size);
+    void (*destroy)(int64_t expander);
+    void (*about)(void *settings);
+};
+
+/* ---- python.c: into Python and back ---- */
+
+/* Imports the Python side, once per process. False, with a sentence in message, where that cannot be done. */
+bool vshdr_attach(char *message, int size);
+
+/* The calls of the table, refused with a sentence once the interpreter shuts down. No lock of ours is held
+ * around them, and the GIL may or may not be held by the caller: Python's callbacks take it by themselves.
+ * create returns 0 for failure. */
+int64_t vshdr_create(const struct vshdr_item *items, int count, void *settings, char *message, int size);
+bool vshdr_check(int64_t expander, const struct vshdr_item *items, int count, char *message, int size);
+bool vshdr_infer(int64_t expander, const struct vshdr_plane *planes, int frames, int width, int height,
+                 char *message, int size);
+void vshdr_destroy(int64_t expander);
+void vshdr_about(void *settings);
+
+/* ---- settings.c: flat tables of items, and VapourSynth maps made of them ---- */
+
+struct vshdr_settings {
+    const VSAPI *vsapi;
+    VSMap *groups[VSHDR_GROUPS];
+};
+
+struct vshdr_settings *vshdr_settings_new(const VSAPI *vsapi);
+void vshdr_settings_free(struct vshdr_settings *settings);
+void vshdr_put(void *settings, const struct vshdr_item *item);
+
+/* A growing array of items; keys and texts are borrowed from the maps they come from. */
+struct vshdr_items {
+    struct vshdr_item *items;
+    int count;
+    int capacity;
+};
+
+void vshdr_add_int(struct vshdr_items *items, int group, const char *key, int64_t value);
+/* Every integer, float and text of a map; nodes and frames are passed over. */
+void vshdr_add_map(struct vshdr_items *items, int group, const VSMap *map, const VSAPI *vsapi);
+
+/* ---- nodes.c: the filters that Expand strings together. Each returns a new node, or NULL. ---- */
+
+/* A Python expander, shared by the nodes that use it. */
+struct vshdr_expander;
+struct vshdr_expander *vshdr_expander_new(int64_t id);
+void vshdr_expander_release(struct vshdr_expander *expander);
+
+/* The clip with a complete colour description on every frame; a frame that is described otherwise than first
+ * is refused. */
+VSNode *vshdr_describe(VSNode *clip, const VSFrame *first, const VSMap *properties,
+                       struct vshdr_expander *expander, VSCore *core, const VSAPI *vsapi);
+/* The clip, with a cache that keeps the frames decoded ahead. */
+VSNode *vshdr_keep(VSNode *clip, int frames, VSCore *core, const VSAPI *vsapi);
+/* One carrier frame per batch, whose properties hold the linear frames of the batch. */
+VSNode *vshdr_batches(VSNode *sdr, int batch, const VSMap *linear, const VSMap *removed,
+                      struct vshdr_expander *expander, VSCore *core, const VSAPI *vsapi);
+/* The linear frames out of their carriers; asks for the frames of the next prefetch batches as it goes. */
+VSNode *vshdr_unpack(VSNode *batches, VSNode *sdr, int batch, int prefetch, VSCore *core, const VSAPI *vsapi);
+
+#endif

@@ -1,7 +1,8 @@
 """Builds the VapourSynth plugin; everything else about the package stands in pyproject.toml.
 
-VapourSynth loads every native library below `<site-packages>/vapoursynth/plugins` when a core is created, so the plugin is
-compiled as the "extension" `vapoursynth.plugins.vshdr.libvshdr`: a plain shared library that knows nothing of Python's ABI.
+VapourSynth loads every native library below `<site-packages>/vapoursynth/plugins` when a core is created, so the plugin
+is compiled as the "extension" `vapoursynth.plugins.vshdr.libvshdr`: a plain shared library that knows nothing of
+Python's ABI.
 """
 
 import re
@@ -31,8 +32,8 @@ class BuildPlugin(build_ext):
     def run(self) -> None:
         self.inplace = False
         if self.editable_mode:
-            # VapourSynth looks at the disk, not at import finders: an editable wheel must hold the library itself. Setuptools
-            # lets its install commands write into that wheel.
+            # VapourSynth looks at the disk, not at import finders: an editable wheel must hold the library itself.
+            # Setuptools lets its install commands write into that wheel.
             self.build_lib = self.get_finalized_command("install").install_lib
         super().run()
         library = Path(self.get_ext_fullpath(self.extensions[0].name))

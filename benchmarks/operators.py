@@ -2,9 +2,9 @@
 
     python benchmarks/operators.py [--models none expandmap ...] [--json operators.json]
 
-The scene is rendered in linear light, shown to three SDR cameras and expanded again. The truth is what a display of 1000 nits
-can show of it. Scores: PU21-PSNR in decibels over the whole picture, and the mean error in stops of the luminance of pixels
-that the SDR clipped.
+The scene is rendered in linear light, shown to three SDR cameras and expanded again. The truth is what a display of
+1000 nits can show of it. Scores: PU21-PSNR in decibels over the whole picture, and the mean error in stops of the
+luminance of pixels that the SDR clipped.
 """
 
 import argparse
@@ -26,7 +26,7 @@ WHITE, PEAK = 203.0, 1000.0
 
 
 def graded(linear: Tensor) -> Tensor:
-    """A grader's curve: linear up to a knee at 0.5, above it a logarithmic shoulder that puts 8 times white at white."""
+    """A grader's curve: linear up to 0.5, above it a logarithmic shoulder that puts 8 times white at white."""
     knee, top = 0.5, 8.0
     shoulder = knee + (1 - knee) * torch.log(linear.clamp_min(knee) / knee) / torch.log(torch.tensor(top / knee))
     return camera_sdr(torch.where(linear < knee, linear, shoulder), curve="bt1886")
@@ -78,7 +78,9 @@ def main() -> None:
 
     table = Table("model", *(f"{name}: dB / stops" for name in cameras), "mean dB")
     for name, row in sorted(scores.items(), key=lambda item: -mean_psnr(item[1])):
-        table.add_row(name, *(f"{row[c]['pu21_psnr']:.1f} / {row[c]['stops_off']:.2f}" for c in cameras), f"{mean_psnr(row):.2f}")
+        table.add_row(
+            name, *(f"{row[c]['pu21_psnr']:.1f} / {row[c]['stops_off']:.2f}" for c in cameras), f"{mean_psnr(row):.2f}"
+        )
     Console().print(table)
     if arguments.json:
         arguments.json.write_text(json.dumps(scores, indent=2) + "\n")

@@ -1,9 +1,9 @@
 """What core.hdr's glue costs, as ratios within one run.
 
-Small frames (16x16) cost nothing to compute, so what is left is the price per frame of asking, batching and going into Python:
-it is set against a filter that does nothing and against a Python ModifyFrame that hands its frame through. At 1080p the whole
-of `Expand(model="none")` is set against `Expander.expand` alone on the same frames: the difference is copies in and out, and
-the fresh memory that torch gets on VapourSynth's threads (a loop on one thread reuses its own).
+Small frames (16x16) cost nothing to compute, so what is left is the price per frame of asking, batching and going into
+Python: it is set against a filter that does nothing and against a Python ModifyFrame that hands its frame through. At
+1080p the whole of `Expand(model="none")` is set against `Expander.expand` alone on the same frames: the difference is
+copies in and out, and the fresh memory that torch gets on VapourSynth's threads (a loop on one thread reuses its own).
 
     python benchmarks/plugin_overhead.py [--json FILE]
 """
@@ -47,12 +47,14 @@ def timed(work: Callable[[], object], frames: int) -> Cost:
 
 def source(width: int, height: int, frames: int) -> vs.VideoNode:
     """Linear RGBS of one frame, kept: neither decoding nor conversion nor a transfer function takes part."""
-    clip = core.std.BlankClip(width=width, height=height, format=vs.RGBS, color=[0.7, 0.5, 0.3], length=frames, keep=True)
+    clip = core.std.BlankClip(
+        width=width, height=height, format=vs.RGBS, color=[0.7, 0.5, 0.3], length=frames, keep=True
+    )
     return core.std.SetFrameProps(clip, _Matrix=0, _Transfer=8, _Primaries=1, _Range=1)
 
 
 def rendering(make: Callable[[], vs.VideoNode]) -> Run:
-    """Renders a new clip as a writer does, several requests at once. Making the clip and its first frame do not count."""
+    """Renders a new clip as a writer does, several requests at once, without counting its making and first frame."""
 
     def run() -> Cost:
         clip = make()
@@ -84,33 +86,43 @@ def measure(contestants: dict[str, Run], rounds: int) -> dict[str, Cost]:
 def glue(frames: int = 2000) -> dict[str, Cost]:
     """Seconds per 16x16 frame."""
     clip = source(16, 16, frames)
-    return measure({
-        "source": rendering(lambda: clip),
-        "no-op filter": rendering(lambda: core.std.SetFrameProps(clip, number=1)),
-        "ModifyFrame pass-through": rendering(lambda: core.std.ModifyFrame(clip, clip, lambda n, f: f)),
-        "Expander alone": expanding(torch.rand(1, 3, 16, 16), frames),
-        "Expand, batch 1": rendering(lambda: core.hdr.Expand(clip, model="none", device="cpu", batch=1)),
-        "Expand, batch 8": rendering(lambda: core.hdr.Expand(clip, model="none", device="cpu", batch=8)),
-    }, rounds=5)
+    return measure(
+        {
+            "source": rendering(lambda: clip),
+            "no-op filter": rendering(lambda: core.std.SetFrameProps(clip, number=1)),
+            "ModifyFrame pass-through": rendering(lambda: core.std.ModifyFrame(clip, clip, lambda n, f: f)),
+            "Expander alone": expanding(torch.rand(1, 3, 16, 16), frames),
+            "Expand, batch 1": rendering(lambda: core.hdr.Expand(clip, model="none", device="cpu", batch=1)),
+            "Expand, batch 8": rendering(lambda: core.hdr.Expand(clip, model="none", device="cpu", batch=8)),
+        },
+        rounds=5,
+    )
 
 
 def full_size(frames: int = 48) -> dict[str, Cost]:
     """Seconds per 1920x1080 frame."""
     clip = source(1920, 1080, frames)
-    return measure({
-        "no-op filter": rendering(lambda: core.std.SetFrameProps(clip, number=1)),
-        "ModifyFrame pass-through": rendering(lambda: core.std.ModifyFrame(clip, clip, lambda n, f: f)),
-        "Expander alone": expanding(torch.rand(1, 3, 1080, 1920), frames),
-        "Expand": rendering(lambda: core.hdr.Expand(clip, model="none", device="cpu")),
-    }, rounds=3)
+    return measure(
+        {
+            "no-op filter": rendering(lambda: core.std.SetFrameProps(clip, number=1)),
+            "ModifyFrame pass-through": rendering(lambda: core.std.ModifyFrame(clip, clip, lambda n, f: f)),
+            "Expander alone": expanding(torch.rand(1, 3, 1080, 1920), frames),
+            "Expand": rendering(lambda: core.hdr.Expand(clip, model="none", device="cpu")),
+        },
+        rounds=3,
+    )
 
 
 def report(title: str, costs: dict[str, Cost], reference: str) -> dict[str, dict[str, float]]:
     print(f"\n{title} (ratios to: {reference})\n{'':26}{'us per frame':>14}{'ratio':>8}{'us of CPU':>14}{'ratio':>8}")
     base, results = costs[reference], {}
     for name, cost in costs.items():
-        results[name] = {"us": cost.wall * 1e6, "ratio": cost.wall / base.wall,
-                         "cpu_us": cost.cpu * 1e6, "cpu_ratio": cost.cpu / base.cpu}
+        results[name] = {
+            "us": cost.wall * 1e6,
+            "ratio": cost.wall / base.wall,
+            "cpu_us": cost.cpu * 1e6,
+            "cpu_ratio": cost.cpu / base.cpu,
+        }
         print("{:26}{:14.1f}{:8.2f}{:14.1f}{:8.2f}".format(name, *results[name].values()))
     return results
 

@@ -62,8 +62,10 @@ def sound() -> np.ndarray:
     frequency = np.fft.rfftfreq(count, 1 / SOUND_RATE)
     wash = np.fft.irfft(spectrum / (1 + (frequency / 350) ** 2), count)
     wash *= 0.03 / wash.std() * (0.65 + 0.35 * np.sin(2 * math.pi * time / 1.5 + np.array([[0.0], [0.9]])))
-    bell = sum(strength * np.sin(2 * math.pi * pitch * time) * np.exp(-time * fall)
-               for pitch, strength, fall in ((622.0, 1.0, 1.5), (1250.0, 0.5, 2.4), (1879.0, 0.25, 3.6)))
+    bell = sum(
+        strength * np.sin(2 * math.pi * pitch * time) * np.exp(-time * fall)
+        for pitch, strength, fall in ((622.0, 1.0, 1.5), (1250.0, 0.5, 2.4), (1879.0, 0.25, 3.6))
+    )
     fade = np.minimum(1.0, np.minimum(time, time[-1] - time) / 0.05)
     return ((wash + 0.035 * bell) * fade).astype(np.float32)
 
@@ -96,8 +98,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("output", nargs="?", type=Path, default=Path(__file__).parent / "clip" / "harbour.mp4")
     parser.add_argument("--samples", type=int, default=2, help="rays per pixel each way (default: %(default)s)")
-    parser.add_argument("--crf", type=int, default=21,
-                        help="x264's quality: lower is better and larger (default: %(default)s)")
+    parser.add_argument(
+        "--crf", type=int, default=21, help="x264's quality: lower is better and larger (default: %(default)s)"
+    )
     arguments = parser.parse_args()
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     jobs = [(frame, arguments.samples) for frame in range(FRAMES)]

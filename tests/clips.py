@@ -17,9 +17,17 @@ def picture(index: int, width: int, height: int) -> np.ndarray:
     return rgb
 
 
-def write_clip(path: Path, *, frames: int = 8, size: tuple[int, int] = (64, 48), codec: str = "libx264",
-               pixel_format: str = "yuv420p", pts: list[int] | None = None, rate: int = 25,
-               tags: tuple[int, int, int] = (1, 1, 1)) -> Path:
+def write_clip(
+    path: Path,
+    *,
+    frames: int = 8,
+    size: tuple[int, int] = (64, 48),
+    codec: str = "libx264",
+    pixel_format: str = "yuv420p",
+    pts: list[int] | None = None,
+    rate: int = 25,
+    tags: tuple[int, int, int] = (1, 1, 1),
+) -> Path:
     """A video of `picture`s. `pts` are milliseconds; `tags` are H.273 primaries, transfer and matrix."""
     width, height = size
     with av.open(path, "w") as container:

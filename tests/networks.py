@@ -5,12 +5,17 @@ from __future__ import annotations
 import torch
 
 EXPANDNET_SHAPES = {
-    "local_net.0.0": (64, 3, 3, 3), "local_net.1.0": (128, 64, 3, 3),
-    "mid_net.0.0": (64, 3, 3, 3), "mid_net.1.0": (64, 64, 3, 3), "mid_net.2.0": (64, 64, 3, 3),
+    "local_net.0.0": (64, 3, 3, 3),
+    "local_net.1.0": (128, 64, 3, 3),
+    "mid_net.0.0": (64, 3, 3, 3),
+    "mid_net.1.0": (64, 64, 3, 3),
+    "mid_net.2.0": (64, 64, 3, 3),
     "mid_net.3": (64, 64, 3, 3),
-    "glob_net.0.0": (64, 3, 3, 3), **{f"glob_net.{i}.0": (64, 64, 3, 3) for i in range(1, 6)},
+    "glob_net.0.0": (64, 3, 3, 3),
+    **{f"glob_net.{i}.0": (64, 64, 3, 3) for i in range(1, 6)},
     "glob_net.6": (64, 64, 4, 4),
-    "end_net.0.0": (64, 256, 1, 1), "end_net.1": (3, 64, 1, 1),
+    "end_net.0.0": (64, 256, 1, 1),
+    "end_net.1": (3, 64, 1, 1),
 }
 
 
@@ -20,7 +25,7 @@ def expandnet_state(seed: int = 0) -> dict[str, torch.Tensor]:
     state = {}
     for name, shape in EXPANDNET_SHAPES.items():
         fan_in = shape[1] * shape[2] * shape[3]
-        state[f"{name}.weight"] = torch.randn(shape, generator=random) / fan_in ** 0.5
+        state[f"{name}.weight"] = torch.randn(shape, generator=random) / fan_in**0.5
         state[f"{name}.bias"] = 0.1 * torch.randn(shape[0], generator=random)
     return state
 
@@ -28,13 +33,36 @@ def expandnet_state(seed: int = 0) -> dict[str, torch.Tensor]:
 # Shapes in the published order: (kernel height, kernel width, then in and out, or out and in where it is
 # transposed).
 HDRCNN_SHAPES = [
-    *[shape for i, o in ((3, 64), (64, 64), (64, 128), (128, 128), (128, 256), (256, 256), (256, 256),
-                         (256, 512), (512, 512), (512, 512), (512, 512), (512, 512), (512, 512), (512, 512))
-      for shape in ((3, 3, i, o), (o,))],
+    *[
+        shape
+        for i, o in (
+            (3, 64),
+            (64, 64),
+            (64, 128),
+            (128, 128),
+            (128, 256),
+            (256, 256),
+            (256, 256),
+            (256, 512),
+            (512, 512),
+            (512, 512),
+            (512, 512),
+            (512, 512),
+            (512, 512),
+            (512, 512),
+        )
+        for shape in ((3, 3, i, o), (o,))
+    ],
     *[(512,)] * 4,
-    *[shape for o, i in ((512, 512), (512, 512), (256, 512), (128, 256), (64, 128))
-      for shape in ((4, 4, o, i), *[(o,)] * 5, (1, 1, 2 * o, o), (o,))],
-    (1, 1, 64, 3), *[(3,)] * 5, (1, 1, 6, 3), (3,),
+    *[
+        shape
+        for o, i in ((512, 512), (512, 512), (256, 512), (128, 256), (64, 128))
+        for shape in ((4, 4, o, i), *[(o,)] * 5, (1, 1, 2 * o, o), (o,))
+    ],
+    (1, 1, 64, 3),
+    *[(3,)] * 5,
+    (1, 1, 6, 3),
+    (3,),
 ]
 
 

@@ -10,10 +10,10 @@ import av
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
-
 from clips import write_clip, write_images
 from networks import expandnet_state
+from safetensors.torch import save_file
+
 from vshdr.cli import main
 
 
@@ -49,16 +49,20 @@ def material(tmp_path_factory):
     (folder / "fails.vpy").write_text("import vapoursynth as vs\nvs.core.no.such_filter()\n")
     (folder / "syntax.vpy").write_text("clip = = 3\n")
     (folder / "silent.vpy").write_text("import vapoursynth as vs\n")
-    (folder / "hdr.vpy").write_text("import vapoursynth as vs\nc = vs.core.std.BlankClip(format=vs.YUV420P10, length=3)\n"
-                                    "c.std.SetFrameProps(_Transfer=16).set_output()\n")
+    (folder / "hdr.vpy").write_text(
+        "import vapoursynth as vs\nc = vs.core.std.BlankClip(format=vs.YUV420P10, length=3)\n"
+        "c.std.SetFrameProps(_Transfer=16).set_output()\n"
+    )
     (folder / "midway.vpy").write_text(
         "import vapoursynth as vs\nc = vs.core.std.BlankClip(format=vs.YUV420P8, width=64, height=48, length=9)\n"
         "def f(n, f):\n    if n == 4:\n        raise RuntimeError('tape torn')\n    return f\n"
-        "vs.core.std.ModifyFrame(c, c, f).set_output()\n")
+        "vs.core.std.ModifyFrame(c, c, f).set_output()\n"
+    )
     (folder / "variable.vpy").write_text(
         "import vapoursynth as vs\na = vs.core.std.BlankClip(format=vs.YUV420P8, width=64, height=48, length=2)\n"
         "b = vs.core.std.BlankClip(format=vs.YUV420P8, width=32, height=48, length=2)\n"
-        "vs.core.std.Splice([a, b], mismatch=True).set_output()\n")
+        "vs.core.std.Splice([a, b], mismatch=True).set_output()\n"
+    )
     write_weights(folder)
     return folder
 
@@ -95,32 +99,72 @@ def fails(capsys, *arguments) -> str:
     return lines[0]
 
 
-@pytest.mark.parametrize(("source", "words"), [
-    ("absent.mkv", "no such file"), ("zero.mkv", "zero.mkv"), ("text.mp4", "text.mp4"), ("noise.mkv", "noise.mkv"),
-    ("truncated.mkv", "truncated.mkv"), ("sound.mka", "no video"), ("empty", "empty"), ("gap", "frame.0003.png"),
-    ("mixed", "frame.0003.png"), ("pq.mkv", "already is HDR"), ("hlg.mkv", "already is HDR"), ("sizes.ts", "frame 8"),
-    ("fails.vpy", "fails.vpy:2"), ("syntax.vpy", "syntax.vpy:1"), ("silent.vpy", "set_output"), ("hdr.vpy", "already is HDR"),
-    ("midway.vpy", "tape torn"), ("variable.vpy", "format or size")])
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("absent.mkv", "no such file"),
+        ("zero.mkv", "zero.mkv"),
+        ("text.mp4", "text.mp4"),
+        ("noise.mkv", "noise.mkv"),
+        ("truncated.mkv", "truncated.mkv"),
+        ("sound.mka", "no video"),
+        ("empty", "empty"),
+        ("gap", "frame.0003.png"),
+        ("mixed", "frame.0003.png"),
+        ("pq.mkv", "already is HDR"),
+        ("hlg.mkv", "already is HDR"),
+        ("sizes.ts", "frame 8"),
+        ("fails.vpy", "fails.vpy:2"),
+        ("syntax.vpy", "syntax.vpy:1"),
+        ("silent.vpy", "set_output"),
+        ("hdr.vpy", "already is HDR"),
+        ("midway.vpy", "tape torn"),
+        ("variable.vpy", "format or size"),
+    ],
+)
 def test_input_that_cannot_be_read(material, tmp_path, capsys, source, words):
     assert words in fails(capsys, "convert", material / source, tmp_path / "out.####.exr", "--quiet")
     fails(capsys, "convert", material / source, tmp_path / "out.mkv", "--quiet", "--preset", "ultrafast")
     assert not (tmp_path / "out.mkv").exists()
 
 
-@pytest.mark.parametrize(("output", "words"), [
-    ("out.avi", ".mkv"), ("out", ".mkv"), ("out.exr", "####"), ("absent/out.mkv", "absent"), ("absent/out.####.exr", "absent")])
+@pytest.mark.parametrize(
+    ("output", "words"),
+    [
+        ("out.avi", ".mkv"),
+        ("out", ".mkv"),
+        ("out.exr", "####"),
+        ("absent/out.mkv", "absent"),
+        ("absent/out.####.exr", "absent"),
+    ],
+)
 def test_output_names_that_do_not_fit(material, tmp_path, capsys, output, words):
     assert words in fails(capsys, "convert", material / "good.mkv", tmp_path / output, "--quiet")
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(("source", "words"), [("odd.mkv", "yuv444p10le"), ("three.mkv", "16x16"), ("one.mkv", "16x16")])
+@pytest.mark.parametrize(
+    ("source", "words"), [("odd.mkv", "yuv444p10le"), ("three.mkv", "16x16"), ("one.mkv", "16x16")]
+)
 def test_odd_sizes_work_where_they_can_and_are_refused_where_not(material, tmp_path, capsys, source, words):
     assert main(["convert", str(material / source), str(tmp_path / "out.####.exr"), "--quiet"]) == 0
     assert len(list(tmp_path.glob("out.*.exr"))) == 8
     assert words in fails(capsys, "convert", material / source, tmp_path / "out.mkv", "--quiet")
-    assert main(["convert", str(material / source), str(tmp_path / "out.mkv"), "--quiet", "--codec", "ffv1",
-                 "--pixel-format", "yuv444p10le"]) == 0
+    assert (
+        main(
+            [
+                "convert",
+                str(material / source),
+                str(tmp_path / "out.mkv"),
+                "--quiet",
+                "--codec",
+                "ffv1",
+                "--pixel-format",
+                "yuv444p10le",
+            ]
+        )
+        == 0
+    )
 
 
 def test_existing_files_are_kept(material, tmp_path, capsys):
@@ -138,24 +182,58 @@ def test_the_input_is_never_an_output(material, tmp_path, capsys):
     assert "same name" in fails(capsys, "convert", source, tmp_path / "o.mkv", tmp_path / "o.mkv", "--quiet")
 
 
-@pytest.mark.parametrize(("file", "words"), [
-    ("nan.safetensors", "not finite"), ("shape.safetensors", "shape"), ("missing.safetensors", "missing"),
-    ("extra.safetensors", "extra"), ("integer.safetensors", "integer.safetensors"), ("zero.pth", "zero.pth"),
-    ("text.pth", "text.pth"), ("evil.pth", "evil.pth"), ("evil.npz", "evil.npz"), ("absent.pth", "absent.pth")])
+@pytest.mark.parametrize(
+    ("file", "words"),
+    [
+        ("nan.safetensors", "not finite"),
+        ("shape.safetensors", "shape"),
+        ("missing.safetensors", "missing"),
+        ("extra.safetensors", "extra"),
+        ("integer.safetensors", "integer.safetensors"),
+        ("zero.pth", "zero.pth"),
+        ("text.pth", "text.pth"),
+        ("evil.pth", "evil.pth"),
+        ("evil.npz", "evil.npz"),
+        ("absent.pth", "absent.pth"),
+    ],
+)
 def test_weights_that_do_not_fit(material, tmp_path, capsys, monkeypatch, file, words):
     monkeypatch.chdir(tmp_path)
-    assert words in fails(capsys, "convert", material / "good.mkv", tmp_path / "out.####.exr", "--quiet", "--model",
-                          "expandnet", "--weights", material / file)
+    assert words in fails(
+        capsys,
+        "convert",
+        material / "good.mkv",
+        tmp_path / "out.####.exr",
+        "--quiet",
+        "--model",
+        "expandnet",
+        "--weights",
+        material / file,
+    )
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(("options", "words"), [
-    (["--model", "nonsense"], "unknown model"), (["--gamma", "9"], "gamma"), (["--gamma", "nan"], "gamma"),
-    (["--peak", "50"], "peak"), (["--transfer", "hlg", "--peak", "4000"], "hlg"), (["--device", "abacus"], "device"),
-    (["--codec", "divx"], "codec"), (["--pixel-format", "rgb565"], "pixel_format"), (["--pixel-format", "yuv420p"], "yuv420p"),
-    (["--encoder-options", "no-such-thing=1"], "no-such-thing"), (["--preset", "warp"], "warp"),
-    (["--frame-rate", "24"], "frame rate"), (["--preview", "-1"], "preview"), (["--codec", "ffv1", "--crf", "18"], "crf"),
-    (["--weights", "x.pth"], "without weights"), (["--model", "hdrcnn"], "vshdr weights fetch")])
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--model", "nonsense"], "unknown model"),
+        (["--gamma", "9"], "gamma"),
+        (["--gamma", "nan"], "gamma"),
+        (["--peak", "50"], "peak"),
+        (["--transfer", "hlg", "--peak", "4000"], "hlg"),
+        (["--device", "abacus"], "device"),
+        (["--codec", "divx"], "codec"),
+        (["--pixel-format", "rgb565"], "pixel_format"),
+        (["--pixel-format", "yuv420p"], "yuv420p"),
+        (["--encoder-options", "no-such-thing=1"], "no-such-thing"),
+        (["--preset", "warp"], "warp"),
+        (["--frame-rate", "24"], "frame rate"),
+        (["--preview", "-1"], "preview"),
+        (["--codec", "ffv1", "--crf", "18"], "crf"),
+        (["--weights", "x.pth"], "without weights"),
+        (["--model", "hdrcnn"], "vshdr weights fetch"),
+    ],
+)
 def test_options_that_do_not_fit(material, tmp_path, capsys, monkeypatch, options, words):
     monkeypatch.setenv("VSHDR_CACHE", str(tmp_path / "cache"))
     assert words in fails(capsys, "convert", material / "good.mkv", tmp_path / "out.mkv", *options)
@@ -167,7 +245,10 @@ def test_a_full_disk_is_told_and_leaves_nothing_under_a_final_name(tmp_path, out
     source = write_clip(tmp_path / "in.mkv", frames=40, size=(320, 240))
     result = subprocess.run(
         [sys.executable, "-m", "vshdr", "convert", str(source), str(tmp_path / output), "--quiet", "--crf", "2"],
-        capture_output=True, text=True, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (8000, 8000)))
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (8000, 8000)),
+    )
     assert result.returncode == 1 and "Traceback" not in result.stderr
     assert "vshdr: " in result.stderr and len(result.stderr.strip().splitlines()) == 1
     assert not (tmp_path / output).exists() and not list(tmp_path.glob("out.[0-9]*.exr"))

@@ -10,8 +10,8 @@ import av
 import numpy as np
 import pytest
 import torch
-
 from clips import write_clip, write_images
+
 from vshdr import ConvertOptions, Expander, ExpandOptions, convert
 from vshdr.colour import pq_decode
 from vshdr.media.exr import read_exr
@@ -21,7 +21,9 @@ FAST = {"model": "expandmap", "preset": "ultrafast"}
 
 
 def run(*arguments, check=True, **kwargs):
-    result = subprocess.run([sys.executable, "-m", "vshdr", *map(str, arguments)], capture_output=True, text=True, **kwargs)
+    result = subprocess.run(
+        [sys.executable, "-m", "vshdr", *map(str, arguments)], capture_output=True, text=True, **kwargs
+    )
     if check:
         assert result.returncode == 0, result.stderr
     return result
@@ -32,7 +34,7 @@ def decode(path):
 
     def luma(frame):
         plane = frame.planes[0]
-        return np.frombuffer(plane, np.uint16).reshape(plane.height, -1)[:, :plane.width]
+        return np.frombuffer(plane, np.uint16).reshape(plane.height, -1)[:, : plane.width]
 
     with av.open(path) as container:
         return [(frame.pts * frame.time_base, luma(frame)) for frame in container.decode(video=0)]
@@ -49,8 +51,15 @@ def clip(tmp_path_factory):
 
 
 def test_video_and_exr_of_one_pass_hold_the_same_light(clip, tmp_path):
-    summary = convert(clip, tmp_path / "out.mkv", tmp_path / "shot.####.exr", **FAST, crf=0.0, pixel_format="yuv444p10le",
-                      dither="none")
+    summary = convert(
+        clip,
+        tmp_path / "out.mkv",
+        tmp_path / "shot.####.exr",
+        **FAST,
+        crf=0.0,
+        pixel_format="yuv444p10le",
+        dither="none",
+    )
     assert summary.frames == 12
     frames = decode(tmp_path / "out.mkv")
     assert len(frames) == 12 and len(list(tmp_path.glob("shot.*.exr"))) == 12
@@ -90,9 +99,11 @@ def test_a_single_image_needs_no_number(tmp_path):
 
 def test_a_script_is_a_source(tmp_path):
     script = tmp_path / "clip.vpy"
-    script.write_text("import vapoursynth as vs\n"
-                      "clip = vs.core.std.BlankClip(width=64, height=48, length=5, format=vs.YUV420P10, color=[700, 512, 512])\n"
-                      "clip.set_output()\n")
+    script.write_text(
+        "import vapoursynth as vs\n"
+        "clip = vs.core.std.BlankClip(width=64, height=48, length=5, format=vs.YUV420P10, color=[700, 512, 512])\n"
+        "clip.set_output()\n"
+    )
     summary = convert(script, tmp_path / "out.mp4", **FAST)
     assert summary.frames == 5 and len(decode(tmp_path / "out.mp4")) == 5
 
@@ -137,9 +148,11 @@ def slow_script(folder, frames):
     script = folder / "slow.vpy"
     script.write_text(
         "import time, vapoursynth as vs\n"
-        f"clip = vs.core.std.BlankClip(width=64, height=48, length={frames}, format=vs.YUV420P8, color=[180, 120, 130])\n"
+        f"clip = vs.core.std.BlankClip(width=64, height=48, length={frames}, format=vs.YUV420P8,\n"
+        "                                color=[180, 120, 130])\n"
         "def wait(n, f):\n    time.sleep(0.1)\n    return f\n"
-        "vs.core.std.ModifyFrame(clip, clip, wait).set_output()\n")
+        "vs.core.std.ModifyFrame(clip, clip, wait).set_output()\n"
+    )
     return script
 
 
@@ -153,8 +166,12 @@ def wait_for(condition, process):
 
 
 def start(*arguments):
-    return subprocess.Popen([sys.executable, "-m", "vshdr", "convert", *map(str, arguments), "--quiet"],
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        [sys.executable, "-m", "vshdr", "convert", *map(str, arguments), "--quiet"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 def test_a_killed_exr_run_resumes_to_the_same_result(tmp_path):
@@ -167,7 +184,9 @@ def test_a_killed_exr_run_resumes_to_the_same_result(tmp_path):
     convert(script, tmp_path / "a.####.exr", resume=True)
     convert(script, tmp_path / "b.####.exr")
     for number in range(1001, 1031):
-        np.testing.assert_array_equal(read_exr(tmp_path / f"a.{number}.exr")[0], read_exr(tmp_path / f"b.{number}.exr")[0])
+        np.testing.assert_array_equal(
+            read_exr(tmp_path / f"a.{number}.exr")[0], read_exr(tmp_path / f"b.{number}.exr")[0]
+        )
 
 
 def test_a_killed_video_run_leaves_nothing_under_the_final_name(tmp_path):
@@ -180,15 +199,21 @@ def test_a_killed_video_run_leaves_nothing_under_the_final_name(tmp_path):
 
 
 def test_an_interrupted_video_run_leaves_a_playable_partial_file(tmp_path):
-    process = start(slow_script(tmp_path, 100), tmp_path / "out.mkv", "--preset", "ultrafast", "--encoder-options",
-                    "rc-lookahead=1:bframes=0:frame-threads=1")
+    process = start(
+        slow_script(tmp_path, 100),
+        tmp_path / "out.mkv",
+        "--preset",
+        "ultrafast",
+        "--encoder-options",
+        "rc-lookahead=1:bframes=0:frame-threads=1",
+    )
     wait_for(lambda: list(tmp_path.glob("out.partial*")), process)
     time.sleep(2.5)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130 and "interrupted" in errors
     assert not (tmp_path / "out.mkv").exists()
-    partial, = tmp_path.glob("out.partial*")
+    (partial,) = tmp_path.glob("out.partial*")
     with av.open(partial) as container:
         assert container.streams.video[0].codec_context.color_trc == 16
         assert len(list(container.decode(video=0))) > 3
@@ -219,7 +244,11 @@ def test_every_option_is_a_flag():
 
 
 def test_help_does_not_load_torch():
-    code = "import sys, vshdr, vshdr.cli\ntry:\n vshdr.cli.main(['convert', '--help'])\nexcept SystemExit:\n assert 'torch' not in sys.modules"
+    code = (
+        "import sys, vshdr, vshdr.cli\n"
+        "try:\n    vshdr.cli.main(['convert', '--help'])\n"
+        "except SystemExit:\n    assert 'torch' not in sys.modules"
+    )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
 
 

@@ -78,8 +78,9 @@ def test_python_that_vspipe_can_load_is_preferred(machine: Path) -> None:
     assert call(machine, "find_python").stdout == f"{shared}\n"
 
 
-@pytest.mark.parametrize(("lacking", "sentence"),
-                         [(OLD, "needs Python 3.12 or newer"), (NO_VENV, "install python3-venv")])
+@pytest.mark.parametrize(
+    ("lacking", "sentence"), [(OLD, "needs Python 3.12 or newer"), (NO_VENV, "install python3-venv")]
+)
 def test_unfit_python_is_named(machine: Path, lacking: str, sentence: str) -> None:
     unfit = add_python(machine / "bin" / "python3", lacking=lacking)
     found = call(machine, "set_up")

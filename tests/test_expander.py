@@ -54,7 +54,7 @@ def test_a_frame_does_not_depend_on_its_batch(model, sdr):
     expander = Expander(model)
     together = expander.expand(sdr)
     for index in range(len(sdr)):
-        assert torch.equal(expander.expand(sdr[index:index + 1])[0], together[index])
+        assert torch.equal(expander.expand(sdr[index : index + 1])[0], together[index])
 
 
 @pytest.mark.parametrize("model", [*OPERATORS, "blur"])
@@ -109,7 +109,8 @@ def test_expandmap_lifts_clipped_areas_halfway_to_the_peak_and_stops_at_their_ed
 
 
 def test_bt2446a_follows_the_reports_curve():
-    # Table 4 of the report by hand: Y'' = 127.5, E = 1.20367, Y''^E / 1000 = 0.34231, to the 2.4 = 0.07639 of 1000 nits.
+    # Table 4 of the report by hand: Y'' = 127.5, E = 1.20367, Y''^E / 1000 = 0.34231, to the 2.4 = 0.07639 of 1000
+    # nits.
     grey = torch.full((1, 3, 4, 4), 0.5)
     assert Expander("bt2446a").expand(grey)[0, 0, 0, 0].item() * 203 == pytest.approx(76.4, rel=0.01)
     white = Expander("bt2446a").expand(torch.ones(1, 3, 4, 4))
@@ -148,19 +149,33 @@ def test_running_out_of_memory_says_what_to_lower(blur, monkeypatch):
         Expander("blur").expand(torch.rand(1, 3, 16, 16))
 
 
-@pytest.mark.parametrize("frames", [torch.rand(3, 8, 8), torch.rand(1, 1, 8, 8), torch.rand(0, 3, 8, 8),
-                                    torch.zeros(1, 3, 8, 8, dtype=torch.uint8)])
+@pytest.mark.parametrize(
+    "frames",
+    [torch.rand(3, 8, 8), torch.rand(1, 1, 8, 8), torch.rand(0, 3, 8, 8), torch.zeros(1, 3, 8, 8, dtype=torch.uint8)],
+)
 def test_frames_of_another_form_are_refused(frames):
     with pytest.raises(ValueError, match="N x 3 x H x W"):
         Expander("none").expand(frames)
 
 
-@pytest.mark.parametrize(("options", "reason"), [
-    ({"model": "nonsense"}, "unknown model 'nonsense'"), ({"gamma": 5.0}, "gamma must be from 0.5 to 2"),
-    ({"gamma": float("nan")}, "gamma"), ({"peak": 100.0}, "peak must be at least white"), ({"white": 1.0}, "white"),
-    ({"strength": -1.0}, "strength"), ({"device": "tpu"}, "device"), ({"precision": "int8"}, "precision"),
-    ({"batch": 1000}, "batch"), ({"tile": (-1, 4)}, "tile"), ({"overlap": -2}, "overlap"), ({"eotf": "film"}, "eotf"),
-    ({"model": "none", "weights": "w.pth"}, "without weights")])
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"model": "nonsense"}, "unknown model 'nonsense'"),
+        ({"gamma": 5.0}, "gamma must be from 0.5 to 2"),
+        ({"gamma": float("nan")}, "gamma"),
+        ({"peak": 100.0}, "peak must be at least white"),
+        ({"white": 1.0}, "white"),
+        ({"strength": -1.0}, "strength"),
+        ({"device": "tpu"}, "device"),
+        ({"precision": "int8"}, "precision"),
+        ({"batch": 1000}, "batch"),
+        ({"tile": (-1, 4)}, "tile"),
+        ({"overlap": -2}, "overlap"),
+        ({"eotf": "film"}, "eotf"),
+        ({"model": "none", "weights": "w.pth"}, "without weights"),
+    ],
+)
 def test_options_that_do_not_fit_are_refused(options, reason):
     with pytest.raises(ValueError, match=reason):
         Expander(**options)
@@ -177,5 +192,6 @@ def test_asking_for_cuda_where_there_is_none_says_so():
 def test_cuda_gives_what_the_cpu_gives(model, sdr):
     if not torch.cuda.is_available():
         pytest.skip("no CUDA device")
-    torch.testing.assert_close(Expander(model, device="cuda").expand(sdr), Expander(model, device="cpu").expand(sdr),
-                               atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(
+        Expander(model, device="cuda").expand(sdr), Expander(model, device="cpu").expand(sdr), atol=1e-4, rtol=1e-4
+    )

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
+from networks import EXPANDNET_SHAPES, expandnet_state
 
 from vshdr import models
 from vshdr.colour import luminance
@@ -18,10 +19,10 @@ from vshdr.models.calibration import pictures
 from vshdr.models.contract import Display
 from vshdr.models.expandnet import ExpandNet
 
-from networks import EXPANDNET_SHAPES, expandnet_state
 
 def published(state: dict[str, torch.Tensor], sdr: torch.Tensor) -> torch.Tensor:
     """The network as its paper draws it, with the concatenation."""
+
     def conv(name: str, x: torch.Tensor, **options: int) -> torch.Tensor:
         return F.conv2d(x, state[f"{name}.weight"], state[f"{name}.bias"], **options)
 
@@ -72,9 +73,9 @@ def test_tiles_equal_the_whole_frame_up_to_its_borders(network):
     for top in range(0, 75, side):
         for left in range(0, 110, side):
             above, before = max(0, top - context), max(0, left - context)
-            out = network(sdr[..., above:top + side + context, before:left + side + context], summary)
-            kept = out[..., top - above:top - above + side, left - before:left - before + side]
-            tiled[..., top:top + kept.shape[2], left:left + kept.shape[3]] = kept
+            out = network(sdr[..., above : top + side + context, before : left + side + context], summary)
+            kept = out[..., top - above : top - above + side, left - before : left - before + side]
+            tiled[..., top : top + kept.shape[2], left : left + kept.shape[3]] = kept
     assert (tiled - whole).abs().max() < 1e-5 * network.anchor
 
 
@@ -83,7 +84,7 @@ def test_one_pixel_less_of_context_would_not_do(network):
     sdr = frame(33, 64)
     summary = network.summarise(sdr)
     less = network.description.context - 1
-    tile = network(sdr[..., 32 - less:], summary)[..., less:]
+    tile = network(sdr[..., 32 - less :], summary)[..., less:]
     assert (tile - network(sdr, summary)[..., 32:]).abs().max() > 1e-4 * network.anchor
 
 
@@ -92,7 +93,7 @@ def test_a_frame_does_not_depend_on_its_batch(network):
     batch = torch.cat([frame(24, 40, seed) for seed in (1, 2)])
     together = network(batch)
     for index in range(2):
-        assert torch.allclose(network(batch[index:index + 1])[0], together[index], atol=1e-6 * network.anchor)
+        assert torch.allclose(network(batch[index : index + 1])[0], together[index], atol=1e-6 * network.anchor)
 
 
 @torch.no_grad()
@@ -149,12 +150,28 @@ def test_weights_that_do_not_fit_are_named():
 # Files, the centre of constant pictures of 0.25, 0.5, 0.75 and 1, and a colour ramp at two places and in the
 # mean.
 GOLDEN = {
-    "145d1ad9": (((.00614, .00601, .00594), (.12997, .12963, .12668),
-                  (.24174, .23466, .23493), (.88600, .90884, .89627)),
-                 (.37005, .07703, .14582), (.13583, .42928, .24505), .236141),
-    "87673573": (((.00635, .00638, .00634), (.01022, .01013, .01014),
-                  (.05923, .06213, .06314), (.79264, .84972, .85098)),
-                 (.22237, .03538, .09330), (.05202, .18688, .09265), .118319),
+    "145d1ad9": (
+        (
+            (0.00614, 0.00601, 0.00594),
+            (0.12997, 0.12963, 0.12668),
+            (0.24174, 0.23466, 0.23493),
+            (0.88600, 0.90884, 0.89627),
+        ),
+        (0.37005, 0.07703, 0.14582),
+        (0.13583, 0.42928, 0.24505),
+        0.236141,
+    ),
+    "87673573": (
+        (
+            (0.00635, 0.00638, 0.00634),
+            (0.01022, 0.01013, 0.01014),
+            (0.05923, 0.06213, 0.06314),
+            (0.79264, 0.84972, 0.85098),
+        ),
+        (0.22237, 0.03538, 0.09330),
+        (0.05202, 0.18688, 0.09265),
+        0.118319,
+    ),
 }
 
 

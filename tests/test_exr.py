@@ -52,8 +52,14 @@ def fields(time_code) -> tuple[int, ...]:
 
 
 def test_attributes(tmp_path: Path) -> None:
-    write(tmp_path / "shot.%04d.exr", start=86, white=100.0, primaries=9, settings="model=none",
-          sample_aspect_ratio=Fraction(4, 3))
+    write(
+        tmp_path / "shot.%04d.exr",
+        start=86,
+        white=100.0,
+        primaries=9,
+        settings="model=none",
+        sample_aspect_ratio=Fraction(4, 3),
+    )
     _, header = read_exr(tmp_path / "shot.0088.exr")
     assert header["chromaticities"] == pytest.approx((0.708, 0.292, 0.170, 0.797, 0.131, 0.046, 0.3127, 0.3290))
     assert header["whiteLuminance"] == 100.0
@@ -65,8 +71,14 @@ def test_attributes(tmp_path: Path) -> None:
     assert fields(header["timeCode"]) == (0, 0, 0, 2)
 
 
-@pytest.mark.parametrize(("rate", "index", "expected"), [
-    (Fraction(24), 24 * 3723 + 5, (1, 2, 3, 5)), (Fraction(24000, 1001), 24, (0, 0, 1, 0)), (Fraction(60), 59, (0, 0, 0, 29))])
+@pytest.mark.parametrize(
+    ("rate", "index", "expected"),
+    [
+        (Fraction(24), 24 * 3723 + 5, (1, 2, 3, 5)),
+        (Fraction(24000, 1001), 24, (0, 0, 1, 0)),
+        (Fraction(60), 59, (0, 0, 0, 29)),
+    ],
+)
 def test_time_code(tmp_path: Path, rate: Fraction, index: int, expected: tuple[int, ...]) -> None:
     writer = ExrWriter(tmp_path / "shot.####.exr", **SIZE, frame_rate=rate)
     writer.write(index, light())
@@ -81,9 +93,14 @@ def test_light_beyond_half_is_clamped(tmp_path: Path) -> None:
     assert (read_exr(tmp_path / "sun.exr")[0] == 65504.0).all()
 
 
-@pytest.mark.parametrize(("options", "sentence"), [
-    ({"pixel_type": "uint"}, "pixel type 'uint'"), ({"compression": "jpeg"}, "compression 'jpeg'"),
-    ({"primaries": 12}, "primaries")])
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"pixel_type": "uint"}, "pixel type 'uint'"),
+        ({"compression": "jpeg"}, "compression 'jpeg'"),
+        ({"primaries": 12}, "primaries"),
+    ],
+)
 def test_wrong_options(tmp_path: Path, options: dict, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         ExrWriter(tmp_path / "shot.####.exr", **SIZE, frame_rate=RATE, **options)
@@ -142,7 +159,8 @@ def test_without_resume_nothing_counts_as_done(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_leaves_no_half_frame(tmp_path: Path) -> None:
-    # A limit on file size fails as a full disk does, half-way through a frame; in a process of its own, which it also limits.
+    # A limit on file size fails as a full disk does, half-way through a frame; in a process of its own, which it also
+    # limits.
     script = f"""
 import resource, torch
 from fractions import Fraction

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from networks import HDRCNN_SHAPES, hdrcnn_arrays
 
 from vshdr import models
 from vshdr.models.contract import Display
 from vshdr.models.hdrcnn import HDRCNN, from_published, published_names, to_published
 
-from networks import HDRCNN_SHAPES, hdrcnn_arrays
 
 @pytest.fixture(scope="module")
 def network() -> HDRCNN:
@@ -101,7 +101,7 @@ def test_a_frame_does_not_depend_on_its_batch_or_on_training_mode(network):
     batch[1] *= 0.9
     together = network(batch)
     for index in range(3):
-        assert torch.equal(network(batch[index:index + 1])[0], together[index])
+        assert torch.equal(network(batch[index : index + 1])[0], together[index])
     network.train()
     assert torch.equal(network(batch), together)
     network.eval()
@@ -130,7 +130,7 @@ def test_no_pixel_beyond_the_context_has_a_say():
 def test_a_tile_with_its_context_equals_the_whole_frame(network):
     sdr = frame(32, 480)
     context = network.description.context
-    tile = network(sdr[..., 256 - context:])[..., context:]
+    tile = network(sdr[..., 256 - context :])[..., context:]
     assert (tile - network(sdr)[..., 256:]).abs().max() < 1e-5
 
 

@@ -119,9 +119,7 @@ def test_light_in_the_decoder_configuration():
     ]
     configuration = bytes(22) + bytes([len(arrays)]) + b"".join(arrays)
     patched = apply(configuration, configuration_patches(configuration, "hevc", light))
-    assert patched == configuration.replace(
-        bytes([144, 4, 3, 0xE8, 3, 0xE8]), bytes([144, 4]) + light.coded()
-    )
+    assert patched == configuration.replace(bytes([144, 4, 3, 0xE8, 3, 0xE8]), bytes([144, 4]) + light.coded())
 
 
 def test_av1_light_is_replaced_and_other_units_are_kept():

@@ -1,4 +1,6 @@
-"""What pip gets: the source distribution, the wheel and the editable wheel, and the plugin where VapourSynth looks for it."""
+"""What pip gets: the source distribution, the wheel and the editable wheel, and the plugin where VapourSynth looks for
+it.
+"""
 
 import os
 import shutil
@@ -23,11 +25,19 @@ pytestmark = pytest.mark.skipif(not (ROOT / "setup.py").exists(), reason="not ru
 
 
 def build(kind: str, source: Path, target: Path) -> Path:
-    """One of the build backend's hooks (sdist, wheel, editable), as pip calls it without isolation. Warnings of C are errors."""
+    """One of the build backend's hooks (sdist, wheel, editable), as pip calls it without isolation. Warnings of C are
+    errors.
+    """
     target.mkdir()
     code = f"from setuptools import build_meta; build_meta.build_{kind}({str(target)!r})"
-    done = subprocess.run([sys.executable, "-c", code], cwd=source, capture_output=True, text=True, timeout=120,
-                          env=os.environ | {"CFLAGS": "-Werror"})
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=source,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=os.environ | {"CFLAGS": "-Werror"},
+    )
     assert done.returncode == 0, done.stderr
     return next(target.iterdir())
 
@@ -56,8 +66,11 @@ def metadata(wheel: zipfile.ZipFile, name: str) -> Message:
 
 def test_source_distribution_has_what_the_build_needs(sdist):
     files = {str(path.relative_to(sdist)) for path in sdist.rglob("*")}
-    sources = {str(path.relative_to(ROOT)) for pattern in ("*.c", "*.h", "manifest.vs") for path in
-               (ROOT / "vshdr/plugin").glob(pattern)}
+    sources = {
+        str(path.relative_to(ROOT))
+        for pattern in ("*.c", "*.h", "manifest.vs")
+        for path in (ROOT / "vshdr/plugin").glob(pattern)
+    }
     assert sources and sources | {"setup.py", "pyproject.toml", "LICENSE", "README.md", "vshdr/py.typed"} <= files
 
 
@@ -72,13 +85,18 @@ def test_wheel_holds_plugin_modules_and_data(wheel):
     files = set(wheel.namelist())
     assert PLUGIN <= files
     assert {"vshdr/py.typed", "vshdr/plugin/bridge.py", "vshdr/cli.py"} <= files
-    data = {str(path.relative_to(ROOT)) for pattern in ("*.safetensors", "*.json") for path in
-            (ROOT / "vshdr/weights").glob(pattern)}
+    data = {
+        str(path.relative_to(ROOT))
+        for pattern in ("*.safetensors", "*.json")
+        for path in (ROOT / "vshdr/weights").glob(pattern)
+    }
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "vshdr").rglob("*.py")}
     assert data | modules <= files
     assert not [name for name in files if name.endswith((".c", ".h")) or name.startswith(("tests/", "benchmarks/"))]
-    assert wheel.read("vapoursynth/plugins/vshdr/manifest.vs").decode().split("\n")[:2] == ["[VapourSynth Manifest V1]",
-                                                                                             "libvshdr"]
+    assert wheel.read("vapoursynth/plugins/vshdr/manifest.vs").decode().split("\n")[:2] == [
+        "[VapourSynth Manifest V1]",
+        "libvshdr",
+    ]
 
 
 def test_wheel_metadata(wheel):
@@ -87,7 +105,17 @@ def test_wheel_metadata(wheel):
     assert described["Requires-Python"] == ">=3.12"
     assert described["License-Expression"] == "BSD-3-Clause"
     needed = " ".join(described.get_all("Requires-Dist"))
-    for name in ("vapoursynth", "torch", "numpy", "av", "OpenEXR", "scikit-image", "rich", "platformdirs", "safetensors"):
+    for name in (
+        "vapoursynth",
+        "torch",
+        "numpy",
+        "av",
+        "OpenEXR",
+        "scikit-image",
+        "rich",
+        "platformdirs",
+        "safetensors",
+    ):
         assert name in needed
     scripts = wheel.read(f"vshdr-{vshdr.__version__}.dist-info/entry_points.txt").decode()
     assert "vshdr = vshdr.cli:main" in scripts

@@ -152,15 +152,11 @@ def convert(source, target, last_pts: int | None = None, finish: bool = True) ->
         video = main_video(container)
         time_base = Fraction(video.time_base.numerator, video.time_base.denominator)
         ticks = sorted({packet.pts for packet in container.demux(video) if packet.size})
-    chosen = VideoSettings(
-        width=64, height=48, time_base=time_base, frame_rate=Fraction(24), preset="ultrafast"
-    )
+    chosen = VideoSettings(width=64, height=48, time_base=time_base, frame_rate=Fraction(24), preset="ultrafast")
     with VideoWriter(target, chosen, source) as writer:
         for number, tick in enumerate(ticks):
             if last_pts is None or tick <= last_pts:
-                writer.write(
-                    [np.full(shape, 300 + number, np.uint16) for shape in chosen.plane_shapes()], tick
-                )
+                writer.write([np.full(shape, 300 + number, np.uint16) for shape in chosen.plane_shapes()], tick)
         if finish:
             writer.finish(100.0, 50.0)
     return writer
@@ -193,16 +189,13 @@ def test_matroska_takes_everything(sources, tmp_path):
         streams = container.streams
         assert container.metadata["title"] == "A Film" and container.metadata["ARTIST"] == "Someone"
         assert [
-            (chapter["start"] * chapter["time_base"], chapter["metadata"]["title"])
-            for chapter in container.chapters()
+            (chapter["start"] * chapter["time_base"], chapter["metadata"]["title"]) for chapter in container.chapters()
         ] == [(0, "One"), (Fraction(1, 2), "Two")]
         assert streams.video[0].metadata["title"] == "The picture"
         assert [stream.language for stream in streams.audio] == ["eng", "deu"]
         assert streams.audio[0].metadata["title"] == "Main mix"
         assert [stream.disposition for stream in streams.audio] == [Disposition.default, Disposition.comment]
-        assert (
-            streams.subtitles[0].language == "fra" and streams.subtitles[0].disposition == Disposition.forced
-        )
+        assert streams.subtitles[0].language == "fra" and streams.subtitles[0].disposition == Disposition.forced
         fonts = [stream for stream in streams if stream.type == "attachment"]
         assert [(font.metadata["filename"], font.mimetype, font.data) for font in fonts] == [
             ("font.ttf", "application/x-truetype-font", (sources / "font.ttf").read_bytes())
@@ -225,9 +218,7 @@ def test_quicktime_family_takes_what_it_can_and_the_rest_is_named(name, sources,
     ) == sorted(expected)
     assert len(left_out) == len(expected)
     assert all(
-        line.endswith(
-            (f"{target.suffix} files cannot hold it", "files hold no attachments", "hold no cover picture")
-        )
+        line.endswith((f"{target.suffix} files cannot hold it", "files hold no attachments", "hold no cover picture"))
         for line in left_out
     )
     assert_same_packets(packets(target, "audio"), packets(source, "audio"))
@@ -239,9 +230,7 @@ def test_quicktime_family_takes_what_it_can_and_the_rest_is_named(name, sources,
         assert [chapter["metadata"]["title"] for chapter in container.chapters()] == ["One", "Two"]
         assert container.metadata["title"] == "A Film"
         assert container.streams.audio[0].language == "eng"
-        covers = [
-            stream for stream in container.streams.video if stream.disposition & Disposition.attached_pic
-        ]
+        covers = [stream for stream in container.streams.video if stream.disposition & Disposition.attached_pic]
         assert len(covers) == (1 if name == "out.mp4" else 0)
 
 

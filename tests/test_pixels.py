@@ -23,10 +23,20 @@ def random_frame(pixel_format: str, bits: int, seed: int = 1) -> tuple[av.VideoF
     return frame, values
 
 
-@pytest.mark.parametrize(("pixel_format", "bits", "expected"), [
-    ("yuv420p", 8, vs.YUV420P8), ("yuvj422p", 8, vs.YUV422P8), ("yuv420p10le", 10, vs.YUV420P10),
-    ("yuv422p12le", 12, vs.YUV422P12), ("yuv444p16le", 16, vs.YUV444P16), ("yuva420p", 8, vs.YUV420P8),
-    ("gray", 8, vs.GRAY8), ("gray16le", 16, vs.GRAY16), ("yuv440p", 8, vs.YUV440P8)])
+@pytest.mark.parametrize(
+    ("pixel_format", "bits", "expected"),
+    [
+        ("yuv420p", 8, vs.YUV420P8),
+        ("yuvj422p", 8, vs.YUV422P8),
+        ("yuv420p10le", 10, vs.YUV420P10),
+        ("yuv422p12le", 12, vs.YUV422P12),
+        ("yuv444p16le", 16, vs.YUV444P16),
+        ("yuva420p", 8, vs.YUV420P8),
+        ("gray", 8, vs.GRAY8),
+        ("gray16le", 16, vs.GRAY16),
+        ("yuv440p", 8, vs.YUV440P8),
+    ],
+)
 def test_planar(pixel_format: str, bits: int, expected: int) -> None:
     frame, values = random_frame(pixel_format, bits)
     layout = layout_of(pixel_format)
@@ -46,10 +56,23 @@ def test_planar_rgb_comes_as_red_green_blue(pixel_format: str) -> None:
         np.testing.assert_array_equal(plane, code)
 
 
-@pytest.mark.parametrize(("packed", "planar", "bits"), [
-    ("nv12", "yuv420p", 8), ("nv21", "yuv420p", 8), ("p010le", "yuv420p10le", 10), ("p010be", "yuv420p10le", 10),
-    ("p016le", "yuv420p16le", 16), ("p210le", "yuv422p10le", 10), ("yuyv422", "yuv422p", 8), ("uyvy422", "yuv422p", 8),
-    ("y210le", "yuv422p10le", 10), ("yuv420p10be", "yuv420p10le", 10), ("gray16be", "gray16le", 16), ("ya8", "gray", 8)])
+@pytest.mark.parametrize(
+    ("packed", "planar", "bits"),
+    [
+        ("nv12", "yuv420p", 8),
+        ("nv21", "yuv420p", 8),
+        ("p010le", "yuv420p10le", 10),
+        ("p010be", "yuv420p10le", 10),
+        ("p016le", "yuv420p16le", 16),
+        ("p210le", "yuv422p10le", 10),
+        ("yuyv422", "yuv422p", 8),
+        ("uyvy422", "yuv422p", 8),
+        ("y210le", "yuv422p10le", 10),
+        ("yuv420p10be", "yuv420p10le", 10),
+        ("gray16be", "gray16le", 16),
+        ("ya8", "gray", 8),
+    ],
+)
 def test_other_layouts_hold_the_same_values(packed: str, planar: str, bits: int) -> None:
     frame, values = random_frame(planar, bits)
     layout = layout_of(packed)
@@ -59,8 +82,9 @@ def test_other_layouts_hold_the_same_values(packed: str, planar: str, bits: int)
         assert plane.dtype == code.dtype
 
 
-@pytest.mark.parametrize("pixel_format", ["rgb24", "bgr24", "rgba", "bgra", "argb", "abgr", "rgb48le", "rgb48be", "rgba64be",
-                                          "bgr48le"])
+@pytest.mark.parametrize(
+    "pixel_format", ["rgb24", "bgr24", "rgba", "bgra", "argb", "abgr", "rgb48le", "rgb48be", "rgba64be", "bgr48le"]
+)
 def test_packed_rgb(pixel_format: str) -> None:
     channels = 4 if "a" in pixel_format else 3
     dtype = np.uint16 if any(depth in pixel_format for depth in ("48", "64")) else np.uint8

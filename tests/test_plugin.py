@@ -46,7 +46,9 @@ def pixels(frame: vs.VideoFrame) -> np.ndarray:
 
 
 def digest(frame: vs.VideoFrame) -> str:
-    return hashlib.sha256(b"".join(np.ascontiguousarray(frame[plane]) for plane in range(frame.format.num_planes))).hexdigest()
+    return hashlib.sha256(
+        b"".join(np.ascontiguousarray(frame[plane]) for plane in range(frame.format.num_planes))
+    ).hexdigest()
 
 
 def digests(clip: vs.VideoNode, order) -> dict[int, str]:
@@ -70,12 +72,15 @@ def test_second_positional_argument_is_gamma():
 
 
 RGB_FORMATS = (vs.RGB24, vs.RGB27, vs.RGB30, vs.RGB36, vs.RGB42, vs.RGB48, vs.RGBH, vs.RGBS)
-YUV_FORMATS = tuple(getattr(vs, f"YUV{sampling}P{depth}") for sampling in (420, 422, 444)
-                    for depth in (8, 9, 10, 12, 14, 16, "H", "S"))
+YUV_FORMATS = tuple(
+    getattr(vs, f"YUV{sampling}P{depth}") for sampling in (420, 422, 444) for depth in (8, 9, 10, 12, 14, 16, "H", "S")
+)
 GRAY_FORMATS = (vs.GRAY8, vs.GRAY9, vs.GRAY10, vs.GRAY12, vs.GRAY14, vs.GRAY16, vs.GRAYH, vs.GRAYS)
 
 
-@pytest.mark.parametrize("format", RGB_FORMATS + YUV_FORMATS + GRAY_FORMATS, ids=lambda format: vs.PresetVideoFormat(format).name)
+@pytest.mark.parametrize(
+    "format", RGB_FORMATS + YUV_FORMATS + GRAY_FORMATS, ids=lambda format: vs.PresetVideoFormat(format).name
+)
 def test_every_format_becomes_linear_light(format):
     family = core.get_video_format(format).color_family
     code = np.full(3, 0.5) if family == vs.GRAY else np.array(CODE)
@@ -85,8 +90,11 @@ def test_every_format_becomes_linear_light(format):
     frame = core.hdr.Expand(constant(code, format), model="none").get_frame(1)
 
     assert frame.format.id == vs.RGBS
-    bits = frame.format.bits_per_sample if core.get_video_format(format).sample_type == vs.FLOAT else \
-        core.get_video_format(format).bits_per_sample
+    bits = (
+        frame.format.bits_per_sample
+        if core.get_video_format(format).sample_type == vs.FLOAT
+        else core.get_video_format(format).bits_per_sample
+    )
     tolerance = 2e-3 if format in (vs.RGBH, vs.GRAYH) or bits >= 10 else 2e-2
     if core.get_video_format(format).bits_per_sample == 16 and core.get_video_format(format).sample_type == vs.INTEGER:
         tolerance = 1e-4
@@ -116,8 +124,9 @@ def test_named_colours_are_honoured():
     np.testing.assert_allclose(pixels(frame)[:, 0, 0], [1.0, 0.0, ((110 / 219 + 0.055) / 1.055) ** 2.4], atol=1e-3)
 
     gamma22 = core.std.SetFrameProps(constant(format=vs.RGBS, length=1), _Transfer=4)
-    np.testing.assert_allclose(pixels(core.hdr.Expand(gamma22, model="none").get_frame(0))[:, 0, 0], np.array(CODE) ** 2.2,
-                               atol=1e-4)
+    np.testing.assert_allclose(
+        pixels(core.hdr.Expand(gamma22, model="none").get_frame(0))[:, 0, 0], np.array(CODE) ** 2.2, atol=1e-4
+    )
 
     wide = core.std.SetFrameProps(constant(format=vs.RGBS, length=1), _Primaries=9)
     assert core.hdr.Expand(wide, model="none").get_frame(0).props["_Primaries"] == 9
@@ -127,8 +136,16 @@ def test_linear_properties_and_those_of_the_source():
     alpha = core.std.BlankClip(format=vs.GRAY8, width=64, height=48, length=3)
     clip = core.std.BlankClip(format=vs.YUV420P8, width=64, height=48, length=3, fpsnum=30000, fpsden=1001)
     clip = core.std.ClipToProp(clip, alpha)
-    clip = core.std.SetFrameProps(clip, _ChromaLocation=0, _SceneChangePrev=1, _AbsoluteTime=1.5, note="kept", curve=[1.0, 2.0],
-                                  MasteringDisplayMaxLuminance=4000.0, ContentLightLevelMax=4000)
+    clip = core.std.SetFrameProps(
+        clip,
+        _ChromaLocation=0,
+        _SceneChangePrev=1,
+        _AbsoluteTime=1.5,
+        note="kept",
+        curve=[1.0, 2.0],
+        MasteringDisplayMaxLuminance=4000.0,
+        ContentLightLevelMax=4000,
+    )
     props = core.hdr.Expand(clip, model="none").get_frame(2).props
     assert (props["_Matrix"], props["_Transfer"], props["_Primaries"], props["_Range"]) == (0, 8, 1, 1)
     assert (props["_DurationNum"], props["_DurationDen"]) == (1001, 30000)
@@ -181,36 +198,39 @@ def mixed() -> vs.VideoNode:
     return core.std.Splice([constant(), constant(size=(32, 8))], mismatch=True)
 
 
-@pytest.mark.parametrize(("clip", "arguments", "says"), [
-    (constant, {"model": "nonsense"}, "unknown model 'nonsense'"),
-    (constant, {"model": "none", "weights": "some.pth"}, "without weights"),
-    (constant, {"model": "expandnet", "weights": "/nowhere/some.pth"}, "/nowhere/some.pth"),
-    (constant, {"gamma": 9.0}, "gamma"),
-    (constant, {"white": 1.0}, "white"),
-    (constant, {"peak": 100.0}, "peak"),
-    (constant, {"strength": -1.0}, "strength"),
-    (constant, {"strength": float("nan")}, "strength"),
-    (constant, {"device": "tpu"}, "device"),
-    (constant, {"precision": "int8"}, "precision"),
-    (constant, {"batch": -1}, "batch"),
-    (constant, {"tile": [64]}, "tile"),
-    (constant, {"tile": [64, 64, 64]}, "tile"),
-    (constant, {"overlap": -2}, "overlap"),
-    (constant, {"prefetch": 99}, "prefetch"),
-    (constant, {"allow_hdr": 2}, "allow_hdr"),
-    (constant, {"output": "sdr"}, "output"),
-    (constant, {"output": "pq", "format": int(vs.YUV420P8)}, "format"),
-    (constant, {"output": "linear", "format": int(vs.YUV420P10)}, "format"),
-    (constant, {"output": "pq", "format": 12345}, "format"),
-    (constant, {"output": "pq", "dither": "sierra"}, "dither"),
-    (constant, {"output": "hlg", "peak": 4000.0}, "hlg"),
-    (lambda: constant(size=(15, 9)), {"output": "pq"}, "15x9"),
-    (lambda: core.std.SetFrameProps(constant(), _Transfer=16), {}, "PQ"),
-    (lambda: core.std.SetFrameProps(constant(), _Transfer=18), {}, "HLG"),
-    (lambda: core.std.SetFrameProps(constant(), _Transfer=10), {}, "transfer 10"),
-    (mixed, {}, "constant format and resolution"),
-    (lambda: core.std.ModifyFrame(constant(), constant(), failing), {}, "no such frame"),
-])
+@pytest.mark.parametrize(
+    ("clip", "arguments", "says"),
+    [
+        (constant, {"model": "nonsense"}, "unknown model 'nonsense'"),
+        (constant, {"model": "none", "weights": "some.pth"}, "without weights"),
+        (constant, {"model": "expandnet", "weights": "/nowhere/some.pth"}, "/nowhere/some.pth"),
+        (constant, {"gamma": 9.0}, "gamma"),
+        (constant, {"white": 1.0}, "white"),
+        (constant, {"peak": 100.0}, "peak"),
+        (constant, {"strength": -1.0}, "strength"),
+        (constant, {"strength": float("nan")}, "strength"),
+        (constant, {"device": "tpu"}, "device"),
+        (constant, {"precision": "int8"}, "precision"),
+        (constant, {"batch": -1}, "batch"),
+        (constant, {"tile": [64]}, "tile"),
+        (constant, {"tile": [64, 64, 64]}, "tile"),
+        (constant, {"overlap": -2}, "overlap"),
+        (constant, {"prefetch": 99}, "prefetch"),
+        (constant, {"allow_hdr": 2}, "allow_hdr"),
+        (constant, {"output": "sdr"}, "output"),
+        (constant, {"output": "pq", "format": int(vs.YUV420P8)}, "format"),
+        (constant, {"output": "linear", "format": int(vs.YUV420P10)}, "format"),
+        (constant, {"output": "pq", "format": 12345}, "format"),
+        (constant, {"output": "pq", "dither": "sierra"}, "dither"),
+        (constant, {"output": "hlg", "peak": 4000.0}, "hlg"),
+        (lambda: constant(size=(15, 9)), {"output": "pq"}, "15x9"),
+        (lambda: core.std.SetFrameProps(constant(), _Transfer=16), {}, "PQ"),
+        (lambda: core.std.SetFrameProps(constant(), _Transfer=18), {}, "HLG"),
+        (lambda: core.std.SetFrameProps(constant(), _Transfer=10), {}, "transfer 10"),
+        (mixed, {}, "constant format and resolution"),
+        (lambda: core.std.ModifyFrame(constant(), constant(), failing), {}, "no such frame"),
+    ],
+)
 def test_what_cannot_work_is_refused_at_once(clip, arguments, says):
     with pytest.raises(vs.Error) as caught:
         core.hdr.Expand(clip(), **arguments)

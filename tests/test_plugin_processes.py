@@ -1,4 +1,6 @@
-"""core.hdr.Expand in processes of its own: vspipe, start, several script environments, and the end with frames in flight."""
+"""core.hdr.Expand in processes of its own: vspipe, start, several script environments, and the end with frames in
+flight.
+"""
 
 import subprocess
 import sys
@@ -12,14 +14,17 @@ SCRIPT = """
 import vapoursynth as vs
 core = vs.core
 blank = core.std.BlankClip(width=64, height=48, format=vs.YUV420P8, length={length}, fpsnum=24)
-ramp = core.std.Splice([core.std.BlankClip(blank, length=1, color=[16 + 10 * n, 128 - n, 128 + n]) for n in range({length})])
+colours = [[16 + 10 * n, 128 - n, 128 + n] for n in range({length})]
+ramp = core.std.Splice([core.std.BlankClip(blank, length=1, color=colour) for colour in colours])
 clip = core.std.Merge(ramp, core.std.Turn180(ramp))
 core.hdr.Expand(clip, model="{model}", output="pq", device="cpu", batch={batch}).set_output()
 """
 
 
 def python(code: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=timeout)
+    return subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=timeout
+    )
 
 
 @pytest.fixture
@@ -51,16 +56,43 @@ def test_vspipe_shows_the_reason_for_a_failure(vspipe, script):
 def test_vspipe_into_x265(vspipe, script, tmp_path):
     video = tmp_path / "hdr.mkv"
     y4m = vspipe("-c", "y4m", script(length=8), "-").stdout
-    parameters = ("log-level=none:hdr10=1:repeat-headers=1:colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc:"
-                  "master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,1):max-cll=1000,400")
-    subprocess.run([imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", "-", "-c:v", "libx265", "-color_primaries", "bt2020",
-                    "-color_trc", "smpte2084", "-colorspace", "bt2020nc", "-x265-params", parameters, video],
-                   input=y4m, check=True, timeout=60)
+    parameters = (
+        "log-level=none:hdr10=1:repeat-headers=1:colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc:"
+        "master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,1):max-cll=1000,400"
+    )
+    subprocess.run(
+        [
+            imageio_ffmpeg.get_ffmpeg_exe(),
+            "-v",
+            "error",
+            "-i",
+            "-",
+            "-c:v",
+            "libx265",
+            "-color_primaries",
+            "bt2020",
+            "-color_trc",
+            "smpte2084",
+            "-colorspace",
+            "bt2020nc",
+            "-x265-params",
+            parameters,
+            video,
+        ],
+        input=y4m,
+        check=True,
+        timeout=60,
+    )
     with av.open(video) as container:
         stream = container.streams.video[0]
         frames = list(container.decode(stream))
         context = stream.codec_context
-        assert (context.pix_fmt, context.color_primaries, context.color_trc, context.colorspace) == ("yuv420p10le", 9, 16, 9)
+        assert (context.pix_fmt, context.color_primaries, context.color_trc, context.colorspace) == (
+            "yuv420p10le",
+            9,
+            16,
+            9,
+        )
     assert len(frames) == 8
     assert {"MASTERING_DISPLAY_METADATA", "CONTENT_LIGHT_LEVEL"} <= {kind.name for kind in frames[0].side_data}
 

@@ -16,8 +16,9 @@ def is_grey(colour: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("white", [100.0, 203.0, 400.0])
 def test_the_map_is_grey_up_to_sdr_white_and_coloured_above(white: float) -> None:
-    nits = np.array([[0.0, 0.5, 5.0, 30.0, white * 0.6, white, white * 1.01, white * 2, 990.0, 1500.0, 3000.0, 9000.0]],
-                    np.float32)
+    nits = np.array(
+        [[0.0, 0.5, 5.0, 30.0, white * 0.6, white, white * 1.01, white * 2, 990.0, 1500.0, 3000.0, 9000.0]], np.float32
+    )
     colours = false_colours(nits, white)
     np.testing.assert_array_equal(is_grey(colours), nits <= white)
 

@@ -16,9 +16,19 @@ from vshdr.media.reader import open_source, read_sdr
 SIZE = (48, 32)
 
 
-def encode(path: Path, codec: str = "ffv1", pixel_format: str = "yuv420p", *, size: tuple[int, int] = SIZE, count: int = 6,
-           pts: list[int] | None = None, tags: dict[str, int] | None = None, rotation: int = 0, options: dict | None = None,
-           aspect: Fraction | None = None) -> list[list[np.ndarray]]:
+def encode(
+    path: Path,
+    codec: str = "ffv1",
+    pixel_format: str = "yuv420p",
+    *,
+    size: tuple[int, int] = SIZE,
+    count: int = 6,
+    pts: list[int] | None = None,
+    tags: dict[str, int] | None = None,
+    rotation: int = 0,
+    options: dict | None = None,
+    aspect: Fraction | None = None,
+) -> list[list[np.ndarray]]:
     """Writes random frames; returns the code values of their planes as FFmpeg orders them."""
     random = np.random.default_rng(7)
     written = []
@@ -109,8 +119,16 @@ def test_odd_sizes_are_padded_and_cropped(tmp_path: Path, size: tuple[int, int])
 def test_rotated_video_comes_out_upright(tmp_path: Path, rotation: int, turns: int) -> None:
     options = {"crf": "0", "preset": "ultrafast"}
     encode(tmp_path / "flat.mp4", "libx264", "yuv444p", size=(49, 33), options=options, count=2, aspect=Fraction(4, 3))
-    encode(tmp_path / "turned.mp4", "libx264", "yuv444p", size=(49, 33), options=options, count=2, aspect=Fraction(4, 3),
-           rotation=rotation)
+    encode(
+        tmp_path / "turned.mp4",
+        "libx264",
+        "yuv444p",
+        size=(49, 33),
+        options=options,
+        count=2,
+        aspect=Fraction(4, 3),
+        rotation=rotation,
+    )
     flat, turned = open_source(tmp_path / "flat.mp4"), open_source(tmp_path / "turned.mp4")
     for (_, expected), (_, upright) in zip(read_sdr(flat), read_sdr(turned), strict=True):
         # FFmpeg's rotation is counter-clockwise, as rot90's on an axis that points down.
@@ -134,8 +152,11 @@ def test_untagged_video_is_bt709_in_video_range(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("transfer", "name"), [(16, "PQ"), (18, "HLG")])
 def test_hdr_is_refused_unless_allowed(tmp_path: Path, transfer: int, name: str) -> None:
-    encode(tmp_path / "in.mkv", pixel_format="yuv420p10le",
-           tags={"color_primaries": 9, "color_trc": transfer, "colorspace": 9})
+    encode(
+        tmp_path / "in.mkv",
+        pixel_format="yuv420p10le",
+        tags={"color_primaries": 9, "color_trc": transfer, "colorspace": 9},
+    )
     with pytest.raises(ValueError, match=rf"in\.mkv: the clip already is HDR \({name}\)"):
         open_source(tmp_path / "in.mkv")
     assert open_source(tmp_path / "in.mkv", allow_hdr=True).signal.transfer == 1
@@ -144,8 +165,11 @@ def test_hdr_is_refused_unless_allowed(tmp_path: Path, transfer: int, name: str)
 def test_cover_art_is_not_the_video(tmp_path: Path) -> None:
     encode(tmp_path / "video.mkv", count=3)
     encode(tmp_path / "cover.png", "png", "rgb24", size=(20, 20), count=1)
-    with av.open(tmp_path / "video.mkv") as video, av.open(tmp_path / "cover.png") as cover, \
-            av.open(tmp_path / "both.mp4", "w") as out:
+    with (
+        av.open(tmp_path / "video.mkv") as video,
+        av.open(tmp_path / "cover.png") as cover,
+        av.open(tmp_path / "both.mp4", "w") as out,
+    ):
         picture = out.add_stream_from_template(cover.streams.video[0])
         picture.disposition = av.stream.Disposition.attached_pic
         stream = out.add_stream("libx264", rate=25)
@@ -204,13 +228,17 @@ def test_damage_in_the_middle_names_the_frame(tmp_path: Path) -> None:
     assert numbers == [0, 1]  # a frame is handed out once the time of the next is known
 
 
-@pytest.mark.parametrize(("name", "content", "sentence"), [
-    ("empty.mp4", b"", "the file is empty"),
-    ("text.mp4", b"once upon a time " * 500, "not a video that can be read"),
-    ("text.png", b"once upon a time", "not an image that can be read"),
-    ("empty.png", b"", "not an image that can be read"),
-    ("light.exr", b"v/1\x01", "already are HDR"),
-    ("light.hdr", b"#?RADIANCE", "already are HDR")])
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("empty.mp4", b"", "the file is empty"),
+        ("text.mp4", b"once upon a time " * 500, "not a video that can be read"),
+        ("text.png", b"once upon a time", "not an image that can be read"),
+        ("empty.png", b"", "not an image that can be read"),
+        ("light.exr", b"v/1\x01", "already are HDR"),
+        ("light.hdr", b"#?RADIANCE", "already are HDR"),
+    ],
+)
 def test_what_is_no_clip(tmp_path: Path, name: str, content: bytes, sentence: str) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ValueError, match=f"{name}: .*{sentence}") as raised:
@@ -254,8 +282,9 @@ def test_images_give_their_code_values_as_srgb(tmp_path: Path, suffix: str, dtyp
     if dtype == np.uint16 and suffix == "png":
         encoder = av.CodecContext.create("png", "w")
         encoder.width, encoder.height, encoder.pix_fmt, encoder.time_base = *SIZE, "rgb48be", Fraction(1, 25)
-        (packet,) = encoder.encode(av.VideoFrame.from_ndarray(code.byteswap().view(">u2").astype(np.uint16).byteswap(),
-                                                              "rgb48be")) or encoder.encode(None)
+        (packet,) = encoder.encode(
+            av.VideoFrame.from_ndarray(code.byteswap().view(">u2").astype(np.uint16).byteswap(), "rgb48be")
+        ) or encoder.encode(None)
         (tmp_path / "in.png").write_bytes(bytes(packet))
         code = code.byteswap().view(">u2").astype(np.uint16).byteswap()
     else:
@@ -280,8 +309,10 @@ def test_grey_and_jpeg_images_are_full_range_srgb(tmp_path: Path) -> None:
         assert sdr.mean((1, 2)).tolist() == pytest.approx(expected.mean((0, 1)).tolist(), abs=0.005)
 
 
-@pytest.mark.parametrize(("exif", "turn"), [(6, lambda code: np.rot90(code, -1)), (3, lambda code: np.rot90(code, 2)),
-                                            (2, lambda code: code[:, ::-1])])
+@pytest.mark.parametrize(
+    ("exif", "turn"),
+    [(6, lambda code: np.rot90(code, -1)), (3, lambda code: np.rot90(code, 2)), (2, lambda code: code[:, ::-1])],
+)
 def test_photographs_come_out_upright(tmp_path: Path, exif: int, turn) -> None:
     code = np.zeros((32, 48, 3), np.uint8)
     code[:16, :16] = 255  # one corner is white
@@ -356,20 +387,28 @@ def test_a_script_is_read_with_its_own_times(tmp_path: Path) -> None:
         "import vapoursynth as vs\n"
         "base = vs.core.std.BlankClip(format=vs.YUV420P10, width=64, height=48, length=5, fpsnum=24000, fpsden=1001)\n"
         "clip = base.std.FrameEval(lambda n: base.std.SetFrameProps(_Matrix=6, _DurationNum=1 + n, _DurationDen=50))\n"
-        "clip.set_output()\n")
+        "clip.set_output()\n"
+    )
     source = open_source(tmp_path / "in.vpy")
     assert (source.signal.matrix, source.frame_rate, source.frame_count) == (6, Fraction(24000, 1001), 5)
     assert seconds(source) == pytest.approx([0, 0.02, 0.06, 0.12, 0.2], abs=1e-4)
     assert [frame.planes[0].dtype for frame in source] == [np.uint16] * 5
 
 
-@pytest.mark.parametrize(("script", "sentence"), [
-    ("x = 1\ny = x / 0\n", r"in\.vpy:2: ZeroDivisionError"),
-    ("x = (1,\n", r"in\.vpy:1: SyntaxError"),
-    ("x = 1\n", "sets no video output"),
-    ("import vapoursynth as vs\nvs.core.std.BlankClip(varsize=True).set_output()\n", "changes its format or size"),
-    ("import vapoursynth as vs\nvs.core.std.BlankClip(format=vs.YUV420P10).std.SetFrameProps(_Transfer=16).set_output()\n",
-     r"already is HDR \(PQ\)")])
+@pytest.mark.parametrize(
+    ("script", "sentence"),
+    [
+        ("x = 1\ny = x / 0\n", r"in\.vpy:2: ZeroDivisionError"),
+        ("x = (1,\n", r"in\.vpy:1: SyntaxError"),
+        ("x = 1\n", "sets no video output"),
+        ("import vapoursynth as vs\nvs.core.std.BlankClip(varsize=True).set_output()\n", "changes its format or size"),
+        (
+            "import vapoursynth as vs\n"
+            "vs.core.std.BlankClip(format=vs.YUV420P10).std.SetFrameProps(_Transfer=16).set_output()\n",
+            r"already is HDR \(PQ\)",
+        ),
+    ],
+)
 def test_scripts_that_fail_say_where(tmp_path: Path, script: str, sentence: str) -> None:
     (tmp_path / "in.vpy").write_text(script)
     with pytest.raises(ValueError, match=sentence) as raised:
@@ -381,7 +420,8 @@ def test_a_script_that_fails_on_the_way_names_the_frame(tmp_path: Path) -> None:
     (tmp_path / "in.vpy").write_text(
         "import vapoursynth as vs\n"
         "clip = vs.core.std.BlankClip(length=9)\n"
-        "clip.std.FrameEval(lambda n: clip if n < 4 else 1 / 0).set_output()\n")
+        "clip.std.FrameEval(lambda n: clip if n < 4 else 1 / 0).set_output()\n"
+    )
     with pytest.raises(ValueError, match=r"in\.vpy: frame 4: .*division by zero"):
         list(open_source(tmp_path / "in.vpy"))
 

@@ -116,8 +116,9 @@ def test_camera_exposes_clips_and_makes_noise() -> None:
     sdr = camera_sdr(light, exposure=2.0, curve="bt1886")
     torch.testing.assert_close(sdr[0, 0].pow(2.4), torch.tensor([0.0, 0.25, 0.5, 1.0, 1.0, 1.0]))
     flat = torch.full((3, 64, 64), 0.2)
-    noisy, again = (camera_sdr(flat, curve="linear", noise=0.01, generator=torch.Generator().manual_seed(3))
-                    for _ in range(2))
+    noisy, again = (
+        camera_sdr(flat, curve="linear", noise=0.01, generator=torch.Generator().manual_seed(3)) for _ in range(2)
+    )
     assert (noisy - 0.2).std() == pytest.approx(0.01, rel=0.05)
     assert torch.equal(noisy, again)
     with pytest.raises(ValueError, match="curve 'film'.*bt1886"):

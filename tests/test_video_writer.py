@@ -41,12 +41,9 @@ def settings(codec="x265", **more) -> VideoSettings:
 def planes(chosen: VideoSettings, seed: int) -> list[np.ndarray]:
     generator = np.random.default_rng(seed)
     ramp = [
-        np.linspace(200, 800, shape[1], dtype=np.uint16) + np.zeros(shape, np.uint16)
-        for shape in chosen.plane_shapes()
+        np.linspace(200, 800, shape[1], dtype=np.uint16) + np.zeros(shape, np.uint16) for shape in chosen.plane_shapes()
     ]
-    return [
-        (plane + generator.integers(0, 40, plane.shape, np.uint16)) << (chosen.depth - 10) for plane in ramp
-    ]
+    return [(plane + generator.integers(0, 40, plane.shape, np.uint16)) << (chosen.depth - 10) for plane in ramp]
 
 
 def write(path, chosen: VideoSettings, light=(812.4, 95.5), ticks=TICKS, **more) -> VideoWriter:
@@ -96,9 +93,7 @@ def test_hdr10_is_said_in_container_and_bitstream(name, codec, pixel_format, tmp
     for view in [found.container] + [found.bitstream] * (codec in ("x265", "svtav1")):
         assert view.light == light
         assert mastering.agrees_with(view.mastering)
-    for view in [found.bitstream] * (codec in ("x265", "svtav1")) + [found.container] * (
-        path.suffix.lower() == ".mkv"
-    ):
+    for view in [found.bitstream] * (codec in ("x265", "svtav1")) + [found.container] * (path.suffix.lower() == ".mkv"):
         assert view.chroma_location == ("topleft" if "420" in pixel_format else None)
         assert view.full_range is False
 
@@ -154,9 +149,7 @@ def test_every_keyframe_carries_the_measured_light(codec, options, name, tmp_pat
     assert len(frames) == 30
     # 768 and 2 would be an escape sequence of HEVC, so one nit is added.
     lights = [
-        np.frombuffer(frame.side_data["CONTENT_LIGHT_LEVEL"], np.uint32).tolist()
-        for frame in frames
-        if frame.key_frame
+        np.frombuffer(frame.side_data["CONTENT_LIGHT_LEVEL"], np.uint32).tolist() for frame in frames if frame.key_frame
     ]
     assert len(lights) > 2
     assert lights == [[769, 2]] * len(lights)
@@ -192,14 +185,10 @@ def test_timestamps_go_through(name, codec, tmp_path):
     found = [Fraction(frame.pts) * Fraction(str(frame.time_base)) for frame in decoded(path)]
     tolerance = Fraction(1, 2000) if name.endswith("mkv") else 0  # Matroska's ticks are milliseconds
     assert len(found) == len(TICKS)
-    assert (
-        max(abs(time - Fraction(tick, 90000)) for time, tick in zip(found, TICKS, strict=True)) <= tolerance
-    )
+    assert max(abs(time - Fraction(tick, 90000)) for time, tick in zip(found, TICKS, strict=True)) <= tolerance
 
 
-@pytest.mark.parametrize(
-    "time_base", [Fraction(1, 1000), Fraction(1001, 24000), Fraction(1, 25), Fraction(1, 1000000)]
-)
+@pytest.mark.parametrize("time_base", [Fraction(1, 1000), Fraction(1001, 24000), Fraction(1, 25), Fraction(1, 1000000)])
 def test_any_time_base_is_exact_in_mp4(time_base, tmp_path):
     path = tmp_path / "a.mp4"
     ticks = [5, 6, 8, 9, 13]
@@ -222,9 +211,7 @@ def test_samples_are_those_that_were_given(pixel_format, tmp_path):
             assert np.array_equal(rows[: meant.shape[0], : meant.shape[1]], meant)
 
 
-@pytest.mark.parametrize(
-    ("peak", "nits"), [(0.0, 10000.0), (4000.0, 4000.0), (203.0, 203.0), (1000.5, 1000.5)]
-)
+@pytest.mark.parametrize(("peak", "nits"), [(0.0, 10000.0), (4000.0, 4000.0), (203.0, 203.0), (1000.5, 1000.5)])
 def test_peak_is_the_brightest_white_of_the_mastering_display(peak, nits, tmp_path):
     path = tmp_path / "a.mp4"
     write(path, settings(peak=peak), light=(150.0, 0.4))
@@ -370,9 +357,7 @@ def test_an_interrupted_file_plays_under_its_partial_name(name, codec, error, tm
     assert len(decoded(left)) == len(TICKS)
     found = read_hdr_metadata(left)
     assert (found.container.primaries, found.container.transfer, found.container.matrix) == (9, 16, 9)
-    assert found.container.light == ContentLight(
-        max_cll=1000, max_fall=1000
-    )  # the bound, as nothing was measured
+    assert found.container.light == ContentLight(max_cll=1000, max_fall=1000)  # the bound, as nothing was measured
 
 
 LONG_RUN = """
@@ -453,9 +438,7 @@ def test_verification_finds_one_stale_light_level(place, complaint, name, tmp_pa
     write(path, settings())
     header = read_header(path)
     field = header.light_fields[0] if place == "light" else header.configuration
-    stale = path.read_bytes()[field.offset : field.offset + field.size].replace(
-        b"\x03\x2c", b"\x03\xe8"
-    )  # 812 by 1000
+    stale = path.read_bytes()[field.offset : field.offset + field.size].replace(b"\x03\x2c", b"\x03\xe8")  # 812 by 1000
     patch(path, [(field.offset, stale)])
     with pytest.raises(RuntimeError, match=complaint):
         verify(path, settings(), TICKS, ContentLight(max_cll=812, max_fall=96), Fraction(0))

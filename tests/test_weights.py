@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from networks import expandnet_state, hdrcnn_arrays
 from safetensors import safe_open
 from safetensors.torch import save_file
 
@@ -22,8 +23,6 @@ from vshdr.models.contract import Display
 from vshdr.models.hdrcnn import to_published
 from vshdr.weights import catalogue
 from vshdr.weights.files import sha256
-
-from networks import expandnet_state, hdrcnn_arrays
 
 STATE = {"a.weight": torch.arange(6.0).reshape(2, 3), "a.bias": torch.tensor([0.5, -0.5])}
 
@@ -68,13 +67,16 @@ def test_reads_pytorch_files_old_and_new(tmp_path, suffix, zipped):
     assert equal(weights.read(path), STATE)
 
 
-@pytest.mark.parametrize("wrap", [
-    lambda state: {"state_dict": state, "epoch": 7},
-    lambda state: {"model": state, "optimizer": {"lr": 0.1}},
-    lambda state: {f"module.{name}": tensor for name, tensor in state.items()},
-    lambda state: {name: tensor.double() for name, tensor in state.items()},
-    lambda state: {name: tensor.half() for name, tensor in state.items()},
-])
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda state: {"state_dict": state, "epoch": 7},
+        lambda state: {"model": state, "optimizer": {"lr": 0.1}},
+        lambda state: {f"module.{name}": tensor for name, tensor in state.items()},
+        lambda state: {name: tensor.double() for name, tensor in state.items()},
+        lambda state: {name: tensor.half() for name, tensor in state.items()},
+    ],
+)
 def test_unwraps_what_training_programs_wrap(tmp_path, wrap):
     path = tmp_path / "checkpoint.ckpt"
     torch.save(wrap(STATE), path)
@@ -98,8 +100,7 @@ def test_reads_a_pickled_list_of_arrays_in_its_order(tmp_path):
 
 
 def test_reads_a_list_that_python_2_pickled(tmp_path):
-    """Protocol 2 with the old module names and raw bytes as a byte string, as NumPy 1 wrote under Python 2.
-    """
+    """Protocol 2 with the old module names and raw bytes as a byte string, as NumPy 1 wrote under Python 2."""
     array = np.array([1.5, -2.0, 1e-3], np.float32)
 
     def text(value: bytes) -> bytes:
@@ -109,10 +110,24 @@ def test_reads_a_list_that_python_2_pickled(tmp_path):
         empty = b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\nK\x00\x85" + text(b"b") + b"tR"
         return empty + b"(K\x01K" + bytes([count]) + b"\x85" + dtype + b"\x89" + content + b"tb"
 
-    float32 = (b"cnumpy\ndtype\n(" + text(b"f4") + b"K\x00K\x01tR(K\x03" + text(b"<") + b"NNN" +
-               b"J\xff\xff\xff\xff" * 2 + b"K\x00tb")
-    objects = (b"cnumpy\ndtype\n(" + text(b"O8") + b"K\x00K\x01tR(K\x03" + text(b"|") + b"NNN" +
-               b"J\xff\xff\xff\xff" * 2 + b"K\x3ftb")
+    float32 = (
+        b"cnumpy\ndtype\n("
+        + text(b"f4")
+        + b"K\x00K\x01tR(K\x03"
+        + text(b"<")
+        + b"NNN"
+        + b"J\xff\xff\xff\xff" * 2
+        + b"K\x00tb"
+    )
+    objects = (
+        b"cnumpy\ndtype\n("
+        + text(b"O8")
+        + b"K\x00K\x01tR(K\x03"
+        + text(b"|")
+        + b"NNN"
+        + b"J\xff\xff\xff\xff" * 2
+        + b"K\x3ftb"
+    )
     inner = build(float32, 3, text(array.tobytes()))
     pickled = b"\x80\x02" + build(objects, 1, b"](" + inner + b"e") + b"."
     path = write_pickle_npz(tmp_path / "two.npz", pickled)
@@ -132,24 +147,35 @@ def test_never_runs_a_pickle(tmp_path, suffix):
     assert not trap.exists()
 
 
-@pytest.mark.parametrize("pickled", [
-    b"\x80\x02cnumpy.core.multiarray\nfromfile\n.",
-    b"\x80\x04\x8c\x08builtins\x8c\x04eval\x93.",
-    b"\x80\x02c_codecs\nencode\nU\x01aU\x06punycod\x86R.",
-    b"\x80\x02cos\nsystem\n(U\x04trueo.",
-    b"\x80\x02]q\x00.",
-    b"\x80\x02",
-])
+@pytest.mark.parametrize(
+    "pickled",
+    [
+        b"\x80\x02cnumpy.core.multiarray\nfromfile\n.",
+        b"\x80\x04\x8c\x08builtins\x8c\x04eval\x93.",
+        b"\x80\x02c_codecs\nencode\nU\x01aU\x06punycod\x86R.",
+        b"\x80\x02cos\nsystem\n(U\x04trueo.",
+        b"\x80\x02]q\x00.",
+        b"\x80\x02",
+    ],
+)
 def test_refuses_every_other_pickle(tmp_path, pickled):
     with pytest.raises(ValueError, match=r"list\.npz is (refused|damaged)"):
         weights.read(write_pickle_npz(tmp_path / "list.npz", pickled))
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".pth", ".npz"])
-@pytest.mark.parametrize("content", [
-    b"", b"\n", b"not weights at all\n" * 50, b"PK\x03\x04" + b"\0" * 200, bytes(range(256)) * 8,
-    b"\x80\x02}q\x00.", struct.pack("<Q", 1 << 60) + b"{}",
-])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\n",
+        b"not weights at all\n" * 50,
+        b"PK\x03\x04" + b"\0" * 200,
+        bytes(range(256)) * 8,
+        b"\x80\x02}q\x00.",
+        struct.pack("<Q", 1 << 60) + b"{}",
+    ],
+)
 def test_refuses_what_is_no_weights_file(tmp_path, suffix, content):
     path = tmp_path / f"Größe 1{suffix}"
     path.write_bytes(content)
@@ -171,7 +197,7 @@ def test_refuses_truncated_files(tmp_path, form):
         write_object_npz(path, [state["a"].numpy()])
     whole = path.read_bytes()
     for share in (0.05, 0.5, 0.95):
-        path.write_bytes(whole[:int(share * len(whole))])
+        path.write_bytes(whole[: int(share * len(whole))])
         with pytest.raises(ValueError, match=re.escape(str(path))):
             weights.read(path)
 
@@ -248,11 +274,14 @@ def test_locates_files_and_names(cache, tmp_path):
     assert weights.locate("hdrcnn-compressed", "hdrcnn") == cache / "hdrcnn-compressed.npz"
 
 
-@pytest.mark.parametrize(("asked", "complaint"), [
-    ("hdrcnn", "weights 'hdrcnn' are for hdrcnn, not for expandnet"),
-    ("nonsense", "'nonsense' is neither a file nor known: the catalogue has, for expandnet, expandnet, "),
-    ("some/where.pth", "there is no file some/where.pth"),
-])
+@pytest.mark.parametrize(
+    ("asked", "complaint"),
+    [
+        ("hdrcnn", "weights 'hdrcnn' are for hdrcnn, not for expandnet"),
+        ("nonsense", "'nonsense' is neither a file nor known: the catalogue has, for expandnet, expandnet, "),
+        ("some/where.pth", "there is no file some/where.pth"),
+    ],
+)
 def test_names_that_cannot_be_located(cache, asked, complaint):
     with pytest.raises(ValueError, match=complaint):
         weights.locate(asked, "expandnet")

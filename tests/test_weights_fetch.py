@@ -45,7 +45,7 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(len(body)))
         self.send_header("ETag", server.tag)
         self.end_headers()
-        self.wfile.write(body[:server.stop_after])
+        self.wfile.write(body[: server.stop_after])
 
     def log_message(self, *arguments: object) -> None:
         pass

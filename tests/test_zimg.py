@@ -18,7 +18,9 @@ def random_planes(format_id: int, width: int, height: int, seed: int = 0) -> lis
     video_format = vs.core.get_video_format(format_id)
     planes = []
     for number in range(video_format.num_planes):
-        shape = (height >> video_format.subsampling_h, width >> video_format.subsampling_w) if number else (height, width)
+        shape = (
+            (height >> video_format.subsampling_h, width >> video_format.subsampling_w) if number else (height, width)
+        )
         if video_format.sample_type == vs.FLOAT:
             planes.append((random.random(shape) * 4).astype(np.float32))
         else:

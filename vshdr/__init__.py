@@ -15,13 +15,18 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_HOMES = {"Expander": "vshdr.expander", "ExpandOptions": "vshdr.options", "convert": "vshdr.pipeline",
-          "ConvertOptions": "vshdr.options"}
+_HOMES = {
+    "Expander": "vshdr.expander",
+    "ExpandOptions": "vshdr.options",
+    "convert": "vshdr.pipeline",
+    "ConvertOptions": "vshdr.options",
+}
 __all__ = ["__version__", *_HOMES]
 
 
 def __getattr__(name: str) -> Any:
-    # Late, because torch takes a second to import and neither `vshdr --help` nor the creation of a VapourSynth core needs it.
+    # Late, because torch takes a second to import and neither `vshdr --help` nor the creation of a VapourSynth core
+    # needs it.
     if name not in _HOMES:
         raise AttributeError(f"module 'vshdr' has no attribute '{name}'")
     return getattr(importlib.import_module(_HOMES[name]), name)

@@ -30,7 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _console.print(f"vshdr: {_sentence(error)}", style="bold red", markup=False, highlight=False, soft_wrap=True)
         return 1
     except KeyboardInterrupt:
-        _console.print("vshdr: interrupted; nothing was written under a final name that is not complete", soft_wrap=True)
+        _console.print(
+            "vshdr: interrupted; nothing was written under a final name that is not complete", soft_wrap=True
+        )
         return 130
     return 0
 
@@ -53,10 +55,18 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_convert(commands: argparse._SubParsersAction) -> None:
-    parser = commands.add_parser("convert", help="expand a clip to HDR video or EXR", description="Expands a clip to HDR.")
-    parser.add_argument("source", metavar="IN", help="a video, an image, a sequence (%%04d, #### or a folder) or a .vpy script")
-    parser.add_argument("outputs", metavar="OUT", nargs="+",
-                        help="HDR video (.mkv, .mp4, .mov) or EXR sequence (shot.####.exr); several come from one pass")
+    parser = commands.add_parser(
+        "convert", help="expand a clip to HDR video or EXR", description="Expands a clip to HDR."
+    )
+    parser.add_argument(
+        "source", metavar="IN", help="a video, an image, a sequence (%%04d, #### or a folder) or a .vpy script"
+    )
+    parser.add_argument(
+        "outputs",
+        metavar="OUT",
+        nargs="+",
+        help="HDR video (.mkv, .mp4, .mov) or EXR sequence (shot.####.exr); several come from one pass",
+    )
     add_arguments(parser.add_argument_group("expansion"), ExpandOptions)
     add_arguments(parser.add_argument_group("files"), ConvertOptions)
     parser.add_argument("--quiet", action="store_true", help="print errors only")
@@ -73,14 +83,22 @@ def _convert(arguments: argparse.Namespace) -> None:
     if arguments.quiet:
         convert(arguments.source, *arguments.outputs, **options)
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[speed]}"),
-               TimeRemainingColumn(), TextColumn("{task.fields[limit]}"))
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[speed]}"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[limit]}"),
+    )
     with RichProgress(*columns, console=_console, transient=True) as bar:
         task = bar.add_task(Path(arguments.source).name, total=None, speed="", limit="")
 
         def show(progress: Progress) -> None:
             speed = f"{progress.done / progress.seconds:.1f} fps" if progress.seconds else ""
-            bar.update(task, completed=progress.done, total=progress.total, speed=speed, limit=f"limit: {progress.limiting}")
+            bar.update(
+                task, completed=progress.done, total=progress.total, speed=speed, limit=f"limit: {progress.limiting}"
+            )
 
         summary = convert(arguments.source, *arguments.outputs, on_progress=show, **options)
     _print_summary(summary)
@@ -93,8 +111,10 @@ def _print_summary(summary: Summary) -> None:
         _print(f"wrote {path}")
     _print(f"{summary.frames} frames in {summary.seconds:.1f} s, {fps:.1f} fps; busy: {stages}")
     light = summary.light
-    _print(f"MaxCLL {light['max_cll']:.0f} nits, MaxFALL {light['max_fall']:.0f}; 99.9 % of all pixels are below "
-           f"{light['percentile_99_9']:.0f}, 99.99 % below {light['percentile_99_99']:.0f}")
+    _print(
+        f"MaxCLL {light['max_cll']:.0f} nits, MaxFALL {light['max_fall']:.0f}; 99.9 % of all pixels are below "
+        f"{light['percentile_99_9']:.0f}, 99.99 % below {light['percentile_99_99']:.0f}"
+    )
     for note in summary.notes:
         _print(f"note: {note}")
 
@@ -120,7 +140,9 @@ def _models(arguments: argparse.Namespace) -> None:
 
 
 def _add_weights(commands: argparse._SubParsersAction) -> None:
-    parser = commands.add_parser("weights", help="list, fetch and convert weights", description="Weights of the networks.")
+    parser = commands.add_parser(
+        "weights", help="list, fetch and convert weights", description="Weights of the networks."
+    )
     actions = parser.add_subparsers(title="actions", required=True, metavar="ACTION")
     actions.add_parser("list", help="what can be had and what is here").set_defaults(run=_list_weights)
     fetch = actions.add_parser("fetch", help="download weights into the cache")
@@ -135,11 +157,16 @@ def _add_weights(commands: argparse._SubParsersAction) -> None:
 def _list_weights(arguments: argparse.Namespace) -> None:
     from vshdr import weights
 
-    checks = {"published": "checked against a published checksum", "recorded": "checked against the first download's checksum",
-              "none": "the first download will be trusted, for no checksum is published"}
+    checks = {
+        "published": "checked against a published checksum",
+        "recorded": "checked against the first download's checksum",
+        "none": "the first download will be trusted, for no checksum is published",
+    }
     for entry in weights.status():
         print(f"{entry.name} ({'here' if entry.path else 'not fetched'})")
-        print(f"    for {entry.model}, {entry.size_text}, {entry.licence}; {checks[entry.checksum]}\n    {entry.summary}")
+        print(
+            f"    for {entry.model}, {entry.size_text}, {entry.licence}; {checks[entry.checksum]}\n    {entry.summary}"
+        )
 
 
 def _fetch_weights(arguments: argparse.Namespace) -> None:
@@ -161,9 +188,11 @@ def _convert_weights(arguments: argparse.Namespace) -> None:
 
 def _add_encoder_args(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
-        "encoder-args", help="the ffmpeg flags that a .vpy script or HDR file needs",
-        description="Prints the ffmpeg flags that carry the colour description and HDR10 metadata of a .vpy script's output, "
-                    "or of an HDR file, into an encode: vspipe -c y4m s.vpy - | ffmpeg -i - $(vshdr encoder-args s.vpy) o.mkv")
+        "encoder-args",
+        help="the ffmpeg flags that a .vpy script or HDR file needs",
+        description="Prints the ffmpeg flags that carry the colours and HDR10 metadata of a .vpy script's output, "
+        "or of an HDR file, into an encode: vspipe -c y4m s.vpy - | ffmpeg -i - $(vshdr encoder-args s.vpy) o.mkv",
+    )
     parser.add_argument("source", metavar="IN", help="a .vpy script whose output is PQ or HLG, or an HDR video")
     parser.add_argument("--codec", choices=("x265", "svtav1"), default="x265")
     parser.add_argument("--measure", action="store_true", help="play a script through once, for its MaxCLL and MaxFALL")

@@ -1,4 +1,5 @@
-"""Transfer functions, primaries and luminance on tensors. All of it is point-wise and works on any device and float type.
+"""Transfer functions, primaries and luminance on tensors. All of it is point-wise and works on any device and float
+type.
 
 Code values are in [0, 1]. Light is display-linear: relative to SDR white where a function says "linear", else in nits.
 """
@@ -34,7 +35,9 @@ INVERSE_EOTF: dict[str, Callable[[Tensor], Tensor]] = {
     "bt1886": _power(1 / 2.4),
     "gamma22": _power(1 / 2.2),
     "gamma28": _power(1 / 2.8),
-    "srgb": lambda light: torch.where(light <= 0.0031308, light * 12.92, 1.055 * light.clamp_min(0.0).pow(1 / 2.4) - 0.055),
+    "srgb": lambda light: torch.where(
+        light <= 0.0031308, light * 12.92, 1.055 * light.clamp_min(0.0).pow(1 / 2.4) - 0.055
+    ),
     "linear": lambda light: light,
 }
 """The inverses of `EOTF`."""
@@ -58,7 +61,10 @@ def pq_decode(code: Tensor) -> Tensor:
 
 # D65 and the primaries' xy of ITU-R BT.709 and BT.2020.
 _WHITE_D65 = (0.3127, 0.3290)
-_PRIMARIES_XY = {1: ((0.640, 0.330), (0.300, 0.600), (0.150, 0.060)), 9: ((0.708, 0.292), (0.170, 0.797), (0.131, 0.046))}
+_PRIMARIES_XY = {
+    1: ((0.640, 0.330), (0.300, 0.600), (0.150, 0.060)),
+    9: ((0.708, 0.292), (0.170, 0.797), (0.131, 0.046)),
+}
 
 
 def chromaticities(primaries: int) -> tuple[tuple[float, float], ...]:
@@ -92,8 +98,8 @@ def soft_ceiling(linear: Tensor, ceiling: float, knee: float = 0.75) -> Tensor:
     """Rolls light off below `ceiling` (a multiple of SDR white), keeping hue: R, G and B of a pixel share one factor.
 
     A pixel whose largest component is below `knee * ceiling` is returned as it is. Above, the largest component follows
-    k + (c - k) (1 - exp(-(x - k) / (c - k))), which is smooth at the knee k, rises for ever and never passes the ceiling c.
-    `linear` is N x 3 x H x W, >= 0. An infinite ceiling changes nothing.
+    k + (c - k) (1 - exp(-(x - k) / (c - k))), which is smooth at the knee k, rises for ever and never passes the
+    ceiling c. `linear` is N x 3 x H x W, >= 0. An infinite ceiling changes nothing.
     """
     if math.isinf(ceiling):
         return linear

@@ -1,4 +1,6 @@
-"""The ffmpeg flags for people who pipe `vspipe -c y4m` into an encoder of their own: y4m itself carries no colour description."""
+"""The ffmpeg flags for people who pipe `vspipe -c y4m` into an encoder of their own: y4m itself carries no colour
+description.
+"""
 
 from __future__ import annotations
 
@@ -20,9 +22,9 @@ _TRANSFER_NAMES = {TRANSFER_PQ: "pq", TRANSFER_HLG: "hlg"}
 def encoder_arguments(source: Path, codec: str, *, measure: bool = False) -> list[str]:
     """Flags for ffmpeg's output that describe what `source` holds.
 
-    `source` is a .vpy script whose first output is PQ or HLG, or an HDR video. A file's light levels are those of its metadata;
-    a script's are measured by playing it once if `measure` says so, and otherwise bounded by its peak. `codec` is x265 or
-    svtav1. Raises ValueError for a source that is not HDR, and what reading it raises.
+    `source` is a .vpy script whose first output is PQ or HLG, or an HDR video. A file's light levels are those of its
+    metadata; a script's are measured by playing it once if `measure` says so, and otherwise bounded by its peak.
+    `codec` is x265 or svtav1. Raises ValueError for a source that is not HDR, and what reading it raises.
     """
     if not source.exists():
         raise ValueError(f"{source}: there is no such file")
@@ -46,13 +48,20 @@ def _of_file(path: Path, codec: str) -> list[str]:
     if transfer is None:
         raise ValueError(f"{path.name}: the video is neither PQ nor HLG; convert it first")
     light, display = metadata.content_light, metadata.mastering_display
-    return ffmpeg_arguments(codec, transfer=transfer, peak=display.max_luminance if display else 1000.0,
-                            max_cll=light.max_cll if light else None, max_fall=light.max_fall if light else None)
+    return ffmpeg_arguments(
+        codec,
+        transfer=transfer,
+        peak=display.max_luminance if display else 1000.0,
+        max_cll=light.max_cll if light else None,
+        max_fall=light.max_fall if light else None,
+    )
 
 
 def _play(clip: vs.VideoNode) -> LightMeter:
     """The light levels of all frames of a PQ clip."""
-    nits = clip.resize.Bilinear(format=vs.RGBS, transfer=TRANSFER_LINEAR, primaries=PRIMARIES_BT2020, nominal_luminance=1.0)
+    nits = clip.resize.Bilinear(
+        format=vs.RGBS, transfer=TRANSFER_LINEAR, primaries=PRIMARIES_BT2020, nominal_luminance=1.0
+    )
     meter = LightMeter(white=1.0, primaries=PRIMARIES_BT2020)
     for frame in nits.frames(close=True):
         meter.add(torch.from_numpy(np.stack([np.asarray(frame[plane]) for plane in range(3)])))

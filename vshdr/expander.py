@@ -1,7 +1,7 @@
 """The Expander: one model on one device. SDR code values go in, linear light comes out, frame by frame.
 
-The plugin and `convert` both bring their frames here, so gamma, strength, peak, precision, batches and tiles mean the same
-everywhere.
+The plugin and `convert` both bring their frames here, so gamma, strength, peak, precision, batches and tiles mean the
+same everywhere.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class Expander:
     `vshdr.colour.EOTF`). Raises ValueError for options that do not fit, OSError for weights that cannot be read and
     RuntimeError for a device that is not there.
 
-    The same frame gives the same output, bit for bit, at any place in a clip and in any batch: on a CPU frames go through one
-    by one, on a GPU always in batches of one size, the last filled up.
+    The same frame gives the same output, bit for bit, at any place in a clip and in any batch: on a CPU frames go
+    through one by one, on a GPU always in batches of one size, the last filled up.
     """
 
     def __init__(self, model: str = "", *, eotf: str = "bt1886", **options) -> None:
@@ -61,7 +61,9 @@ class Expander:
         if not torch.cuda.is_available():
             raise RuntimeError("device 'cuda' was asked for, but torch sees no CUDA device; use device 'cpu' or 'auto'")
         if index >= torch.cuda.device_count():
-            raise RuntimeError(f"device_index {index} was asked for, but torch sees {torch.cuda.device_count()} CUDA devices")
+            raise RuntimeError(
+                f"device_index {index} was asked for, but torch sees {torch.cuda.device_count()} CUDA devices"
+            )
         return torch.device("cuda", index)
 
     def _find_dtype(self) -> torch.dtype:
@@ -74,19 +76,22 @@ class Expander:
     def expand(self, sdr: Tensor) -> Tensor:
         """Linear light of SDR frames.
 
-        `sdr` is a float tensor N x 3 x H x W of code values in [0, 1] (values outside are clamped), on any device. Returns
-        float32, N x 3 x H x W, on the same device as `sdr`; 1.0 is SDR white, nothing is negative or above `peak / white`.
+        `sdr` is a float tensor N x 3 x H x W of code values in [0, 1] (values outside are clamped), on any device.
+        Returns float32, N x 3 x H x W, on the same device as `sdr`; 1.0 is SDR white, nothing is negative or above
+        `peak / white`.
 
-        Raises ValueError for another shape or type, and RuntimeError where the model gives NaN or infinity or the device's
-        memory is too small.
+        Raises ValueError for another shape or type, and RuntimeError where the model gives NaN or infinity or the
+        device's memory is too small.
         """
         if sdr.ndim != 4 or sdr.shape[1] != 3 or not sdr.is_floating_point() or 0 in sdr.shape:
             raise ValueError(f"frames must be a float tensor N x 3 x H x W, not {sdr.dtype} {tuple(sdr.shape)}")
         try:
             parts = [self._expand_batch(part) for part in sdr.split(1 if self.device.type == "cpu" else self.batch)]
         except torch.OutOfMemoryError as error:
-            raise RuntimeError(f"{self.device} ran out of memory on {sdr.shape[3]}x{sdr.shape[2]} frames; lower batch "
-                               f"(now {self.batch}), set tile, or use a smaller model") from error
+            raise RuntimeError(
+                f"{self.device} ran out of memory on {sdr.shape[3]}x{sdr.shape[2]} frames; lower batch "
+                f"(now {self.batch}), set tile, or use a smaller model"
+            ) from error
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     def _expand_batch(self, frames: Tensor) -> Tensor:
@@ -97,7 +102,9 @@ class Expander:
             code = torch.cat([code, code[-1:].expand(self.batch - count, -1, -1, -1)])
         linear = self._with_gamma(code)
         if not all(torch.isfinite(extreme) for extreme in torch.aminmax(linear)):
-            raise RuntimeError(f"{self.description.name} gave values that are not finite; try precision fp32 or other weights")
+            raise RuntimeError(
+                f"{self.description.name} gave values that are not finite; try precision fp32 or other weights"
+            )
         linear = self._with_strength(code, linear.clamp_min_(0.0))
         linear = soft_ceiling(linear, self._ceiling) if self._rolls_off else linear.clamp_max_(self._ceiling)
         return linear[:count].to(frames.device)
@@ -148,7 +155,9 @@ class Expander:
             for left, right, before, after in _spans(width, tile_width, overlap):
                 tile = padded[..., above:below, before:after].contiguous()
                 out = self._model(tile, summary).float()
-                linear[..., top:bottom, left:right] = out[..., top - above:bottom - above, left - before:right - before]
+                linear[..., top:bottom, left:right] = out[
+                    ..., top - above : bottom - above, left - before : right - before
+                ]
         return linear
 
 
@@ -159,8 +168,8 @@ def _round_up(value: int, multiple: int) -> int:
 def _spans(length: int, tile: int, overlap: int) -> Iterator[tuple[int, int, int, int]]:
     """Tiles along one side: start and end of what is kept, start and end of what the model sees.
 
-    What it sees is cut at the frame's border and not padded there: the network's own padding of its features then falls where
-    it falls in a whole frame, which is what makes tiles exact up to the border.
+    What it sees is cut at the frame's border and not padded there: the network's own padding of its features then falls
+    where it falls in a whole frame, which is what makes tiles exact up to the border.
     """
     for start in range(0, length, tile):
         end = min(start + tile, length)
@@ -175,4 +184,3 @@ def _pad_to_multiple(code: Tensor, multiple: int) -> Tensor:
         return code
     mode = "reflect" if right < width and below < height else "replicate"
     return F.pad(code, (0, right, 0, below), mode=mode)
-

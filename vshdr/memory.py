@@ -6,16 +6,17 @@ import ctypes
 import sys
 from collections.abc import Callable
 
-# Bytes of frames between two calls of malloc_trim: often enough to bound the growth to a fraction of this, seldom enough to
-# cost nothing, as a call takes about a millisecond.
+# Bytes of frames between two calls of malloc_trim: often enough to bound the growth to a fraction of this, seldom
+# enough to cost nothing, as a call takes about a millisecond.
 _INTERVAL = 1 << 28
 
 
 class Trimmer:
     """Returns freed memory to the system once per quarter of a GiB of frames.
 
-    glibc before 2.38 hardly reuses freed blocks of aligned memory, which both torch and VapourSynth live on: where the two
-    alternate, the heap grows by a quarter of a frame per frame without anything being lost. Elsewhere this does nothing.
+    glibc before 2.38 hardly reuses freed blocks of aligned memory, which both torch and VapourSynth live on: where the
+    two alternate, the heap grows by a quarter of a frame per frame without anything being lost. Elsewhere this does
+    nothing.
     """
 
     def __init__(self) -> None:

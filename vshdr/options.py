@@ -1,4 +1,5 @@
-"""What a user may choose, declared once: the plugin, the command line and Python share names, defaults, ranges and meaning.
+"""What a user may choose, declared once: the plugin, the command line and Python share names, defaults, ranges and
+meaning.
 
 Nothing heavy is imported here, so that `vshdr --help` answers at once.
 """
@@ -11,9 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 
-def option(default: Any, help: str, *, choices: tuple[str, ...] = (), low: float | None = None,
-           high: float | None = None) -> Any:
-    """A dataclass field that knows its help text and what is allowed: `choices` for words, `low` to `high` for numbers."""
+def option(
+    default: Any, help: str, *, choices: tuple[str, ...] = (), low: float | None = None, high: float | None = None
+) -> Any:
+    """A dataclass field with its help text and what is allowed: `choices` for words, `low` to `high` for numbers."""
     return dataclasses.field(default=default, metadata={"help": help, "choices": choices, "low": low, "high": high})
 
 
@@ -32,7 +34,9 @@ def check(options: Any) -> None:
 
 
 def add_arguments(parser: argparse._ActionsContainer, cls: type) -> None:
-    """A `--flag` for every field of the dataclass `cls`: `device_index` becomes `--device-index`, booleans are switches."""
+    """A `--flag` for every field of the dataclass `cls`: `device_index` becomes `--device-index`, booleans are
+    switches.
+    """
     for field in dataclasses.fields(cls):
         flag = "--" + field.name.replace("_", "-")
         settings: dict[str, Any] = {"help": field.metadata["help"], "default": field.default, "dest": field.name}
@@ -54,26 +58,52 @@ def from_arguments(cls: type, arguments: argparse.Namespace) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class ExpandOptions:
-    """What a user may choose about the expansion. The plugin, the command line and Python share these names and defaults."""
+    """What a user may choose about the expansion. The plugin, the command line and Python share these names and
+    defaults.
+    """
 
-    gamma: float = option(1.0, "highlight control: y = f(x^(1/g))^g around the whole model; 1.1 to 1.3 brightens highlights, "
-                               "0.5 to 2", low=0.5, high=2.0)
+    gamma: float = option(
+        1.0,
+        "highlight control: y = f(x^(1/g))^g around the whole model; 1.1 to 1.3 brightens highlights, 0.5 to 2",
+        low=0.5,
+        high=2.0,
+    )
     model: str = option("", "a name of `vshdr models`; empty for the default")
     weights: str = option("", "a weights file or a name of `vshdr weights list`; empty for the model's own")
-    white: float = option(203.0, "luminance of SDR white in nits, 50 to 1000 (ITU-R BT.2408: 203)", low=50.0, high=1000.0)
-    peak: float = option(1000.0, "luminance of the brightest output in nits, white to 10000; brighter light rolls off below "
-                                 "it; 0 for no limit", low=0.0, high=10000.0)
-    strength: float = option(1.0, "share of the gain that is applied, in stops: 0 is the linearised SDR, 1 what the model "
-                                  "says, up to 2", low=0.0, high=2.0)
+    white: float = option(
+        203.0, "luminance of SDR white in nits, 50 to 1000 (ITU-R BT.2408: 203)", low=50.0, high=1000.0
+    )
+    peak: float = option(
+        1000.0,
+        "luminance of the brightest output in nits, white to 10000; brighter light rolls off below it; 0 for no limit",
+        low=0.0,
+        high=10000.0,
+    )
+    strength: float = option(
+        1.0,
+        "share of the gain that is applied, in stops: 0 is the linearised SDR, 1 what the model says, up to 2",
+        low=0.0,
+        high=2.0,
+    )
     device: str = option("auto", "auto takes CUDA where there is one", choices=("auto", "cpu", "cuda"))
     device_index: int = option(0, "which CUDA device, from 0", low=0)
-    precision: str = option("auto", "auto takes the model's best on a GPU and fp32 on a CPU",
-                            choices=("auto", "fp32", "bf16", "fp16"))
-    batch: int = option(0, "frames per call of the network, up to 64; 0 takes 1 on a CPU, where more only costs memory, and 4 "
-                           "on a GPU", low=0, high=64)
-    tile: tuple[int, int] = option((0, 0), "width and height of tiles in pixels; 0 takes the model's own choice: whole frames, "
-                                           "or what bounds memory on a CPU")
-    overlap: int = option(-1, "pixels that tiles see beyond their edge; -1 takes what makes them equal the whole frame", low=-1)
+    precision: str = option(
+        "auto", "auto takes the model's best on a GPU and fp32 on a CPU", choices=("auto", "fp32", "bf16", "fp16")
+    )
+    batch: int = option(
+        0,
+        "frames per call of the network, up to 64; 0 takes 1 on a CPU, where more only costs memory, and 4 on a GPU",
+        low=0,
+        high=64,
+    )
+    tile: tuple[int, int] = option(
+        (0, 0),
+        "width and height of tiles in pixels; 0 takes the model's own choice: whole frames, "
+        "or what bounds memory on a CPU",
+    )
+    overlap: int = option(
+        -1, "pixels that tiles see beyond their edge; -1 takes what makes them equal the whole frame", low=-1
+    )
 
     def __post_init__(self) -> None:
         check(self)
@@ -85,25 +115,37 @@ class ExpandOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class ConvertOptions:
-    """What a user may choose about files, beside `ExpandOptions`. The command line and Python share names and defaults."""
+    """What a user may choose about files. The command line and Python share names and defaults."""
 
-    transfer: str = option("pq", "curve of HDR video: pq is HDR10, hlg needs a peak of at most 1000", choices=("pq", "hlg"))
+    transfer: str = option(
+        "pq", "curve of HDR video: pq is HDR10, hlg needs a peak of at most 1000", choices=("pq", "hlg")
+    )
     codec: str = option("x265", "encoder of HDR video", choices=("x265", "svtav1", "prores", "ffv1"))
-    crf: float | None = option(None, "quality of x265 (default 18) and svtav1 (default 24); smaller is better and larger",
-                               low=0.0, high=63.0)
+    crf: float | None = option(
+        None, "quality of x265 (default 18) and svtav1 (default 24); smaller is better and larger", low=0.0, high=63.0
+    )
     preset: str = option("", "speed of x265 (default medium) and svtav1 (default 6), in the encoder's own words")
-    pixel_format: str = option("", "FFmpeg's name for the pixels of HDR video, such as yuv420p10le or yuv444p12le; empty for "
-                                   "the codec's usual one")
+    pixel_format: str = option(
+        "",
+        "FFmpeg's name for the pixels of HDR video, such as yuv420p10le or yuv444p12le; empty for "
+        "the codec's usual one",
+    )
     encoder_options: str = option("", "more options for the encoder, as key=value:key=value")
-    dither: str = option("ordered", "dither of HDR video's integer codes",
-                         choices=("none", "ordered", "random", "error_diffusion"))
+    dither: str = option(
+        "ordered", "dither of HDR video's integer codes", choices=("none", "ordered", "random", "error_diffusion")
+    )
     exr_type: str = option("half", "number format of EXR", choices=("half", "float"))
-    exr_compression: str = option("zip", "compression of EXR; dwaa and dwab lose a little",
-                                  choices=("none", "rle", "zips", "zip", "piz", "pxr24", "dwaa", "dwab"))
+    exr_compression: str = option(
+        "zip",
+        "compression of EXR; dwaa and dwab lose a little",
+        choices=("none", "rle", "zips", "zip", "piz", "pxr24", "dwaa", "dwab"),
+    )
     exr_start: int = option(1001, "number of an EXR sequence's first frame", low=0)
     resume: bool = option(False, "keep the EXR frames that an interrupted run finished, after reading each one back")
     overwrite: bool = option(False, "replace outputs that exist")
-    preview: int = option(0, "number of preview PNGs: SDR, tone-mapped HDR and a map of nits side by side", low=0, high=1000)
+    preview: int = option(
+        0, "number of preview PNGs: SDR, tone-mapped HDR and a map of nits side by side", low=0, high=1000
+    )
     preview_dir: str = option("", "folder of the previews; empty for one beside the first output")
     frame_rate: float = option(0.0, "frames per second of an image sequence; 0 for 24", low=0.0, high=1000.0)
     allow_hdr: bool = option(False, "take a clip labelled PQ or HLG for SDR all the same")

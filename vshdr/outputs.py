@@ -1,4 +1,6 @@
-"""What a conversion writes: HDR video, EXR sequences, previews. Each takes expanded frames in order and ends complete or not at all."""
+"""What a conversion writes: HDR video, EXR sequences, previews. Each takes expanded frames in order and ends complete
+or not at all.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,7 @@ class Expanded:
 
 
 class Output(ABC):
-    """One of a conversion's outputs. A context manager: leaving it by an exception leaves nothing under a final name."""
+    """One of a conversion's outputs: a context manager that leaves nothing under a final name after an error."""
 
     name: str
     """What the stage that feeds it is called."""
@@ -69,15 +71,40 @@ class VideoOutput(Output):
         super().__init__([path])
         self.name = f"encode {path.name}"
         pixel_format = options.pixel_format or DEFAULT_PIXEL_FORMAT[options.codec]
-        delivery = Delivery(output=options.transfer, format=_vapoursynth_format(pixel_format), dither=options.dither,
-                            white=expander.options.white, peak=expander.options.peak)
-        self._writer = VideoWriter(path, VideoSettings(
-            width=clip.width, height=clip.height, codec=options.codec, transfer=options.transfer, pixel_format=pixel_format,
-            crf=options.crf, preset=options.preset, encoder_options=_key_values(options.encoder_options),
-            time_base=clip.time_base, frame_rate=clip.frame_rate, sample_aspect_ratio=clip.sample_aspect_ratio,
-            white=expander.options.white, peak=expander.options.peak), source=clip.video_path, overwrite=options.overwrite)
-        self._to_yuv = Resizer(int(vs.RGBS), clip.width, clip.height, linear_properties(clip.signal.working_primaries),
-                               delivery.resize_arguments())
+        delivery = Delivery(
+            output=options.transfer,
+            format=_vapoursynth_format(pixel_format),
+            dither=options.dither,
+            white=expander.options.white,
+            peak=expander.options.peak,
+        )
+        self._writer = VideoWriter(
+            path,
+            VideoSettings(
+                width=clip.width,
+                height=clip.height,
+                codec=options.codec,
+                transfer=options.transfer,
+                pixel_format=pixel_format,
+                crf=options.crf,
+                preset=options.preset,
+                encoder_options=_key_values(options.encoder_options),
+                time_base=clip.time_base,
+                frame_rate=clip.frame_rate,
+                sample_aspect_ratio=clip.sample_aspect_ratio,
+                white=expander.options.white,
+                peak=expander.options.peak,
+            ),
+            source=clip.video_path,
+            overwrite=options.overwrite,
+        )
+        self._to_yuv = Resizer(
+            int(vs.RGBS),
+            clip.width,
+            clip.height,
+            linear_properties(clip.signal.working_primaries),
+            delivery.resize_arguments(),
+        )
 
     def __enter__(self) -> VideoOutput:
         self._writer.__enter__()
@@ -100,10 +127,21 @@ class ExrOutput(Output):
 
     def __init__(self, path: Path, clip: Source, expander: Expander, options: ConvertOptions, fingerprint: str) -> None:
         self._writer = ExrWriter(
-            path, width=clip.width, height=clip.height, frame_rate=clip.frame_rate, start=options.exr_start,
-            pixel_type=options.exr_type, compression=options.exr_compression, white=expander.options.white,
-            primaries=clip.signal.working_primaries, settings=fingerprint, resume=options.resume,
-            overwrite=options.overwrite, sample_aspect_ratio=clip.sample_aspect_ratio, single=clip.frame_count == 1)
+            path,
+            width=clip.width,
+            height=clip.height,
+            frame_rate=clip.frame_rate,
+            start=options.exr_start,
+            pixel_type=options.exr_type,
+            compression=options.exr_compression,
+            white=expander.options.white,
+            primaries=clip.signal.working_primaries,
+            settings=fingerprint,
+            resume=options.resume,
+            overwrite=options.overwrite,
+            sample_aspect_ratio=clip.sample_aspect_ratio,
+            single=clip.frame_count == 1,
+        )
         super().__init__([self._writer.path(0)])
         self.name = f"write {path.name}"
         self._missing: set[int] = set()
@@ -145,16 +183,24 @@ class PreviewOutput(Output):
     def write(self, expanded: Expanded) -> None:
         index = expanded.frame.index
         if self.wants(index):
-            write_preview(self.paths[0] / f"preview.{index:06d}.png", expanded.sdr, expanded.linear,
-                          white=self._options.white, peak=self._options.peak,
-                          primaries=self._clip.signal.working_primaries, title=f"{self._clip.name}, frame {index}")
+            write_preview(
+                self.paths[0] / f"preview.{index:06d}.png",
+                expanded.sdr,
+                expanded.linear,
+                white=self._options.white,
+                peak=self._options.peak,
+                primaries=self._clip.signal.working_primaries,
+                title=f"{self._clip.name}, frame {index}",
+            )
 
     def finish(self, meter: LightMeter) -> None:
         return None
 
 
 def open_output(path: Path, clip: Source, expander: Expander, options: ConvertOptions, fingerprint: str) -> Output:
-    """The output that the suffix of `path` asks for. Raises ValueError for one that is not known, and what writers raise."""
+    """The output that the suffix of `path` asks for. Raises ValueError for one that is not known, and what writers
+    raise.
+    """
     if clip.video_path is not None and path.resolve() == clip.video_path.resolve():
         raise ValueError(f"{path} is the input; name another output")
     if not path.parent.is_dir():
@@ -171,7 +217,9 @@ def _vapoursynth_format(pixel_format: str) -> int:
     try:
         return int(vs.PresetVideoFormat[pixel_format.upper().removesuffix("LE")])
     except KeyError:
-        raise ValueError(f"pixel_format '{pixel_format}' is not known; try yuv420p10le, yuv422p10le or yuv444p12le") from None
+        raise ValueError(
+            f"pixel_format '{pixel_format}' is not known; try yuv420p10le, yuv422p10le or yuv444p12le"
+        ) from None
 
 
 def _key_values(text: str) -> dict[str, str]:

@@ -1,4 +1,6 @@
-"""convert(): a file in, HDR video and EXR sequences out. Reader, Expander, light meter and writers, each in its own thread."""
+"""convert(): a file in, HDR video and EXR sequences out. Reader, Expander, light meter and writers, each in its own
+thread.
+"""
 
 from __future__ import annotations
 
@@ -53,30 +55,36 @@ class Summary:
     """Seconds of work per stage."""
 
 
-def convert(source: str | Path, *outputs: str | Path, on_progress: Callable[[Progress], None] | None = None,
-            **options) -> Summary:
+def convert(
+    source: str | Path, *outputs: str | Path, on_progress: Callable[[Progress], None] | None = None, **options
+) -> Summary:
     """Expands a clip to HDR and writes it.
 
-    `source` is a video, an image, an image sequence (`%04d`, `####` or a folder) or a .vpy script. Each of `outputs` is a
-    video by its suffix (.mkv, .mp4, .mov) or an EXR sequence (`shot.####.exr`); all come from one pass. The options are the
-    fields of `ExpandOptions` and `ConvertOptions`. `on_progress` is called a few times a second from the calling thread.
+    `source` is a video, an image, an image sequence (`%04d`, `####` or a folder) or a .vpy script. Each of `outputs` is
+    a video by its suffix (.mkv, .mp4, .mov) or an EXR sequence (`shot.####.exr`); all come from one pass. The options
+    are the fields of `ExpandOptions` and `ConvertOptions`. `on_progress` is called a few times a second from the
+    calling thread.
 
     Memory does not grow with the clip's length. Outputs have their final name only once they are complete and checked.
 
-    Raises ValueError for input or options that do not fit, OSError for files that cannot be read or written, RuntimeError for
-    what fails on the way; each says in one sentence what and where.
+    Raises ValueError for input or options that do not fit, OSError for files that cannot be read or written,
+    RuntimeError for what fails on the way; each says in one sentence what and where.
     """
     expand_names = {field.name for field in dataclasses.fields(ExpandOptions)}
     expand_options = ExpandOptions(**{name: value for name, value in options.items() if name in expand_names})
     convert_options = ConvertOptions(**{name: value for name, value in options.items() if name not in expand_names})
     paths = _distinct([Path(output) for output in outputs])
+    clip = _open(source, convert_options)
+    expander = Expander(**dataclasses.asdict(expand_options), eotf=clip.signal.eotf)
+    fingerprint = _fingerprint(clip, expander, convert_options)
     with contextlib.ExitStack() as stack:
-        clip = stack.enter_context(contextlib.closing(_open(source, convert_options)))
-        expander = Expander(**dataclasses.asdict(expand_options), eotf=clip.signal.eotf)
-        fingerprint = _fingerprint(clip, expander, convert_options)
-        writers = [stack.enter_context(open_output(path, clip, expander, convert_options, fingerprint)) for path in paths]
+        writers = [
+            stack.enter_context(open_output(path, clip, expander, convert_options, fingerprint)) for path in paths
+        ]
         if convert_options.preview:
-            writers.append(PreviewOutput(_preview_folder(paths, convert_options), clip, expander, convert_options.preview))
+            writers.append(
+                PreviewOutput(_preview_folder(paths, convert_options), clip, expander, convert_options.preview)
+            )
         return _run(clip, expander, writers, on_progress or (lambda progress: None))
 
 
@@ -98,12 +106,20 @@ def _preview_folder(paths: list[Path], options: ConvertOptions) -> Path:
 
 
 def _fingerprint(clip: Source, expander: Expander, options: ConvertOptions) -> str:
-    """All that decides the pixels of an EXR frame, as JSON: `--resume` keeps only frames that were made with the same."""
+    """All that decides the pixels of an EXR frame, as JSON: `--resume` keeps only frames made with the same."""
     choices = dataclasses.asdict(expander.options) | {"model": expander.description.name}
     for name in ("device", "device_index", "batch"):
         del choices[name]
-    return json.dumps({"vshdr": __version__, "source": clip.name, **choices, "exr_type": options.exr_type,
-                       "exr_compression": options.exr_compression}, sort_keys=True)
+    return json.dumps(
+        {
+            "vshdr": __version__,
+            "source": clip.name,
+            **choices,
+            "exr_type": options.exr_type,
+            "exr_compression": options.exr_compression,
+        },
+        sort_keys=True,
+    )
 
 
 def _run(clip: Source, expander: Expander, writers: list[Output], on_progress: Callable[[Progress], None]) -> Summary:
@@ -127,13 +143,19 @@ def _run(clip: Source, expander: Expander, writers: list[Output], on_progress: C
         pipeline.add(name, channels[name], _each(work), [])
 
     start = time.perf_counter()
-    pipeline.run(lambda: on_progress(Progress(frames, clip.frame_count, time.perf_counter() - start,
-                                              pipeline.limiting_stage())))
+    pipeline.run(
+        lambda: on_progress(Progress(frames, clip.frame_count, time.perf_counter() - start, pipeline.limiting_stage()))
+    )
     for writer in writers:
         writer.finish(meter)
-    return Summary(frames, time.perf_counter() - start, tuple(path for writer in writers for path in writer.paths),
-                   (*clip.notes, *(note for writer in writers for note in writer.notes)), meter.summary(),
-                   {stage.name: stage.busy for stage in pipeline.stages})
+    return Summary(
+        frames,
+        time.perf_counter() - start,
+        tuple(path for writer in writers for path in writer.paths),
+        (*clip.notes, *(note for writer in writers for note in writer.notes)),
+        meter.summary(),
+        {stage.name: stage.busy for stage in pipeline.stages},
+    )
 
 
 def _batches(items: Channel, size: int) -> Iterator[list[tuple[Frame, Tensor]]]:

@@ -1,7 +1,7 @@
 """Stages of a conversion: threads joined by bounded queues, so that decoding, the network and encoding overlap.
 
-A stage that fails or is interrupted stops all of them, and the first error is raised where the pipeline is waited for. Each
-stage's busy time is kept, which tells the one that limits the speed.
+A stage that fails or is interrupted stops all of them, and the first error is raised where the pipeline is waited for.
+Each stage's busy time is kept, which tells the one that limits the speed.
 """
 
 from __future__ import annotations
@@ -59,8 +59,15 @@ class Channel:
 class Stage:
     """A named thread that takes items from an iterable, works on each and passes results to its channels."""
 
-    def __init__(self, name: str, pipeline: Pipeline, items: Iterable[Any], work: Callable[[Any], Any],
-                 outputs: list[Channel], produces: bool) -> None:
+    def __init__(
+        self,
+        name: str,
+        pipeline: Pipeline,
+        items: Iterable[Any],
+        work: Callable[[Any], Any],
+        outputs: list[Channel],
+        produces: bool,
+    ) -> None:
         self.name = name
         self.busy = 0.0
         """Seconds of work; waiting for other stages is left out."""
@@ -115,8 +122,14 @@ class Pipeline:
         """A new channel between two stages, `depth` items deep."""
         return Channel(self._depth, self._stop)
 
-    def add(self, name: str, items: Iterable[Any], work: Callable[[Any], Any], outputs: list[Channel],
-            produces: bool = False) -> None:
+    def add(
+        self,
+        name: str,
+        items: Iterable[Any],
+        work: Callable[[Any], Any],
+        outputs: list[Channel],
+        produces: bool = False,
+    ) -> None:
         """A stage that calls `work` on every one of `items` and puts what it returns into every one of `outputs`.
 
         With `produces` the getting of items is the stage's own work, and not a wait for the stage before it.

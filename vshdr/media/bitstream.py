@@ -95,9 +95,7 @@ def _replace_in_sei(unit: bytes, light: ContentLight) -> bytes | None:
         return None
     escaped = _escape(payload)
     if len(escaped) != len(unit):
-        raise RuntimeError(
-            f"a light level of {light.max_cll},{light.max_fall} changes the length of its HEVC message"
-        )
+        raise RuntimeError(f"a light level of {light.max_cll},{light.max_fall} changes the length of its HEVC message")
     return escaped
 
 

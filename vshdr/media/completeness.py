@@ -1,4 +1,6 @@
-"""Is a video file all there? Its container says how long it should be: cheaper to check now than to find out at the end."""
+"""Is a video file all there? Its container says how long it should be: cheaper to check now than to find out at the
+end.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +15,8 @@ _SEGMENT_MAGIC = b"\x18\x53\x80\x67"
 def promised_size(path: Path) -> int | None:
     """Bytes that the container of `path` says the file has, at least; None for containers that do not say.
 
-    Known are Matroska and WebM (RFC 9559, the size of the segment), MP4 and MOV (ISO/IEC 14496-12, the top-level boxes) and
-    AVI (the RIFF chunk). A file that was cut off while it was copied is shorter.
+    Known are Matroska and WebM (RFC 9559, the size of the segment), MP4 and MOV (ISO/IEC 14496-12, the top-level boxes)
+    and AVI (the RIFF chunk). A file that was cut off while it was copied is shorter.
     """
     with path.open("rb") as file:
         head = file.read(16)

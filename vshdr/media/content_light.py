@@ -42,9 +42,7 @@ def patch_content_light(path: str | os.PathLike[str], light: ContentLight) -> No
         if header.configuration is not None:
             at = header.configuration.offset
             configuration = _read(file, at, header.configuration.size)
-            patches += [
-                (at + start, unit) for start, unit in configuration_patches(configuration, codec, light)
-            ]
+            patches += [(at + start, unit) for start, unit in configuration_patches(configuration, codec, light)]
             if codec == "hevc":
                 length_size = hvcc_length_size(configuration)
         for packet in container.demux(stream):
@@ -52,9 +50,7 @@ def patch_content_light(path: str | os.PathLike[str], light: ContentLight) -> No
             if found := content_light_patches(data, codec, light, length_size):
                 at = packet.pos + block_header
                 if _read(file, at, len(data)) != data:
-                    raise RuntimeError(
-                        f"{path}: the packet at byte {packet.pos} is not found where the demuxer says"
-                    )
+                    raise RuntimeError(f"{path}: the packet at byte {packet.pos} is not found where the demuxer says")
                 patches += [(at + start, unit) for start, unit in found]
     patch(path, patches)
 

@@ -85,26 +85,20 @@ class VideoSettings:
 def check(settings: VideoSettings, suffix: str) -> None:
     """Raises ValueError, in one sentence, for settings that cannot become a file with this suffix."""
     if suffix not in CONTAINERS:
-        raise ValueError(
-            f"video cannot be written to {suffix or 'a name without suffix'}; use .mkv, .mp4 or .mov"
-        )
+        raise ValueError(f"video cannot be written to {suffix or 'a name without suffix'}; use .mkv, .mp4 or .mov")
     if settings.codec not in ENCODERS:
         raise ValueError(f"codec is {settings.codec!r}; use one of {', '.join(ENCODERS)}")
     if settings.transfer not in TRANSFER_NAMES:
         raise ValueError(f"transfer is {settings.transfer!r}; use pq or hlg")
     encoder = settings.encoder
     if encoder.name not in av.codecs_available:
-        raise ValueError(
-            f"this build of PyAV has no {encoder.name} encoder; use another codec than {settings.codec}"
-        )
+        raise ValueError(f"this build of PyAV has no {encoder.name} encoder; use another codec than {settings.codec}")
     if suffix not in encoder.containers:
         raise ValueError(
             f"{settings.codec} video does not go into {suffix} files; use {' or '.join(encoder.containers)}"
         )
     if settings.format not in encoder.pixel_formats:
-        raise ValueError(
-            f"{settings.codec} cannot encode {settings.format}; use {', '.join(encoder.pixel_formats)}"
-        )
+        raise ValueError(f"{settings.codec} cannot encode {settings.format}; use {', '.join(encoder.pixel_formats)}")
     if min(settings.width, settings.height) < encoder.smallest:
         raise ValueError(
             f"{settings.codec} needs at least {encoder.smallest}x{encoder.smallest} samples, the frame has "
@@ -125,8 +119,7 @@ def check(settings: VideoSettings, suffix: str) -> None:
         raise ValueError(f"{settings.codec} has no presets; leave preset out")
     if settings.time_base <= 0 or settings.sample_aspect_ratio <= 0:
         raise ValueError(
-            f"time base {settings.time_base} and sample aspect ratio {settings.sample_aspect_ratio} "
-            "must be positive"
+            f"time base {settings.time_base} and sample aspect ratio {settings.sample_aspect_ratio} must be positive"
         )
     if not 0 < settings.white <= peak_bound(settings.peak):
         raise ValueError(
@@ -202,9 +195,7 @@ def _options(settings: VideoSettings) -> dict[str, str]:
         options["profile"] = "4" if settings.format == "yuv444p10le" else "3"  # 4444 and HQ
     if not encoder.parameters:
         return options | dict(settings.encoder_options)
-    parameters = encoder_parameters(
-        settings.codec, settings.transfer, settings.peak, pixel_format=settings.format
-    )
+    parameters = encoder_parameters(settings.codec, settings.transfer, settings.peak, pixel_format=settings.format)
     if settings.codec == "x265":
         parameters["log-level"] = "error"
     else:

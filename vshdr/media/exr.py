@@ -1,4 +1,6 @@
-"""Scene-linear EXR sequences: each frame complete or absent, compressed on all cores, with what a compositor has to know."""
+"""Scene-linear EXR sequences: each frame complete or absent, compressed on all cores, with what a compositor has to
+know.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +24,9 @@ from vshdr.media.sequence import NumberedName
 HALF_MAXIMUM = 65504.0
 PIXEL_TYPES = {"half": np.dtype(np.float16), "float": np.dtype(np.float32)}
 COMPRESSIONS = {"none": OpenEXR.NO_COMPRESSION} | {
-    name: getattr(OpenEXR, f"{name.upper()}_COMPRESSION") for name in ("rle", "zips", "zip", "piz", "pxr24", "b44", "b44a",
-                                                                     "dwaa", "dwab")}
+    name: getattr(OpenEXR, f"{name.upper()}_COMPRESSION")
+    for name in ("rle", "zips", "zip", "piz", "pxr24", "b44", "b44a", "dwaa", "dwab")
+}
 INTEROP_IDS = {1: "lin_rec709_scene", 9: "lin_rec2020_scene"}
 SETTINGS_ATTRIBUTE = "vshdr:settings"
 
@@ -31,19 +34,36 @@ SETTINGS_ATTRIBUTE = "vshdr:settings"
 class ExrWriter:
     """Writes frames of linear light as numbered EXR files.
 
-    `write` hands a frame to a pool of threads (OpenEXR compresses outside the GIL) and waits only when the pool is full, so
-    memory is bounded by the number of threads. A frame is written to NAME.part beside its place and renamed when complete.
+    `write` hands a frame to a pool of threads (OpenEXR compresses outside the GIL) and waits only when the pool is
+    full, so memory is bounded by the number of threads. A frame is written to NAME.part beside its place and renamed
+    when complete.
     """
 
-    def __init__(self, pattern: str | Path, *, width: int, height: int, frame_rate: Fraction, start: int = 1001,
-                 pixel_type: str = "half", compression: str = "zip", dwa_level: float = 45.0, white: float = 203.0,
-                 primaries: int = 1, settings: str = "", threads: int | None = None, resume: bool = False,
-                 overwrite: bool = False, sample_aspect_ratio: Fraction = Fraction(1), single: bool = False) -> None:
+    def __init__(
+        self,
+        pattern: str | Path,
+        *,
+        width: int,
+        height: int,
+        frame_rate: Fraction,
+        start: int = 1001,
+        pixel_type: str = "half",
+        compression: str = "zip",
+        dwa_level: float = 45.0,
+        white: float = 203.0,
+        primaries: int = 1,
+        settings: str = "",
+        threads: int | None = None,
+        resume: bool = False,
+        overwrite: bool = False,
+        sample_aspect_ratio: Fraction = Fraction(1),
+        single: bool = False,
+    ) -> None:
         """Prepares a sequence at `pattern` (`shot.####.exr` or `shot.%04d.exr`; with `single` a plain name will do).
 
-        `start` is the number of the first frame. `white` is the nits of 1.0, `primaries` an H.273 number (1 or 9). `dwa_level`
-        is the loss of dwaa and dwab (45 is visually lossless, more is smaller). `settings` is stored in every frame; `resume`
-        keeps complete frames that were written with the same.
+        `start` is the number of the first frame. `white` is the nits of 1.0, `primaries` an H.273 number (1 or 9).
+        `dwa_level` is the loss of dwaa and dwab (45 is visually lossless, more is smaller). `settings` is stored in
+        every frame; `resume` keeps complete frames that were written with the same.
 
         Raises ValueError for options that do not fit and for frames that are there already with neither `resume` nor
         `overwrite`, OSError where the folder cannot be made or written to.
@@ -51,8 +71,9 @@ class ExrWriter:
         self._pattern = Path(pattern)
         self._numbered = NumberedName.parse(self._pattern)
         if self._numbered is None and not single:
-            raise ValueError(f"{self._pattern.name}: a sequence needs a counter in its name, such as "
-                             f"{self._pattern.stem}.####.exr")
+            raise ValueError(
+                f"{self._pattern.name}: a sequence needs a counter in its name, such as {self._pattern.stem}.####.exr"
+            )
         if pixel_type not in PIXEL_TYPES:
             raise ValueError(f"EXR pixel type '{pixel_type}' is not one of {', '.join(PIXEL_TYPES)}")
         if compression not in COMPRESSIONS:
@@ -68,10 +89,15 @@ class ExrWriter:
         self._settings = settings
         self._resume = resume
         self._header = {
-            "type": OpenEXR.scanlineimage, "compression": COMPRESSIONS[compression],
+            "type": OpenEXR.scanlineimage,
+            "compression": COMPRESSIONS[compression],
             "chromaticities": tuple(xy for point in colour.chromaticities(primaries) for xy in point),
-            "whiteLuminance": float(white), "colorInteropID": INTEROP_IDS[primaries], "framesPerSecond": self._frame_rate,
-            "pixelAspectRatio": float(sample_aspect_ratio), "software": "vshdr", SETTINGS_ATTRIBUTE: settings,
+            "whiteLuminance": float(white),
+            "colorInteropID": INTEROP_IDS[primaries],
+            "framesPerSecond": self._frame_rate,
+            "pixelAspectRatio": float(sample_aspect_ratio),
+            "software": "vshdr",
+            SETTINGS_ATTRIBUTE: settings,
         } | ({"dwaCompressionLevel": float(dwa_level)} if compression in ("dwaa", "dwab") else {})
         if not (resume or overwrite):
             self._refuse_existing()
@@ -86,8 +112,8 @@ class ExrWriter:
     def write(self, index: int, rgb: NDArray[np.float32] | Tensor) -> None:
         """Takes frame `index`, 3 x H x W, 1.0 = SDR white; it must not be changed afterwards.
 
-        With half pixels, what is beyond 65504 is written as 65504. Raises OSError where this frame or one before it cannot be
-        written, ValueError for a frame of another size.
+        With half pixels, what is beyond 65504 is written as 65504. Raises OSError where this frame or one before it
+        cannot be written, ValueError for a frame of another size.
         """
         width, height = self._size
         if tuple(rgb.shape) != (3, height, width):
@@ -121,7 +147,9 @@ class ExrWriter:
         except ValueError:
             return False
         if header.get(SETTINGS_ATTRIBUTE) != self._settings:
-            raise ValueError(f"{path.name} was written with other options; resume needs the same ones, overwrite starts anew")
+            raise ValueError(
+                f"{path.name} was written with other options; resume needs the same ones, overwrite starts anew"
+            )
         shape = self._size[::-1]
         return all(plane.shape == shape and plane.dtype == self._dtype for plane in pixels)
 

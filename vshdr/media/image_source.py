@@ -38,8 +38,10 @@ class ImageSource(Source):
         for index, decoded in enumerate(_decode_ahead(self.paths)):
             path = self.paths[index]
             if (look_of(decoded), orientation_of(decoded)) != (self.look, self.orientation):
-                raise ValueError(f"{path.name}: size, pixel format, colour tags or orientation differ from those of "
-                                 f"{self.paths[0].name}; all images of a sequence have to agree")
+                raise ValueError(
+                    f"{path.name}: size, pixel format, colour tags or orientation differ from those of "
+                    f"{self.paths[0].name}; all images of a sequence have to agree"
+                )
             planes = pad_to_coded_size(self.layout.planes(decoded), self.coded_width, self.coded_height)
             yield Frame(index=index, pts=index, duration=1, planes=planes)
 
@@ -47,7 +49,8 @@ class ImageSource(Source):
 def open_images(paths: Sequence[Path], name: str, *, frame_rate: Fraction, allow_hdr: bool = False) -> ImageSource:
     """The images `paths`, in this order, as a clip of `frame_rate`; time is counted in frames.
 
-    Raises ValueError, one sentence, where an image cannot be read; the first is read now, the others when their turn comes.
+    Raises ValueError, one sentence, where an image cannot be read; the first is read now, the others when their turn
+    comes.
     """
     for path in paths:
         if path.suffix.lower() in HDR_SUFFIXES:
@@ -75,11 +78,16 @@ def folder_files(folder: Path) -> list[Path]:
 
     Raises ValueError where there is none, and where names that differ only in their number leave one out.
     """
-    paths = [path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES | HDR_SUFFIXES
-             and path.is_file() and not path.name.startswith(".")]
+    paths = [
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in IMAGE_SUFFIXES | HDR_SUFFIXES and path.is_file() and not path.name.startswith(".")
+    ]
     if not paths:
         raise ValueError(f"{folder}: there are no images in this folder")
-    paths.sort(key=lambda path: [int(part) if part.isdigit() else part.lower() for part in re.split(r"(\d+)", path.name)])
+    paths.sort(
+        key=lambda path: [int(part) if part.isdigit() else part.lower() for part in re.split(r"(\d+)", path.name)]
+    )
     if match := re.fullmatch(r"(.*?)(\d+)(\D*)", paths[0].name):
         pattern = NumberedName(folder, match[1], len(match[2]), match[3])
         if len(numbered := pattern.files()) == len(paths):

@@ -12,11 +12,12 @@ from vshdr.colour import rgb_to_xyz
 
 _BT2020 = 9
 
-# Pixels per step: few enough to stay in a core's cache, and below the size from which torch shares its work among threads. The
-# meter runs beside the network and the encoder, where more threads of its own make everything slower.
+# Pixels per step: few enough to stay in a core's cache, and below the size from which torch shares its work among
+# threads. The meter runs beside the network and the encoder, where more threads of its own make everything slower.
 _STEP = 30_000
 
-# The histogram counts the upper bits of float32 nits: sign, exponent and 10 bits of mantissa, so that a class is 0.1 % wide.
+# The histogram counts the upper bits of float32 nits: sign, exponent and 10 bits of mantissa, so that a class is 0.1 %
+# wide.
 _DROPPED_BITS = 13
 _LOWEST, _HIGHEST = 2.0**-10, 10000.0
 
@@ -34,8 +35,8 @@ class FrameLight:
 class LightMeter:
     """Measures what an HDR10 display is sent: max(R, G, B) of each pixel in BT.2020 primaries, in nits, 0 to 10000.
 
-    MaxCLL is the largest of these in the clip, MaxFALL the largest mean of a frame. Few outliers decide MaxCLL, so the levels
-    that 99.9 and 99.99 % of all pixels stay below are measured too, to 0.1 %.
+    MaxCLL is the largest of these in the clip, MaxFALL the largest mean of a frame. Few outliers decide MaxCLL, so the
+    levels that 99.9 and 99.99 % of all pixels stay below are measured too, to 0.1 %.
     """
 
     def __init__(self, white: float = 203.0, primaries: int = 1) -> None:
@@ -87,12 +88,19 @@ class LightMeter:
 
     def summary(self) -> dict[str, float]:
         """All levels in nits: max_cll, max_fall, percentile_99_9, percentile_99_99; and frames."""
-        return {"frames": self._frames, "max_cll": self._brightest, "max_fall": self._largest_average,
-                "percentile_99_9": self.percentile(99.9), "percentile_99_99": self.percentile(99.99)}
+        return {
+            "frames": self._frames,
+            "max_cll": self._brightest,
+            "max_fall": self._largest_average,
+            "percentile_99_9": self.percentile(99.9),
+            "percentile_99_99": self.percentile(99.99),
+        }
 
 
 def _bin(nits: Tensor) -> Tensor:
-    """The class of each value: floats of one sign are ordered as their bits are, so their upper bits are a log histogram."""
+    """The class of each value: floats of one sign are ordered as their bits are, so their upper bits are a log
+    histogram.
+    """
     offset = torch.tensor(_LOWEST).view(torch.int32).item() >> _DROPPED_BITS
     return (nits.clamp_min(_LOWEST).view(torch.int32) >> _DROPPED_BITS) - offset
 

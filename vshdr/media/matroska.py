@@ -164,9 +164,7 @@ def _video_track(file: BinaryIO, end: int) -> tuple[int, int] | None:
     return None
 
 
-def _find(
-    file: BinaryIO, place: tuple[int, int], wanted: int, before: int | None = None
-) -> tuple[int, int] | None:
+def _find(file: BinaryIO, place: tuple[int, int], wanted: int, before: int | None = None) -> tuple[int, int] | None:
     """The content of the first element `wanted` in a place, unless an element `before` comes first."""
     for identity, start, end in _elements(file, *place):
         if identity == wanted:

@@ -69,9 +69,7 @@ class ContentLight:
 def peak_bound(peak: float) -> float:
     """Nits that no sample exceeds: `peak`, or PQ's 10000 for a `peak` of 0. ValueError if impossible."""
     if not (peak == 0.0 or 1.0 <= peak <= PEAK_LIMIT):
-        raise ValueError(
-            f"peak is {peak:g} nits; give 1 to {PEAK_LIMIT:.0f}, or 0 for no limit but that of PQ"
-        )
+        raise ValueError(f"peak is {peak:g} nits; give 1 to {PEAK_LIMIT:.0f}, or 0 for no limit but that of PQ")
     return float(peak) or PEAK_LIMIT
 
 

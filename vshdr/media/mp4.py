@@ -43,9 +43,7 @@ def _inside(file: BinaryIO, start: int, end: int, *path: bytes) -> Iterator[tupl
 def read_mp4(file: BinaryIO, end: int) -> VideoHeader:
     """The header of the first video track of an MP4 or QuickTime file of `end` bytes."""
     for track in _inside(file, 0, end, b"moov", b"trak"):
-        kinds = [
-            read_bytes(file, start + 8, start + 12) for start, _ in _inside(file, *track, b"mdia", b"hdlr")
-        ]
+        kinds = [read_bytes(file, start + 8, start + 12) for start, _ in _inside(file, *track, b"mdia", b"hdlr")]
         if kinds == [b"vide"]:
             for start, stop in _inside(file, *track, b"mdia", b"minf", b"stbl", b"stsd"):
                 for _, entry, entry_end in _boxes(file, start + 8, stop):  # after version, flags and count

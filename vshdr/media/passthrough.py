@@ -200,9 +200,7 @@ class Passthrough:
             subtitle = route.source.codec_context.decode2(packet)
             converted = subtitle and route.target.codec_context.encode_subtitle(subtitle)
         except av.FFmpegError as error:
-            self.left_out.append(
-                f"the subtitle at {float(_time(packet)):.3f} s is left out: {error.strerror}"
-            )
+            self.left_out.append(f"the subtitle at {float(_time(packet)):.3f} s is left out: {error.strerror}")
             return None
         if converted:
             converted.pts, converted.dts, converted.duration = packet.pts, packet.pts, packet.duration

@@ -51,7 +51,7 @@ class PixelLayout:
     _dtype: np.dtype
 
     def planes(self, frame: av.VideoFrame) -> list[NDArray]:
-        """The planes of `frame` in VapourSynth's order: views that keep it alive, copied only to swap bytes or shift."""
+        """The planes of `frame` in VapourSynth's order: views that keep it alive, copied to swap bytes or shift."""
         if self.name == "pal8":
             return _palette_planes(frame)
         if _BELOW_8_BIT.fullmatch(self.name):
@@ -78,30 +78,58 @@ def layout_of(name: str) -> PixelLayout:
     if name == "pal8" or _BELOW_8_BIT.fullmatch(name):
         rgb = name == "pal8" or pixel_format.is_rgb
         order = (2, 0, 1) if rgb else (0,)  # gbrp stores G, B, R
-        return _layout(name, rgb, 8, False, (0, 0), tuple(_View(plane=plane) for plane in order), has_alpha=name == "pal8")
+        return _layout(
+            name, rgb, 8, False, (0, 0), tuple(_View(plane=plane) for plane in order), has_alpha=name == "pal8"
+        )
     views = _views(name, pixel_format)
     bits, is_float = (components[0].bits if components else 0), re.search(r"f(16|32)(le|be)?$", name) is not None
     if views is None or len(components) not in (1, 3) or not (is_float or 8 <= bits <= 16):
-        raise ValueError(f"pixel format {name} has no counterpart here; convert the clip to YUV, RGB or grey of 8 to 16 bits")
+        raise ValueError(
+            f"pixel format {name} has no counterpart here; convert the clip to YUV, RGB or grey of 8 to 16 bits"
+        )
     subsampling = (0, 0)
     if len(components) == 3 and not pixel_format.is_rgb:
         subsampling = tuple((64 // size).bit_length() - 1 for size in (components[1].width, components[1].height))
-    return _layout(name, pixel_format.is_rgb, bits, is_float, subsampling, views,
-                   has_alpha=len(components) < len(pixel_format.components), big_endian=pixel_format.is_big_endian)
+    return _layout(
+        name,
+        pixel_format.is_rgb,
+        bits,
+        is_float,
+        subsampling,
+        views,
+        has_alpha=len(components) < len(pixel_format.components),
+        big_endian=pixel_format.is_big_endian,
+    )
 
 
-def _layout(name: str, rgb: bool, bits: int, is_float: bool, subsampling: tuple[int, int], views: tuple[_View, ...], *,
-            has_alpha: bool, big_endian: bool = False) -> PixelLayout:
+def _layout(
+    name: str,
+    rgb: bool,
+    bits: int,
+    is_float: bool,
+    subsampling: tuple[int, int],
+    views: tuple[_View, ...],
+    *,
+    has_alpha: bool,
+    big_endian: bool = False,
+) -> PixelLayout:
     family = vs.RGB if rgb else vs.YUV if len(views) == 3 else vs.GRAY
     format_id = vs.core.query_video_format(family, vs.FLOAT if is_float else vs.INTEGER, bits, *subsampling).id
     kind = f"f{bits // 8}" if is_float else "u1" if bits == 8 else "u2"
     dtype = np.dtype(kind).newbyteorder(">" if big_endian else "<")
-    return PixelLayout(name=name, format_id=format_id, rgb=rgb, subsampling=subsampling, has_alpha=has_alpha, _views=views,
-                       _dtype=dtype)
+    return PixelLayout(
+        name=name,
+        format_id=format_id,
+        rgb=rgb,
+        subsampling=subsampling,
+        has_alpha=has_alpha,
+        _views=views,
+        _dtype=dtype,
+    )
 
 
 def _views(name: str, pixel_format: VideoFormat) -> tuple[_View, ...] | None:
-    """The place of each component but alpha, in the order R, G, B or Y, U, V; None for a format that is not known here."""
+    """The place of each component but alpha, in the order R, G, B or Y, U, V; None for a format not known here."""
     components = [component for component in pixel_format.components if not component.is_alpha]
     if pixel_format.is_bayer or not components or name.startswith("xyz"):
         return None
@@ -112,12 +140,18 @@ def _views(name: str, pixel_format: VideoFormat) -> tuple[_View, ...] | None:
         return tuple(_View(plane=component.plane, shift=shift) for component in components)
     if match := _SEMI_PLANAR.fullmatch(name):
         swapped = match["nv"] in ("21", "42")
-        return (_View(plane=0, shift=shift), _View(plane=1, step=2, offset=int(swapped), shift=shift),
-                _View(plane=1, step=2, offset=int(not swapped), shift=shift))
+        return (
+            _View(plane=0, shift=shift),
+            _View(plane=1, step=2, offset=int(swapped), shift=shift),
+            _View(plane=1, step=2, offset=int(not swapped), shift=shift),
+        )
     if match := re.fullmatch(r"(?:(yuyv|yvyu|uyvy)422|(y2)1[026](?:le|be))", name):
         y, u, v = _PACKED_422[match[1] or match[2]]
-        return (_View(plane=0, step=2, offset=y, shift=shift), _View(plane=0, step=4, offset=u, shift=shift),
-                _View(plane=0, step=4, offset=v, shift=shift))
+        return (
+            _View(plane=0, step=2, offset=y, shift=shift),
+            _View(plane=0, step=4, offset=u, shift=shift),
+            _View(plane=0, step=4, offset=v, shift=shift),
+        )
     if match := _PACKED.fullmatch(name):
         order = {"gray": "y"}.get(match["order"], match["order"])
         wanted = "rgb" if pixel_format.is_rgb else "y"
@@ -128,7 +162,9 @@ def _views(name: str, pixel_format: VideoFormat) -> tuple[_View, ...] | None:
 def _rows(plane: av.video.plane.VideoPlane, height: int, dtype: np.dtype) -> NDArray:
     """All samples of a plane, padding included, as `height` rows from the top one down."""
     stride = plane.line_size
-    rows = np.ndarray((height, abs(stride) // dtype.itemsize), dtype, buffer=plane, strides=(abs(stride), dtype.itemsize))
+    rows = np.ndarray(
+        (height, abs(stride) // dtype.itemsize), dtype, buffer=plane, strides=(abs(stride), dtype.itemsize)
+    )
     return rows[::-1] if stride < 0 else rows  # a bottom-up picture: PyAV's buffer begins at its lowest address
 
 

@@ -16,41 +16,68 @@ from vshdr.colour import INVERSE_EOTF, convert_primaries, luminance
 PANEL_SIZE = 960
 """Longest side of a panel in pixels; larger frames are averaged down, frames under half of it are enlarged."""
 
-BANDS = ((1.0, (0, 0, 0)), (10.0, (38, 38, 38)), (50.0, (76, 76, 76)), (100.0, (118, 118, 118)),
-         (math.inf, (165, 165, 165)))
-"""Upper edges in nits and colours of the map up to SDR white: grey, so that all colour is light that SDR cannot show."""
+BANDS = (
+    (1.0, (0, 0, 0)),
+    (10.0, (38, 38, 38)),
+    (50.0, (76, 76, 76)),
+    (100.0, (118, 118, 118)),
+    (math.inf, (165, 165, 165)),
+)
+"""Upper edges in nits and colours of the map up to SDR white: grey, so that all colour is light that SDR cannot show.
+"""
 
-HIGHLIGHT_BANDS = ((300.0, (30, 70, 255)), (500.0, (0, 190, 225)), (750.0, (20, 190, 50)), (1000.0, (255, 225, 0)),
-                   (2000.0, (255, 130, 0)), (4000.0, (225, 0, 30)), (math.inf, (255, 0, 220)))
+HIGHLIGHT_BANDS = (
+    (300.0, (30, 70, 255)),
+    (500.0, (0, 190, 225)),
+    (750.0, (20, 190, 50)),
+    (1000.0, (255, 225, 0)),
+    (2000.0, (255, 130, 0)),
+    (4000.0, (225, 0, 30)),
+    (math.inf, (255, 0, 220)),
+)
 """The same above SDR white."""
 
 _MARGIN = 10
 _BACKGROUND, _INK, _FAINT = (22, 22, 22), (240, 240, 240), (150, 150, 150)
 
 
-def write_preview(path: str | Path, sdr: Tensor, linear: Tensor, *, white: float = 203.0, peak: float = 1000.0,
-                  primaries: int = 1, title: str = "") -> None:
+def write_preview(
+    path: str | Path,
+    sdr: Tensor,
+    linear: Tensor,
+    *,
+    white: float = 203.0,
+    peak: float = 1000.0,
+    primaries: int = 1,
+    title: str = "",
+) -> None:
     """Writes three labelled panels as a PNG.
 
-    `sdr` is 3 x H x W code values, `linear` 3 x H x W light with 1.0 = `white` nits in H.273 `primaries`; `peak` is the nits
-    that the tone-mapped panel shows as screen white (0: 10000). Raises OSError where the file cannot be written.
+    `sdr` is 3 x H x W code values, `linear` 3 x H x W light with 1.0 = `white` nits in H.273 `primaries`; `peak` is the
+    nits that the tone-mapped panel shows as screen white (0: 10000). Raises OSError where the file cannot be written.
     """
     linear = linear.float()
     nits = luminance(linear.unsqueeze(0), primaries)[0, 0] * white
     ceiling = peak or 10000.0
     shown = tone_map(convert_primaries(linear.unsqueeze(0), primaries, 1)[0], ceiling / white)
     above = (nits > white * 1.001).float().mean().item() * 100
-    panels = [("SDR as it came", _picture(_fit(sdr.float()))),
-              (f"HDR for an SDR screen: Reinhard curve, {ceiling:g} nits = white", _picture(_fit(shown))),
-              (f"luminance in nits: brightest {nits.max().item():.0f}, {above:.2g} % of the frame above SDR white",
-               false_colours(_fit(nits.unsqueeze(0))[0].numpy(), white))]
+    panels = [
+        ("SDR as it came", _picture(_fit(sdr.float()))),
+        (f"HDR for an SDR screen: Reinhard curve, {ceiling:g} nits = white", _picture(_fit(shown))),
+        (
+            f"luminance in nits: brightest {nits.max().item():.0f}, {above:.2g} % of the frame above SDR white",
+            false_colours(_fit(nits.unsqueeze(0))[0].numpy(), white),
+        ),
+    ]
     _sheet(panels, title, white).save(Path(path), format="PNG", compress_level=3)
 
 
 def tone_map(linear: Tensor, ceiling: float) -> Tensor:
-    """Light, 3 x H x W, BT.709, to sRGB code values in [0, 1] so that shapes up to `ceiling` times SDR white can be seen.
+    """Light, 3 x H x W, BT.709, to sRGB code values in [0, 1] so that shapes up to `ceiling` times SDR white can be
+    seen.
 
-    Reinhard et al. 2002, eq. 4, on the luminance Y: Y (1 + Y / c^2) / (1 + Y). Colours outside the screen's range are clipped.
+    Reinhard et al. 2002, eq. 4, on the luminance Y: Y (1 + Y / c^2) / (1 + Y). Colours outside the screen's range are
+    clipped.
     """
     linear = linear.clamp_min(0.0)
     light = luminance(linear.unsqueeze(0))[0]
@@ -110,15 +137,27 @@ def _legend(draw: ImageDraw.ImageDraw, left: int, top: int, width: int, line: in
         start, end = left + number * step, left + (number + 1) * step
         draw.rectangle((start, top, end, top + line), fill=colour)
         if math.isfinite(edge):
-            draw.text((end, top + line + 6), f"{edge:g}", fill=_INK if edge == white else _FAINT,
-                      font=ImageFont.load_default(line * 0.6), anchor="mt")
+            draw.text(
+                (end, top + line + 6),
+                f"{edge:g}",
+                fill=_INK if edge == white else _FAINT,
+                font=ImageFont.load_default(line * 0.6),
+                anchor="mt",
+            )
         if edge == white:
             draw.line((end, top - 6, end, top + line), fill=_INK, width=3)
-            draw.text((end, top + 1.75 * line + 6), "SDR white", fill=_INK, font=ImageFont.load_default(line * 0.6),
-                      anchor="mt")
+            draw.text(
+                (end, top + 1.75 * line + 6),
+                "SDR white",
+                fill=_INK,
+                font=ImageFont.load_default(line * 0.6),
+                anchor="mt",
+            )
 
 
-def _text(draw: ImageDraw.ImageDraw, place: tuple[int, int], text: str, size: float, width: int, ink: tuple[int, ...]) -> None:
+def _text(
+    draw: ImageDraw.ImageDraw, place: tuple[int, int], text: str, size: float, width: int, ink: tuple[int, ...]
+) -> None:
     """One line of text, made smaller where it would not fit."""
     length = draw.textlength(text, font=ImageFont.load_default(size))
     draw.text(place, text, fill=ink, font=ImageFont.load_default(size * min(1.0, width / max(length, 1.0))))

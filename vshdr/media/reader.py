@@ -23,10 +23,11 @@ IMAGE_FRAME_RATE = Fraction(24)
 
 
 def open_source(path: str | Path, *, frame_rate: Fraction | None = None, allow_hdr: bool = False) -> Source:
-    """Opens a video file, an image, an image sequence (`shot.%04d.png`, `shot.####.png` or a folder) or a `.vpy` script.
+    """Opens a video file, an image, an image sequence (`shot.%04d.png`, `shot.####.png` or a folder) or a `.vpy`
+    script.
 
-    `frame_rate` is for images only: video and scripts have timestamps of their own. `allow_hdr` takes a clip that is tagged
-    PQ or HLG for SDR. Raises ValueError, one sentence that names the file, for everything that cannot be read.
+    `frame_rate` is for images only: video and scripts have timestamps of their own. `allow_hdr` takes a clip that is
+    tagged PQ or HLG for SDR. Raises ValueError, one sentence that names the file, for everything that cannot be read.
     """
     try:
         return _open(Path(path), frame_rate, allow_hdr)
@@ -60,8 +61,9 @@ class SdrConverter:
     def __init__(self, source: Source) -> None:
         """Raises ValueError where zimg has no conversion for the source's colour description."""
         self._source = source
-        self._resizer = Resizer(source.format_id, source.coded_width, source.coded_height, source.properties,
-                                sdr_arguments(source.signal))
+        self._resizer = Resizer(
+            source.format_id, source.coded_width, source.coded_height, source.properties, sdr_arguments(source.signal)
+        )
 
     def __call__(self, frame: Frame) -> Tensor:
         """RGB code values, 3 x H x W, float32, upright, cropped to the true size; a new tensor."""

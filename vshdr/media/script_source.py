@@ -33,8 +33,10 @@ class ScriptSource(Source):
         try:
             for frame in self.clip.frames(prefetch=vs.core.num_threads):
                 if _resize_properties(frame, self.clip, self.allow_hdr) != self.properties:
-                    raise ValueError(f"{self.name}: the colour description changes at frame {index}; set the properties "
-                                     "_Matrix, _Transfer, _Primaries and _Range alike on all frames")
+                    raise ValueError(
+                        f"{self.name}: the colour description changes at frame {index}; set the properties "
+                        "_Matrix, _Transfer, _Primaries and _Range alike on all frames"
+                    )
                 clock += _seconds(frame, self.frame_rate)
                 end = max(pts + 1, round(clock / self.time_base))
                 planes = [np.asarray(frame[number]) for number in range(frame.format.num_planes)]
@@ -47,8 +49,8 @@ class ScriptSource(Source):
 def open_script(path: Path, *, allow_hdr: bool = False) -> ScriptSource:
     """Runs the script `path` as vspipe does: in its own folder, with `__name__` set to "__vapoursynth__".
 
-    Raises ValueError, one sentence with file and line where the script fails, and where its first output is not a clip of
-    one format and size.
+    Raises ValueError, one sentence with file and line where the script fails, and where its first output is not a clip
+    of one format and size.
     """
     clip = first_output(path)
     try:
@@ -58,17 +60,28 @@ def open_script(path: Path, *, allow_hdr: bool = False) -> ScriptSource:
             aspect = Fraction(first.props.get("_SARNum", 1) or 1, first.props.get("_SARDen", 1) or 1)
     except (vs.Error, ValueError) as error:
         raise ValueError(f"{path.name}: {_last_line(error)}") from None
-    return ScriptSource(name=path.name, clip=clip, allow_hdr=allow_hdr, format_id=clip.format.id, stored_width=clip.width,
-                        stored_height=clip.height, subsampling=(clip.format.subsampling_w, clip.format.subsampling_h),
-                        signal=described, properties=properties, time_base=_time_base(rate), frame_rate=rate,
-                        frame_count=clip.num_frames, sample_aspect_ratio=aspect)
+    return ScriptSource(
+        name=path.name,
+        clip=clip,
+        allow_hdr=allow_hdr,
+        format_id=clip.format.id,
+        stored_width=clip.width,
+        stored_height=clip.height,
+        subsampling=(clip.format.subsampling_w, clip.format.subsampling_h),
+        signal=described,
+        properties=properties,
+        time_base=_time_base(rate),
+        frame_rate=rate,
+        frame_count=clip.num_frames,
+        sample_aspect_ratio=aspect,
+    )
 
 
 def first_output(path: Path) -> vs.VideoNode:
     """The clip that the script `path` sets as output 0.
 
-    Raises ValueError, one sentence with file and line where the script fails, and where there is no clip of one format and
-    size.
+    Raises ValueError, one sentence with file and line where the script fails, and where there is no clip of one format
+    and size.
     """
     vs.clear_outputs()
     try:

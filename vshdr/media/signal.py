@@ -1,7 +1,8 @@
 """What code values mean: the colour description of a clip, and how `core.resize` turns one description into another.
 
-Numbers are those of ITU-T H.273, which VapourSynth's frame properties, FFmpeg and HEVC all share. Both doors of vshdr, the
-plugin and `convert`, take their defaults and their `core.resize` arguments from here, so that they agree to the last bit.
+Numbers are those of ITU-T H.273, which VapourSynth's frame properties, FFmpeg and HEVC all share. Both doors of vshdr,
+the plugin and `convert`, take their defaults and their `core.resize` arguments from here, so that they agree to the
+last bit.
 """
 
 from __future__ import annotations
@@ -19,15 +20,25 @@ TRANSFER_BT709, TRANSFER_LINEAR, TRANSFER_SRGB, TRANSFER_PQ, TRANSFER_HLG = 1, 8
 PRIMARIES_BT709, PRIMARIES_BT2020 = 1, 9
 UNSPECIFIED = 2
 
-# The display's curve for each transfer number that an SDR clip may carry. The camera curves of television (BT.709, BT.601,
-# SMPTE 240M, the SDR ones of BT.2020) are all shown through BT.1886.
-EOTF_OF_TRANSFER = {1: "bt1886", 6: "bt1886", 7: "bt1886", 14: "bt1886", 15: "bt1886", 4: "gamma22", 5: "gamma28",
-                    8: "linear", 13: "srgb"}
+# The display's curve for each transfer number that an SDR clip may carry. The camera curves of television (BT.709,
+# BT.601, SMPTE 240M, the SDR ones of BT.2020) are all shown through BT.1886.
+EOTF_OF_TRANSFER = {
+    1: "bt1886",
+    6: "bt1886",
+    7: "bt1886",
+    14: "bt1886",
+    15: "bt1886",
+    4: "gamma22",
+    5: "gamma28",
+    8: "linear",
+    13: "srgb",
+}
 
 # Gamuts wider than BT.709 are carried in BT.2020, narrower ones and near relatives (NTSC, EBU, BT.601) in BT.709.
 WIDE_PRIMARIES = {9, 11, 12}
 
-# Without chroma_location, `core.resize` would take 4:2:0 as left-sited; UHD HDR is top-left-sited (BT.2020, HEVC chromaloc 2).
+# Without chroma_location, `core.resize` would take 4:2:0 as left-sited; UHD HDR is top-left-sited (BT.2020, HEVC
+# chromaloc 2).
 CHROMA_TOP_LEFT = 2
 
 
@@ -58,8 +69,8 @@ class Signal:
 def describe(props: Mapping[str, int], *, rgb: bool, allow_hdr: bool = False) -> Signal:
     """The complete `Signal` of a frame with the properties `props` (`_Matrix`, `_Transfer`, `_Primaries`, `_Range`).
 
-    What is absent or unspecified is taken as BT.709 shown through BT.1886 in video range for YUV and grey, and as sRGB in
-    full range for RGB. With `allow_hdr` a PQ or HLG clip is taken for SDR with BT.1886, whatever its label says.
+    What is absent or unspecified is taken as BT.709 shown through BT.1886 in video range for YUV and grey, and as sRGB
+    in full range for RGB. With `allow_hdr` a PQ or HLG clip is taken for SDR with BT.1886, whatever its label says.
 
     Raises ValueError for a clip that already is HDR, and for a transfer that has no display curve here.
     """
@@ -75,22 +86,32 @@ def describe(props: Mapping[str, int], *, rgb: bool, allow_hdr: bool = False) ->
             raise ValueError(f"the clip already is HDR ({name}); allow_hdr treats it as SDR all the same")
         transfer = TRANSFER_BT709
     if transfer not in EOTF_OF_TRANSFER:
-        raise ValueError(f"no display curve is known for transfer {transfer}; set _Transfer to what the clip is shown through")
-    return Signal(matrix=MATRIX_RGB if rgb else given("_Matrix", MATRIX_BT709), transfer=transfer,
-                  primaries=given("_Primaries", PRIMARIES_BT709), full_range=props.get("_Range", int(rgb)) == 1)
+        raise ValueError(
+            f"no display curve is known for transfer {transfer}; set _Transfer to what the clip is shown through"
+        )
+    return Signal(
+        matrix=MATRIX_RGB if rgb else given("_Matrix", MATRIX_BT709),
+        transfer=transfer,
+        primaries=given("_Primaries", PRIMARIES_BT709),
+        full_range=props.get("_Range", int(rgb)) == 1,
+    )
 
 
 def input_properties(signal: Signal) -> dict[str, int]:
     """Frame properties that tell `core.resize` what `describe` found; to be set on every frame before it."""
-    return {"_Matrix": signal.matrix, "_Transfer": signal.transfer, "_Primaries": signal.primaries,
-            "_Range": int(signal.full_range)}
+    return {
+        "_Matrix": signal.matrix,
+        "_Transfer": signal.transfer,
+        "_Primaries": signal.primaries,
+        "_Range": int(signal.full_range),
+    }
 
 
 def sdr_arguments(signal: Signal) -> dict[str, int | str]:
     """Arguments for `core.resize.Bilinear` from a clip with `input_properties(signal)` to RGBS code values.
 
-    The transfer stays the clip's own: networks see code values as a screen is sent them. Bilinear, because it does not ring
-    around highlights; it only resamples chroma here.
+    The transfer stays the clip's own: networks see code values as a screen is sent them. Bilinear, because it does not
+    ring around highlights; it only resamples chroma here.
     """
     arguments: dict[str, int | str] = {"format": int(vs.RGBS)}
     if signal.primaries != signal.working_primaries:
@@ -115,7 +136,9 @@ class Delivery:
     peak: float = 1000.0
     """Nits of the brightest output; 0 for no limit (PQ ends at 10000)."""
     dither: str = "ordered"
-    """none, ordered, random or error_diffusion. Ordered is the same in every frame, so it neither flickers nor costs bits."""
+    """none, ordered, random or error_diffusion. Ordered is the same in every frame, so it neither flickers nor costs
+    bits.
+    """
 
     def __post_init__(self) -> None:
         if self.output not in ("linear", "pq", "hlg"):
@@ -147,15 +170,34 @@ class Delivery:
         """Arguments for `core.resize.Bilinear` from linear RGBS with `linear_properties` to the delivered format."""
         if self.output == "linear":
             return {"format": self.format_id}
-        return {"format": self.format_id, "matrix": MATRIX_BT2020, "transfer": self.code_transfer,
-                "primaries": PRIMARIES_BT2020, "range_s": "limited", "chromaloc": CHROMA_TOP_LEFT,
-                "nominal_luminance": self.white, "dither_type": self.dither}
+        return {
+            "format": self.format_id,
+            "matrix": MATRIX_BT2020,
+            "transfer": self.code_transfer,
+            "primaries": PRIMARIES_BT2020,
+            "range_s": "limited",
+            "chromaloc": CHROMA_TOP_LEFT,
+            "nominal_luminance": self.white,
+            "dither_type": self.dither,
+        }
 
 
 # YUV420P8's neighbours are left out on purpose: eight bits of PQ are banding.
 LINEAR_FORMATS = tuple(int(preset) for preset in (vs.RGBS, vs.RGBH))
-DELIVERY_FORMATS = tuple(int(preset) for preset in (vs.YUV420P10, vs.YUV420P12, vs.YUV420P16, vs.YUV422P10, vs.YUV422P12,
-                                                    vs.YUV422P16, vs.YUV444P10, vs.YUV444P12, vs.YUV444P16))
+DELIVERY_FORMATS = tuple(
+    int(preset)
+    for preset in (
+        vs.YUV420P10,
+        vs.YUV420P12,
+        vs.YUV420P16,
+        vs.YUV422P10,
+        vs.YUV422P12,
+        vs.YUV422P16,
+        vs.YUV444P10,
+        vs.YUV444P12,
+        vs.YUV444P16,
+    )
+)
 
 
 def linear_properties(primaries: int) -> dict[str, int]:

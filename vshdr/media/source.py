@@ -1,4 +1,6 @@
-"""What every SDR source offers, whatever it reads from: the frames in order, their timestamps, and what their samples mean."""
+"""What every SDR source offers, whatever it reads from: the frames in order, their timestamps, and what their samples
+mean.
+"""
 
 from __future__ import annotations
 
@@ -47,8 +49,8 @@ class Orientation:
 class Source(ABC):
     """A clip of SDR frames of one size, format and colour description. Iterating starts again at the first frame.
 
-    The picture is turned upright and cropped to its true size only after conversion to RGB (`reader.SdrConverter`), because
-    subsampled chroma can neither be cropped to an odd size nor turned without moving its sites.
+    The picture is turned upright and cropped to its true size only after conversion to RGB (`reader.SdrConverter`),
+    because subsampled chroma can neither be cropped to an odd size nor turned without moving its sites.
     """
 
     name: str
@@ -107,16 +109,15 @@ class Source(ABC):
             self._topics.add(topic)
             self.notes.append(sentence)
 
-    def close(self) -> None:
-        """Lets go of what the source holds between frames; files are only open while it is read."""
-
     @abstractmethod
     def __iter__(self) -> Iterator[Frame]:
         """The frames from the first on. Raises ValueError with the frame's number where one cannot be read."""
 
 
 def pad_to_coded_size(planes: Sequence[NDArray], width: int, height: int) -> list[NDArray]:
-    """Repeats the last column and row of the first plane until it is `width` x `height`; chroma planes are complete anyway."""
+    """Repeats the last column and row of the first plane until it is `width` x `height`; chroma planes are complete
+    anyway.
+    """
     missing = (height - planes[0].shape[0], width - planes[0].shape[1])
     if missing == (0, 0):
         return list(planes)

@@ -98,9 +98,7 @@ def read_hdr_metadata(path: str | os.PathLike[str]) -> HDRMetadata:
         stream = main_video(container)
         if stream is None:
             raise ValueError(f"{path} has no video stream")
-        packet = next(
-            (packet for packet in container.demux(stream) if packet.size and packet.is_keyframe), None
-        )
+        packet = next((packet for packet in container.demux(stream) if packet.size and packet.is_keyframe), None)
         if packet is None:
             raise ValueError(f"{path} has no keyframe")
         return HDRMetadata(
@@ -188,9 +186,7 @@ def _light_checker(
     def check(where: str, data: bytes, patches: Patches) -> None:
         for start, meant in patches:
             if data[start : start + len(meant)] != meant:
-                raise RuntimeError(
-                    f"{path}: {where} has another light level than {light.max_cll},{light.max_fall}"
-                )
+                raise RuntimeError(f"{path}: {where} has another light level than {light.max_cll},{light.max_fall}")
 
     def check_packet(packet: av.Packet) -> None:
         data = bytes(packet)
@@ -234,9 +230,7 @@ def _in_bitstream(expected: HDRDescription, codec: str) -> HDRDescription:
 
 
 def _without(description: HDRDescription, **drop: bool) -> HDRDescription:
-    return HDRDescription(
-        **{f.name: getattr(description, f.name) for f in fields(description) if not drop.get(f.name)}
-    )
+    return HDRDescription(**{f.name: getattr(description, f.name) for f in fields(description) if not drop.get(f.name)})
 
 
 def _check_description(where: str, expected: HDRDescription, found: HDRDescription) -> None:

@@ -237,6 +237,4 @@ class VideoWriter:
                 self._passthrough.close()
         if self.path.suffix.lower() == ".mkv" and self._timestamps:
             settings = self.settings
-            set_display_size(
-                self.partial, round(settings.width * settings.sample_aspect_ratio), settings.height
-            )
+            set_display_size(self.partial, round(settings.width * settings.sample_aspect_ratio), settings.height)

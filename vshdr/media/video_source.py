@@ -64,11 +64,15 @@ class VideoSource(Source):
     def _check(self, index: int, decoded: av.VideoFrame) -> None:
         look = look_of(decoded)
         if look[:3] != self.look[:3]:
-            raise ValueError(f"{self.name}: the picture changes at frame {index} from {_words(self.look)} to "
-                             f"{_words(look)}; cut the clip there")
+            raise ValueError(
+                f"{self.name}: the picture changes at frame {index} from {_words(self.look)} to "
+                f"{_words(look)}; cut the clip there"
+            )
         if look != self.look:
-            raise ValueError(f"{self.name}: the colour tags change at frame {index} (matrix, transfer, primaries, range: "
-                             f"{self.look[3:]} to {look[3:]}); cut the clip there")
+            raise ValueError(
+                f"{self.name}: the colour tags change at frame {index} (matrix, transfer, primaries, range: "
+                f"{self.look[3:]} to {look[3:]}); cut the clip there"
+            )
         if decoded.is_corrupt:
             self.note("damage", f"the file is damaged at frame {index}, perhaps also later; the decoder covered it up")
         if decoded.interlaced_frame:
@@ -92,17 +96,24 @@ def open_video(path: Path, *, allow_hdr: bool = False) -> VideoSource:
     first = next(_decode(path, path.name, 0, lambda topic, sentence: None), None)
     if first is None:
         raise ValueError(f"{path.name}: the video stream holds no frame that can be decoded")
-    source = VideoSource(path=path, video_path=path, time_base=time_base, frame_rate=frame_rate, stored_count=stored_count,
-                         frame_count=stored_count or round(seconds * frame_rate) or None,
-                         **describe_first_frame(first, path.name, aspect=aspect, allow_hdr=allow_hdr))
+    source = VideoSource(
+        path=path,
+        video_path=path,
+        time_base=time_base,
+        frame_rate=frame_rate,
+        stored_count=stored_count,
+        frame_count=stored_count or round(seconds * frame_rate) or None,
+        **describe_first_frame(first, path.name, aspect=aspect, allow_hdr=allow_hdr),
+    )
     if not rate:
         source.note("rate", "the file tells no frame rate; 25 is assumed where timestamps are missing")
     note_first_frame(source, source.layout)
     return source
 
 
-def describe_first_frame(frame: av.VideoFrame, name: str, *, aspect: Fraction, allow_hdr: bool,
-                         defaults: dict[str, int] | None = None) -> dict:
+def describe_first_frame(
+    frame: av.VideoFrame, name: str, *, aspect: Fraction, allow_hdr: bool, defaults: dict[str, int] | None = None
+) -> dict:
     """The fields of a source that a decoded frame tells; `defaults` are properties for what it leaves unspecified.
 
     Raises ValueError for a pixel format without a counterpart and for a clip that already is HDR.
@@ -115,14 +126,25 @@ def describe_first_frame(frame: av.VideoFrame, name: str, *, aspect: Fraction, a
         raise ValueError(f"{name}: {error}") from None
     location = {"_ChromaLocation": properties["_ChromaLocation"]} if "_ChromaLocation" in properties else {}
     orientation = orientation_of(frame)
-    return dict(name=name, layout=layout, format_id=layout.format_id, subsampling=layout.subsampling, look=look_of(frame),
-                stored_width=frame.width, stored_height=frame.height, signal=signal,
-                properties={**input_properties(signal), **location}, orientation=orientation,
-                sample_aspect_ratio=1 / aspect if orientation.transpose else aspect)
+    return dict(
+        name=name,
+        layout=layout,
+        format_id=layout.format_id,
+        subsampling=layout.subsampling,
+        look=look_of(frame),
+        stored_width=frame.width,
+        stored_height=frame.height,
+        signal=signal,
+        properties={**input_properties(signal), **location},
+        orientation=orientation,
+        sample_aspect_ratio=1 / aspect if orientation.transpose else aspect,
+    )
 
 
 def tagged_properties(frame: av.VideoFrame, layout: PixelLayout) -> dict[str, int]:
-    """The frame's colour tags as VapourSynth properties; FFmpeg's numbers are those of H.273, but for 0-based locations."""
+    """The frame's colour tags as VapourSynth properties; FFmpeg's numbers are those of H.273, but for 0-based
+    locations.
+    """
     tags = {"_Transfer": int(frame.color_trc), "_Primaries": int(frame.color_primaries)}
     if not layout.rgb:
         tags["_Matrix"] = int(frame.colorspace)  # 0 is RGB: no statement about YUV or grey
@@ -143,7 +165,9 @@ def orientation_of(frame: av.VideoFrame) -> Orientation:
     side_data = frame.side_data.get(SideDataType.DISPLAYMATRIX)
     if side_data is None:
         return Orientation()
-    a, b, _, c, d, *_ = (int(value) for value in np.frombuffer(bytes(side_data), np.int32))  # x' = a x + c y, y' = b x + d y
+    a, b, _, c, d, *_ = (
+        int(value) for value in np.frombuffer(bytes(side_data), np.int32)
+    )  # x' = a x + c y, y' = b x + d y
     if abs(b) + abs(c) > abs(a) + abs(d):
         return Orientation(transpose=True, flip_horizontally=c < 0, flip_vertically=b < 0)
     return Orientation(flip_horizontally=a < 0, flip_vertically=d < 0)
@@ -177,8 +201,9 @@ def _open(path: Path) -> av.container.InputContainer:
     try:
         return av.open(str(path))
     except av.FFmpegError as error:
-        raise ValueError(f"{path.name}: this is not a video that can be read, or its end is missing "
-                         f"({reason(error)})") from None
+        raise ValueError(
+            f"{path.name}: this is not a video that can be read, or its end is missing ({reason(error)})"
+        ) from None
 
 
 def _decode(path: Path, name: str, stored_count: int, note: Callable[[str, str], None]) -> Iterator[av.VideoFrame]:
@@ -190,11 +215,16 @@ def _decode(path: Path, name: str, stored_count: int, note: Callable[[str, str],
         try:
             for packet in container.demux(stream):
                 if packets == 0 and not packet.is_keyframe:
-                    note("start", "the file begins between key frames; what cannot be decoded before the first one is left out")
+                    note(
+                        "start",
+                        "the file begins between key frames; what cannot be decoded before the first one is left out",
+                    )
                 packets += packet.size > 0
                 if packet.is_corrupt:
-                    note("damage", f"the file is damaged around frame {count}, perhaps also later; the decoder covered "
-                                   "it up")
+                    note(
+                        "damage",
+                        f"the file is damaged around frame {count}, perhaps also later; the decoder covered it up",
+                    )
                 try:
                     frames = packet.decode()
                 except av.FFmpegError:
@@ -217,8 +247,15 @@ def reason(error: av.FFmpegError) -> str:
 
 def look_of(frame: av.VideoFrame) -> tuple:
     """What has to stay the same in a clip: size, pixel format, H.273 matrix, transfer and primaries, range."""
-    return (frame.width, frame.height, frame.format.name, int(frame.colorspace), int(frame.color_trc),
-            int(frame.color_primaries), int(frame.color_range))
+    return (
+        frame.width,
+        frame.height,
+        frame.format.name,
+        int(frame.colorspace),
+        int(frame.color_trc),
+        int(frame.color_primaries),
+        int(frame.color_range),
+    )
 
 
 def _words(look: tuple) -> str:

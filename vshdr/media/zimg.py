@@ -17,8 +17,9 @@ class Resizer:
     instance serves one thread at a time, any thread; several instances run side by side.
     """
 
-    def __init__(self, format_id: int, width: int, height: int, properties: Mapping[str, Any],
-                 arguments: Mapping[str, Any]) -> None:
+    def __init__(
+        self, format_id: int, width: int, height: int, properties: Mapping[str, Any], arguments: Mapping[str, Any]
+    ) -> None:
         """A converter for frames of `width` x `height` in VapourSynth's format `format_id` that carry `properties`.
 
         Raises ValueError where `core.resize` knows no such conversion.
@@ -47,7 +48,7 @@ class Resizer:
             raise ValueError(f"core.resize cannot convert this clip: {error}") from None
 
     def __call__(self, planes: Sequence[NDArray]) -> list[NDArray]:
-        """Converts `planes`, H x W each, in VapourSynth's order. What is returned is read-only and owned by its arrays."""
+        """Converts `planes`, H x W each, in VapourSynth's order. The result is read-only and owned by its arrays."""
         self._planes = planes
         try:
             with self._environment.use():

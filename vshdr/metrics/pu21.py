@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-# Mantiuk and Azimi, "PU21: A novel perceptually uniform encoding for adapting existing quality metrics for HDR", PCS 2021;
-# the parameters are those of "banding_glare", which its authors recommend.
+# Mantiuk and Azimi, "PU21: A novel perceptually uniform encoding for adapting existing quality metrics for HDR", PCS
+# 2021; the parameters are those of "banding_glare", which its authors recommend.
 _P = (0.353487901, 0.3734658629, 8.277049286e-05, 0.9062562627, 0.09150303166, 0.9099517204, 596.3148142)
 DARKEST, BRIGHTEST = 0.005, 10000.0
 """The range of light, in nits, that the encoding is defined for."""
@@ -27,6 +27,8 @@ def pu21_decode(encoded: Tensor) -> Tensor:
 
 
 def pu21_psnr(test: Tensor, reference: Tensor) -> float:
-    """PSNR in decibels of two RGB pictures in nits, N x 3 x H x W, over all encoded samples. Infinite for equal pictures."""
+    """PSNR in decibels of two RGB pictures in nits, N x 3 x H x W, over all encoded samples. Infinite for equal
+    pictures.
+    """
     error = (pu21_encode(test) - pu21_encode(reference)).double().square().mean()
     return float(10.0 * torch.log10(PEAK**2 / error))

@@ -50,3 +50,14 @@ def build(name: str, weights: str, display: Display) -> Model:
         path = weights_room.locate(weights, name)
         model = model_class(display, weights_room.read(path), str(path))
     return model.eval().requires_grad_(False)
+
+
+def untrained(name: str, display: Display) -> Model:
+    """The network `name` as its class makes it before any training, on the CPU, with gradients.
+
+    Raises ValueError for an unknown name and for an operator, which has nothing to train.
+    """
+    model_class = _model_class(name)
+    if not model_class.description.weights:
+        raise ValueError(f"{name} is an operator without weights; it cannot be trained")
+    return model_class(display, None, "")

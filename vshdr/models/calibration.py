@@ -54,7 +54,7 @@ def _leaves(random: torch.Generator) -> Tensor:
         grey, *tints = torch.randn(4, generator=random).tolist()
         x, y = u * WIDTH, v * HEIGHT
         left, top = max(0, int(x - radius)), max(0, int(y - radius))
-        part = stops[:, top:int(y + radius) + 1, left:int(x + radius) + 1]
+        part = stops[:, top : int(y + radius) + 1, left : int(x + radius) + 1]
         down, across = torch.arange(part.shape[1]) + (top - y), torch.arange(part.shape[2]) + (left - x)
         disc = down.square().unsqueeze(1) + across.square() < radius * radius
         part[:, disc] = grey + 0.35 * torch.tensor(tints).unsqueeze(1)

@@ -37,7 +37,9 @@ class Description:
     source: str
     """The publication or standard that it comes from."""
     multiple: int = 1
-    """Frame sides must be multiples of this; the Expander pads by reflection and crops back. Tiles start on multiples of it."""
+    """Frame sides must be multiples of this; the Expander pads by reflection and crops back. Tiles start on multiples
+    of it.
+    """
     context: int = 0
     """Pixels around a tile that can change it. With this much overlap, tiles equal the whole frame."""
     bounded: bool = False
@@ -53,7 +55,8 @@ class Description:
 
 
 class Model(nn.Module, ABC):
-    """Frame by frame and stateless: a frame's output depends on that frame alone, never on its batch or on an earlier one.
+    """Frame by frame and stateless: a frame's output depends on that frame alone, never on its batch or on an earlier
+    one.
 
     Nothing may be normalised by statistics of a frame: that is what makes a video flicker.
     """
@@ -96,5 +99,7 @@ def load_state(model: Model, state: dict[str, Tensor], origin: str) -> None:
             raise ValueError(f"{origin} holds values that are not finite, first in {name}")
     unknown = sorted(set(state) - set(own))
     if unknown:
-        raise ValueError(f"{origin} does not fit {model.description.name}: it has {unknown[0]}, which the network has not")
+        raise ValueError(
+            f"{origin} does not fit {model.description.name}: it has {unknown[0]}, which the network has not"
+        )
     model.load_state_dict(state)

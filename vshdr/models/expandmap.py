@@ -19,15 +19,21 @@ _NEAR_CLIPPING = 0.9  # code value at which the largest channel begins to count 
 class ExpandMap(Model):
     """Multiplies the linearised SDR by a factor between 1 and the root of the headroom, where it is near clipping.
 
-    Kovaleski and Oliveira, "High-Quality Reverse Tone Mapping for a Wide Range of Exposures", SIBGRAPI 2014: a brightness
-    enhancement function from a cross-bilateral filter, smooth inside bright areas and cut off at their edges. Unlike theirs
-    the threshold is a ramp, since a hard one flickers with the noise of video; what is not near clipping keeps its grade; and
-    the largest factor is not 4 but the middle, in stops, of what clipped light may have been: anything from white to the peak.
+    Kovaleski and Oliveira, "High-Quality Reverse Tone Mapping for a Wide Range of Exposures", SIBGRAPI 2014: a
+    brightness enhancement function from a cross-bilateral filter, smooth inside bright areas and cut off at their
+    edges. Unlike theirs the threshold is a ramp, since a hard one flickers with the noise of video; what is not near
+    clipping keeps its grade; and the largest factor is not 4 but the middle, in stops, of what clipped light may have
+    been: anything from white to the peak.
     """
 
     description = Description(
-        name="expandmap", summary="Keeps the grade; lifts near-clipped areas half the stops to the peak (strength 2: all), up to their edges.",
-        source="Kovaleski and Oliveira, SIBGRAPI 2014", bounded=True, multiple=_CELL, context=3 * _CELL)
+        name="expandmap",
+        summary="Keeps the grade; lifts near-clipped areas half the stops to the peak (strength 2: all).",
+        source="Kovaleski and Oliveira, SIBGRAPI 2014",
+        bounded=True,
+        multiple=_CELL,
+        context=3 * _CELL,
+    )
 
     def forward(self, sdr: Tensor, summary: Tensor | None = None) -> Tensor:
         brightest = sdr.amax(dim=1, keepdim=True)
@@ -41,13 +47,17 @@ class ExpandMap(Model):
     def _fill(guide: Tensor, value: Tensor) -> Tensor:
         """N x 2 x bins x h x w: in each cell the sum of the values and of their weights (homogeneous coordinates)."""
         centres = torch.linspace(0.0, 1.0, _BINS, device=guide.device, dtype=guide.dtype).view(1, -1, 1, 1)
-        weight = (1.0 - (guide - centres).abs() * (_BINS - 1)).clamp_min(0.0)  # N x bins x H/4 x W/4, linear between bins
+        weight = (1.0 - (guide - centres).abs() * (_BINS - 1)).clamp_min(
+            0.0
+        )  # N x bins x H/4 x W/4, linear between bins
         pooled = [F.avg_pool2d(layer, _CELL // _SHRINK) for layer in (weight * value, weight)]
         return torch.stack(pooled, dim=1)
 
     @staticmethod
     def _blur(grid: Tensor) -> Tensor:
-        """A binomial blur: 5 taps over x and y, 3 over luma. Zeros beyond the frame weigh nothing, thanks to the weights."""
+        """A binomial blur: 5 taps over x and y, 3 over luma. Zeros beyond the frame weigh nothing, thanks to the
+        weights.
+        """
         space = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0], device=grid.device, dtype=grid.dtype) / 16.0
         luma = torch.tensor([1.0, 2.0, 1.0], device=grid.device, dtype=grid.dtype) / 4.0
         layers = grid.flatten(0, 1).unsqueeze(1)
@@ -64,6 +74,8 @@ class ExpandMap(Model):
         y = (torch.arange(height, device=guide.device, dtype=guide.dtype) + 0.5) / height * 2.0 - 1.0
         # Along luma the first and last bins' centres are 0 and 1, half a cell inside the volume that grid_sample spans.
         z = (guide[:, 0] * 2.0 - 1.0) * ((_BINS - 1) / _BINS)
-        where = torch.stack([x.view(1, 1, -1).expand(n, height, width), y.view(1, -1, 1).expand(n, height, width), z], dim=-1)
+        where = torch.stack(
+            [x.view(1, 1, -1).expand(n, height, width), y.view(1, -1, 1).expand(n, height, width), z], dim=-1
+        )
         sampled = F.grid_sample(grid, where.unsqueeze(1), padding_mode="border", align_corners=False).squeeze(2)
         return sampled[:, :1] / sampled[:, 1:].clamp_min(1e-6)

@@ -52,9 +52,10 @@ class ExpandNet(Model):
         tile=512,
     )
 
-    def __init__(self, display: Display, state: dict[str, Tensor], origin: str) -> None:
+    def __init__(self, display: Display, state: dict[str, Tensor] | None, origin: str) -> None:
         """Takes `state` as published, 30 float tensors; raises ValueError naming `origin` where it does not
-        fit.
+        fit. None leaves it untrained, as PyTorch initialises layers and as its publication starts, and
+        unanchored.
         """
         super().__init__(display)
         dilated = {"padding": 2, "dilation": 2}
@@ -71,8 +72,10 @@ class ExpandNet(Model):
             nn.Conv2d(64, GLOBAL, 4),
         )
         self.end_net = nn.Sequential(_block(LOCAL + MID + GLOBAL, 64, 1), nn.Conv2d(64, 3, 1))
-        load_state(self, state, origin)
-        self.anchor = self._find_anchor()
+        self.anchor = 1.0
+        if state is not None:
+            load_state(self, state, origin)
+            self.anchor = self._find_anchor()
 
     def summarise(self, sdr: Tensor) -> Tensor:
         """The global branch's features of whole frames, N x 64 x 1 x 1."""
@@ -111,7 +114,7 @@ class ExpandNet(Model):
         for picture in pictures():
             height, width = picture.shape[-2:]
             # The middle stands for all of it, in a quarter of the time.
-            sdr = picture[..., height // 4:-height // 4, width // 4:-width // 4]
+            sdr = picture[..., height // 4 : -height // 4, width // 4 : -width // 4]
             light = luminance(EOTF["bt1886"](sdr))
             ratio = light / luminance(self.relative(sdr, self.summarise(picture)))
             exposed = (sdr.amin(dim=1, keepdim=True) > low) & (sdr.amax(dim=1, keepdim=True) < high)

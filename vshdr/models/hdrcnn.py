@@ -31,7 +31,12 @@ class _Stage(nn.Sequential):
 
 
 class _Norm(nn.Module):
-    """Batch normalisation with the statistics of training, in any mode: a frame's own never enter."""
+    """Batch normalisation with the statistics of training, in any mode: a frame's own never enter.
+
+    Only where `learning` is set does it normalise by its batch and let the statistics follow (decay 0.9).
+    """
+
+    learning = False
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -41,7 +46,16 @@ class _Norm(nn.Module):
         self.register_buffer("running_var", torch.ones(channels))
 
     def forward(self, features: Tensor) -> Tensor:
-        return F.batch_norm(features, self.running_mean, self.running_var, self.weight, self.bias, eps=1e-5)
+        return F.batch_norm(
+            features,
+            self.running_mean,
+            self.running_var,
+            self.weight,
+            self.bias,
+            training=self.learning,
+            momentum=0.1,
+            eps=1e-5,
+        )
 
 
 class _Upscale(nn.Module):
@@ -85,8 +99,9 @@ class HDRCNN(Model):
         tile=1024,
     )
 
-    def __init__(self, display: Display, state: dict[str, Tensor], origin: str) -> None:
-        """Takes a state dict of this class, or the published arrays named "0" to "79".
+    def __init__(self, display: Display, state: dict[str, Tensor] | None, origin: str) -> None:
+        """Takes a state dict of this class, or the published arrays named "0" to "79"; None leaves the layers
+        as PyTorch initialises them, untrained.
 
         Raises ValueError naming `origin` where neither fits.
         """
@@ -98,7 +113,8 @@ class HDRCNN(Model):
         self.to_rgb = nn.Conv2d(64, 3, 1)
         self.rgb_norm = _Norm(3)
         self.rgb_fuse = nn.Conv2d(6, 3, 1)
-        load_state(self, from_published(state, self, origin) if "0" in state else state, origin)
+        if state is not None:
+            load_state(self, from_published(state, self, origin) if "0" in state else state, origin)
 
     def forward(self, sdr: Tensor, summary: Tensor | None = None) -> Tensor:
         blend = ((sdr.amax(dim=1, keepdim=True) - THRESHOLD) / (1.0 - THRESHOLD)).clamp(0.0, 1.0)
@@ -113,8 +129,21 @@ class HDRCNN(Model):
             linear[frame] = torch.where(blend[frame] > 0.0, mixed.clamp_min(0.0), linear[frame])
         return linear
 
+    def learn_statistics(self, learning: bool) -> None:
+        """Whether the normalisations use and gather their batch's statistics, as training from scratch must."""
+        for module in self.modules():
+            if isinstance(module, _Norm):
+                module.learning = learning
+
     def _restore(self, sdr: Tensor) -> Tensor:
         """The network's linear light for one frame, everywhere; meant where the SDR is clipped."""
+        return self.log_light(sdr).exp() - 1.0 / 255.0
+
+    def log_light(self, sdr: Tensor) -> Tensor:
+        """The network's own output, N x 3 x H x W before the blend: ln(linear light + 1 / 255), float32.
+
+        H and W are multiples of 32.
+        """
         features = 255.0 * sdr - sdr.new_tensor(VGG_MEAN).view(1, 3, 1, 1)
         features = features.flip(1)  # the encoder was trained on BGR
         skips = []
@@ -129,7 +158,7 @@ class HDRCNN(Model):
         # places.
         with torch.autocast(sdr.device.type, enabled=False):
             rgb = F.relu(self.rgb_norm(self.to_rgb(features.float())))
-            return self.rgb_fuse(torch.cat([rgb, _to_log(255.0 * sdr)], dim=1)).exp() - 1.0 / 255.0
+            return self.rgb_fuse(torch.cat([rgb, _to_log(255.0 * sdr)], dim=1))
 
 
 def published_names(model: HDRCNN) -> list[str]:
@@ -179,5 +208,7 @@ def from_published(arrays: dict[str, Tensor], model: HDRCNN, origin: str) -> dic
 def to_published(model: HDRCNN) -> list[Tensor]:
     """The inverse of `from_published`: the list of 80 arrays."""
     state = model.state_dict()
-    return [state[name].permute(2, 3, 1, 0).contiguous() if state[name].ndim == 4 else state[name]
-            for name in published_names(model)]
+    return [
+        state[name].permute(2, 3, 1, 0).contiguous() if state[name].ndim == 4 else state[name]
+        for name in published_names(model)
+    ]

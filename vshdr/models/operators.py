@@ -13,8 +13,11 @@ class Linearise(Model):
     """The SDR as its display shows it, in linear light: no expansion at all."""
 
     description = Description(
-        name="none", summary="Linearises only: the grade untouched, highlights stay at SDR white. The baseline of all others.",
-        source="ITU-R BT.1886, IEC 61966-2-1", bounded=True)
+        name="none",
+        summary="Linearises only: the grade untouched, highlights stay at SDR white. The baseline of all others.",
+        source="ITU-R BT.1886, IEC 61966-2-1",
+        bounded=True,
+    )
 
     def forward(self, sdr: Tensor, summary: Tensor | None = None) -> Tensor:
         return EOTF[self.display.eotf](sdr)
@@ -24,13 +27,16 @@ class Akyuz(Model):
     """Linear scaling: SDR black to white is stretched to HDR black to peak.
 
     Akyuz et al., "Do HDR displays support LDR content?", SIGGRAPH 2007, eq. 1 with exponent 1, which their observers
-    preferred. The paper stretches between each image's own extremes; here they are the signal's, 0 and 1, so that no frame is
-    scaled by its content.
+    preferred. The paper stretches between each image's own extremes; here they are the signal's, 0 and 1, so that no
+    frame is scaled by its content.
     """
 
     description = Description(
-        name="akyuz", summary="Scales everything linearly up to the peak: bright, contrasty, mid-tones several times brighter.",
-        source="Akyuz et al., SIGGRAPH 2007", bounded=True)
+        name="akyuz",
+        summary="Scales everything linearly up to the peak: bright, contrasty, mid-tones several times brighter.",
+        source="Akyuz et al., SIGGRAPH 2007",
+        bounded=True,
+    )
 
     def forward(self, sdr: Tensor, summary: Tensor | None = None) -> Tensor:
         return self.display.headroom * EOTF[self.display.eotf](sdr)
@@ -39,13 +45,16 @@ class Akyuz(Model):
 class BT2446A(Model):
     """The inverse tone mapping of ITU-R BT.2446 method A: luma to the power of a quadratic in luma.
 
-    The curve is specified from 100 to 1000 nits and for code values of BT.1886; SDR white goes to `display.peak`. Colour
-    differences are scaled with luma, as the report says, by 1.075 times the luma's own factor.
+    The curve is specified from 100 to 1000 nits and for code values of BT.1886; SDR white goes to `display.peak`.
+    Colour differences are scaled with luma, as the report says, by 1.075 times the luma's own factor.
     """
 
     description = Description(
-        name="bt2446a", summary="Broadcast's standard curve: lifts mid-tones and highlights to the peak, no spatial processing.",
-        source="ITU-R BT.2446-1 method A (inverse)", bounded=True)
+        name="bt2446a",
+        summary="Broadcast's standard curve: lifts mid-tones and highlights to the peak, no spatial processing.",
+        source="ITU-R BT.2446-1 method A (inverse)",
+        bounded=True,
+    )
 
     def forward(self, sdr: Tensor, summary: Tensor | None = None) -> Tensor:
         code = sdr if self.display.eotf == "bt1886" else INVERSE_EOTF["bt1886"](EOTF[self.display.eotf](sdr))

@@ -1,7 +1,7 @@
 """The Python side of the plugin's table of functions: `vshdr.h` says what each entry means.
 
-The C library imports this module at the first `core.hdr.Expand` (or `Version`) and calls `attach` with the address of its
-table. Nothing heavy is imported until a clip is expanded.
+The C library imports this module at the first `core.hdr.Expand` (or `Version`) and calls `attach` with the address of
+its table. Nothing heavy is imported until a clip is expanded.
 """
 
 from __future__ import annotations
@@ -52,8 +52,14 @@ class Kind(enum.IntEnum):
 class Item(ctypes.Structure):
     """struct vshdr_item."""
 
-    _fields_ = [("group", c_int32), ("kind", c_int32), ("integer", c_int64), ("real", c_double), ("key", c_char_p),
-                ("text", c_char_p)]
+    _fields_ = [
+        ("group", c_int32),
+        ("kind", c_int32),
+        ("integer", c_int64),
+        ("real", c_double),
+        ("key", c_char_p),
+        ("text", c_char_p),
+    ]
 
 
 class Plane(ctypes.Structure):
@@ -74,8 +80,17 @@ About = ctypes.CFUNCTYPE(None, c_void_p)
 class Table(ctypes.Structure):
     """struct vshdr_bridge."""
 
-    _fields_ = [("abi", c_int32), ("size", c_int32), ("put", Put), ("close", Close), ("create", Create), ("check", Check),
-                ("infer", Infer), ("destroy", Destroy), ("about", About)]
+    _fields_ = [
+        ("abi", c_int32),
+        ("size", c_int32),
+        ("put", Put),
+        ("close", Close),
+        ("create", Create),
+        ("check", Check),
+        ("infer", Infer),
+        ("destroy", Destroy),
+        ("about", About),
+    ]
 
 
 Value = int | float | str
@@ -121,7 +136,7 @@ def sentence(error: BaseException) -> str:
 
 
 def _guarded(failed: int) -> Callable:
-    """Makes a method a callback that never raises: the sentence goes into the caller's buffer, its last two arguments."""
+    """Makes a method a callback that never raises: the sentence goes into the buffer of its last two arguments."""
 
     def decorate(method: Callable) -> Callable:
         @functools.wraps(method)
@@ -130,7 +145,7 @@ def _guarded(failed: int) -> Callable:
             try:
                 return method(*rest)
             except BaseException as error:  # nothing may pass into C, not even KeyboardInterrupt
-                text = sentence(error).encode()[:size - 1].decode(errors="ignore").encode()
+                text = sentence(error).encode()[: size - 1].decode(errors="ignore").encode()
                 ctypes.memmove(message, text + b"\0", len(text) + 1)
                 return failed
 

@@ -12,8 +12,7 @@ import vapoursynth as vs
 from torch import Tensor
 
 from vshdr.expander import Expander
-from vshdr.media.signal import (Delivery, Signal, describe, input_properties, linear_properties,
-                                sdr_arguments)
+from vshdr.media.signal import Delivery, Signal, describe, input_properties, linear_properties, sdr_arguments
 from vshdr.memory import Trimmer
 from vshdr.options import ExpandOptions, check, option
 from vshdr.plugin.bridge import Plane
@@ -23,8 +22,12 @@ from vshdr.plugin.bridge import Plane
 class ClipOptions:
     """The arguments of `core.hdr.Expand` beside `ExpandOptions`."""
 
-    output: str = option("linear", "linear light, pq (SMPTE ST 2084) or hlg (ARIB STD-B67)", choices=("linear", "pq", "hlg"))
-    format: int = option(0, "VapourSynth format id of the output; 0 is RGBS for linear and YUV420P10 for pq and hlg", low=0)
+    output: str = option(
+        "linear", "linear light, pq (SMPTE ST 2084) or hlg (ARIB STD-B67)", choices=("linear", "pq", "hlg")
+    )
+    format: int = option(
+        0, "VapourSynth format id of the output; 0 is RGBS for linear and YUV420P10 for pq and hlg", low=0
+    )
     dither: str = option("ordered", "dither of pq and hlg", choices=("none", "ordered", "random", "error_diffusion"))
     prefetch: int = option(1, "batches that are decoded ahead of the network, 0 to 16", low=0, high=16)
     allow_hdr: int = option(0, "1 takes a clip labelled PQ or HLG for SDR all the same", low=0, high=1)
@@ -33,18 +36,29 @@ class ClipOptions:
         check(self)
 
 
-# Properties of a source that do not hold for what comes out: linear RGB has no chroma samples to be placed, and light levels
-# and dynamic metadata belong to another picture.
-REMOVED = ("_ChromaLocation", "MasteringDisplayPrimariesX", "MasteringDisplayPrimariesY", "MasteringDisplayWhitePointX",
-           "MasteringDisplayWhitePointY", "MasteringDisplayMinLuminance", "MasteringDisplayMaxLuminance",
-           "ContentLightLevelMax", "ContentLightLevelAverage", "DolbyVisionRPU", "HDR10Plus")
+# Properties of a source that do not hold for what comes out: linear RGB has no chroma samples to be placed, and light
+# levels and dynamic metadata belong to another picture.
+REMOVED = (
+    "_ChromaLocation",
+    "MasteringDisplayPrimariesX",
+    "MasteringDisplayPrimariesY",
+    "MasteringDisplayWhitePointX",
+    "MasteringDisplayWhitePointY",
+    "MasteringDisplayMinLuminance",
+    "MasteringDisplayMaxLuminance",
+    "ContentLightLevelMax",
+    "ContentLightLevelAverage",
+    "DolbyVisionRPU",
+    "HDR10Plus",
+)
 
 
 class ExpandedClip:
     """One call of `core.hdr.Expand`.
 
-    `clip` has format (a VapourSynth format id), colour_family, width, height and frames; `arguments` are those that the user
-    gave; `properties` are the first frame's. Raises ValueError, OSError or RuntimeError with one sentence for the user.
+    `clip` has format (a VapourSynth format id), colour_family, width, height and frames; `arguments` are those that the
+    user gave; `properties` are the first frame's. Raises ValueError, OSError or RuntimeError with one sentence for the
+    user.
     """
 
     def __init__(self, clip: Mapping[str, int], arguments: Mapping[str, Any], properties: Mapping[str, Any]) -> None:
@@ -53,8 +67,13 @@ class ExpandedClip:
         self._signal = self._describe(properties)
         self._expander = Expander(**_chosen(ExpandOptions, arguments), eotf=self._signal.eotf)
         chosen = self._expander.options
-        self._delivery = Delivery(output=self.options.output, format=self.options.format, white=chosen.white,
-                                  peak=chosen.peak, dither=self.options.dither)
+        self._delivery = Delivery(
+            output=self.options.output,
+            format=self.options.format,
+            white=chosen.white,
+            peak=chosen.peak,
+            dither=self.options.dither,
+        )
         self._refuse_odd_sizes()
         longest_batch = min(self._expander.batch, clip["frames"])
         self._sdr = torch.empty(longest_batch, 3, clip["height"], clip["width"])
@@ -68,8 +87,10 @@ class ExpandedClip:
         subsampling_w, subsampling_h = preset >> 8 & 0xFF, preset & 0xFF
         width, height = self._clip["width"], self._clip["height"]
         if width % (1 << subsampling_w) or height % (1 << subsampling_h):
-            raise ValueError(f"{preset.name} needs even sides, and the clip is {width}x{height}; crop or pad it, or take a "
-                             "4:4:4 format such as vs.YUV444P10")
+            raise ValueError(
+                f"{preset.name} needs even sides, and the clip is {width}x{height}; crop or pad it, or take a "
+                "4:4:4 format such as vs.YUV444P10"
+            )
 
     def settings(self) -> dict[str, dict[str, Any]]:
         """The flat tables that C needs, by the names of `bridge.Group`."""
@@ -98,8 +119,8 @@ class ExpandedClip:
     def infer(self, planes: Sequence[Plane], frames: int, width: int, height: int) -> None:
         """Expands a batch: reads `planes[3 * i + c].sdr` and writes `.linear` of frame i and channel c.
 
-        C never runs two batches of one clip at a time, so one tensor serves them all: fresh memory of this size costs more
-        than filling it.
+        C never runs two batches of one clip at a time, so one tensor serves them all: fresh memory of this size costs
+        more than filling it.
         """
         sdr = self._sdr[:frames]
         for i in range(frames):

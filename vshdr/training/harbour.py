@@ -123,8 +123,9 @@ def build(seed: int = 0) -> World:
         mirror=torch.tensor([material.mirror for material in materials]),
         rough=torch.tensor([material.rough for material in materials]),
         emission=torch.tensor([material.emission for material in materials]),
-        sun=torch.tensor([math.sin(azimuth) * math.cos(elevation), math.sin(elevation),
-                          math.cos(azimuth) * math.cos(elevation)]),
+        sun=torch.tensor(
+            [math.sin(azimuth) * math.cos(elevation), math.sin(elevation), math.cos(azimuth) * math.cos(elevation)]
+        ),
         lattice=torch.rand(256, 256, generator=generator),
         waves=_waves(generator),
     )
@@ -194,9 +195,11 @@ def _goods(things: _Inventory) -> None:
 
 def _boats(things: _Inventory) -> None:
     mast = Material(albedo=(0.22, 0.18, 0.15))
-    boats = ((-8.5, 27.0, 16.0, (60.0, 0.8, 0.5), (0.05, 0.12, 0.22)),
-             (-2.7, 36.0, -10.0, (0.8, 60.0, 12.0), (0.35, 0.06, 0.05)),
-             (14.0, 30.0, -24.0, (90.0, 84.0, 72.0), (0.06, 0.22, 0.18)))
+    boats = (
+        (-8.5, 27.0, 16.0, (60.0, 0.8, 0.5), (0.05, 0.12, 0.22)),
+        (-2.7, 36.0, -10.0, (0.8, 60.0, 12.0), (0.35, 0.06, 0.05)),
+        (14.0, 30.0, -24.0, (90.0, 84.0, 72.0), (0.06, 0.22, 0.18)),
+    )
     for x, z, yaw, light, paint in boats:
         things.box((x, -1.1, z), (4.7, 0.6, 1.4), Material(albedo=paint), yaw)
         things.box((x, -0.68, z), (5.5, 0.32, 1.7), Material(albedo=(0.60, 0.58, 0.54)), yaw)
@@ -214,8 +217,11 @@ def _far_shore(things: _Inventory, generator: torch.Generator) -> None:
         width, height = 6.0 + 8.0 * width, 3.5 + 8.0 * height * height
         if not 4.0 < x + width / 2 < 34.0:  # the sun's way over the water stays open
             warm = (0.34 + 0.2 * tint, 0.27 + 0.1 * tint, 0.24)
-            things.box((x + width / 2, height / 2 - 1.3, 118.0 + 16.0 * away), (width, height, 9.0),
-                       replace(plaster, albedo=warm))
+            things.box(
+                (x + width / 2, height / 2 - 1.3, 118.0 + 16.0 * away),
+                (width, height, 9.0),
+                replace(plaster, albedo=warm),
+            )
         x += width + 0.6
     for x in (-58.0, -43.0, -29.0, -16.0, -4.0, 46.0, 60.0):
         _lamp(things, (x, 2.2, 112.0), 0.32, (48.0, 30.0, 13.0))
@@ -262,8 +268,9 @@ def sky(world: World, direction: Tensor) -> Tensor:
     cloud = density(0.0, 0.0)
     thick = density(0.16 * float(world.sun[0]), 0.16)
     lit = (1 - 0.85 * thick) * (0.03 + 0.42 * side + 1.8 * torch.exp((towards - 1) * 30))
-    cloud_colour = mix((0.035, 0.035, 0.085), (0.27, 0.10, 0.085), (0.15 + 0.85 * side) * (1 - thick)) + \
-        lit[:, None] * torch.tensor([0.62, 0.30, 0.15], device=direction.device)
+    cloud_colour = mix((0.035, 0.035, 0.085), (0.27, 0.10, 0.085), (0.15 + 0.85 * side) * (1 - thick)) + lit[
+        :, None
+    ] * torch.tensor([0.62, 0.30, 0.15], device=direction.device)
     colour = mix(colour, cloud_colour, cloud * (up / 0.09).clamp_max(1.0) * 0.9)
 
     azimuth = torch.atan2(direction[:, 0], direction[:, 2])

@@ -122,6 +122,12 @@ def _windows(local: Tensor, normal: Tensor, albedo: Tensor, lattice: Tensor) -> 
 
 
 PATTERNS: dict[str, Pattern] = {
-    "plain": _plain, "tiles": _tiles, "planks": _planks, "chequer": _chequer,
-    "marble": _marble, "hoops": _hoops, "poster": _poster, "windows": _windows,
+    "plain": _plain,
+    "tiles": _tiles,
+    "planks": _planks,
+    "chequer": _chequer,
+    "marble": _marble,
+    "hoops": _hoops,
+    "poster": _poster,
+    "windows": _windows,
 }

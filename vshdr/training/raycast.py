@@ -127,8 +127,9 @@ def to_box(shapes: Shapes, number: Tensor, vector: Tensor) -> Tensor:
 
 def centre_of(shapes: Shapes, number: Tensor) -> Tensor:
     """The points N x 3 that textures of these objects are fixed to."""
-    centres = torch.cat((shapes.sphere_centre, shapes.cylinder_base, shapes.box_centre,
-                         shapes.box_centre.new_zeros(1, 3)))
+    centres = torch.cat(
+        (shapes.sphere_centre, shapes.cylinder_base, shapes.box_centre, shapes.box_centre.new_zeros(1, 3))
+    )
     return centres[number]
 
 

@@ -55,12 +55,23 @@ class Flow(NamedTuple):
 def camera_at(time: float) -> Camera:
     """The camera's smooth path at any time in seconds: it walks to the right and turns against its walk."""
     walk = math.sin(0.45 * (time - 1.5))
-    return Camera(position=(1.5 * walk, 1.72 + 0.04 * math.sin(1.3 * time), 0.10 * time - 0.6),
-                  target=(0.35 - 0.25 * walk, 1.95, 12.0), time=time)
+    return Camera(
+        position=(1.5 * walk, 1.72 + 0.04 * math.sin(1.3 * time), 0.10 * time - 0.6),
+        target=(0.35 - 0.25 * walk, 1.95, 12.0),
+        time=time,
+    )
 
 
-def render(when: float | Camera, width: int, height: int, *, samples: int = 2, seed: int = 0,
-           glare: float = 1.0, device: torch.device | str = "cpu") -> Tensor:
+def render(
+    when: float | Camera,
+    width: int,
+    height: int,
+    *,
+    samples: int = 2,
+    seed: int = 0,
+    glare: float = 1.0,
+    device: torch.device | str = "cpu",
+) -> Tensor:
     """The scene as linear light, 3 x H x W float32, BT.709 primaries, 1.0 = SDR white, unbounded above.
 
     `when` is a time on `camera_at`'s path in seconds or a camera of one's own. A pixel is the mean of
@@ -84,8 +95,9 @@ def render(when: float | Camera, width: int, height: int, *, samples: int = 2, s
     return _scatter(picture, glare) if glare else picture
 
 
-def flow(a: float | Camera, b: float | Camera, width: int, height: int, *, seed: int = 0,
-         device: torch.device | str = "cpu") -> Flow:
+def flow(
+    a: float | Camera, b: float | Camera, width: int, height: int, *, seed: int = 0, device: torch.device | str = "cpu"
+) -> Flow:
     """Where each pixel centre of the picture at `a` lies in the picture at `b`.
 
     Exact, by the point that the pixel's ray meets; sky, clouds, hills and sun are at infinity. Reflections
@@ -120,8 +132,14 @@ def camera_curve(light: Tensor, n: float = 0.9, sigma: float = 0.6) -> Tensor:
     return (1.0 + sigma) * power / (power + sigma)
 
 
-def camera_sdr(linear: Tensor, *, exposure: float = 1.0, curve: str = "sigmoid", noise: float = 0.0,
-               generator: torch.Generator | None = None) -> Tensor:
+def camera_sdr(
+    linear: Tensor,
+    *,
+    exposure: float = 1.0,
+    curve: str = "sigmoid",
+    noise: float = 0.0,
+    generator: torch.Generator | None = None,
+) -> Tensor:
     """What an SDR camera makes of linear light: code values in [0, 1] of the same shape, not quantised.
 
     Light times `exposure` plus Gaussian noise of standard deviation `noise` (in linear light, drawn from
@@ -151,16 +169,14 @@ def _axes(camera: Camera, like: Tensor) -> Tensor:
     return torch.stack((right, torch.linalg.cross(forward, right), forward))
 
 
-def _pixels(width: int, height: int, place: tuple[float, float],
-            device: torch.device | str) -> tuple[Tensor, Tensor]:
+def _pixels(width: int, height: int, place: tuple[float, float], device: torch.device | str) -> tuple[Tensor, Tensor]:
     """x and y, H x W each, of this place of each pixel."""
     column, row = (torch.arange(size, device=device) for size in (width, height))
     y, x = torch.meshgrid(row + place[1], column + place[0], indexing="ij")
     return x, y
 
 
-def _rays(camera: Camera, width: int, height: int, place: tuple[float, float],
-          device: torch.device | str) -> Tensor:
+def _rays(camera: Camera, width: int, height: int, place: tuple[float, float], device: torch.device | str) -> Tensor:
     """Unit directions H*W x 3 through this place of each pixel, (0.5, 0.5) being its centre."""
     half = math.tan(math.radians(camera.view) / 2)
     x, y = _pixels(width, height, place, device)

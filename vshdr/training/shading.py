@@ -90,8 +90,9 @@ def _light_on(world: World, point: Tensor, normal: Tensor) -> Tensor:
     return light + (square * cosine[:, lamps].clamp_min(0.0)) @ world.emission[lamps]
 
 
-def _gloss(world: World, number: Tensor, point: Tensor, direction: Tensor, distance: Tensor, time: float,
-           pixel: float) -> tuple[Tensor, Tensor, Tensor]:
+def _gloss(
+    world: World, number: Tensor, point: Tensor, direction: Tensor, distance: Tensor, time: float, pixel: float
+) -> tuple[Tensor, Tensor, Tensor]:
     """Normal N x 3, mirror N and roughness N of glossy points: waves on the water, puddles on the stone."""
     normal = normal_at(world.shapes, number, point)
     mirror, rough = world.mirror[number].clone(), world.rough[number].clone()

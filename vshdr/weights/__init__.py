@@ -50,16 +50,18 @@ def status() -> list[Status]:
         path = folder() / entry.filename
         here = path.is_file()
         checksum = "published" if entry.sha256 else "recorded" if recorded_sha256(entry) else "none"
-        lines.append(Status(
-            name=entry.name,
-            model=entry.model,
-            summary=entry.summary,
-            size=path.stat().st_size if here else entry.size,
-            exact=here or bool(entry.sha256),
-            licence=entry.licence,
-            checksum=checksum,
-            path=path if here else None,
-        ))
+        lines.append(
+            Status(
+                name=entry.name,
+                model=entry.model,
+                summary=entry.summary,
+                size=path.stat().st_size if here else entry.size,
+                exact=here or bool(entry.sha256),
+                licence=entry.licence,
+                checksum=checksum,
+                path=path if here else None,
+            )
+        )
     return lines
 
 

@@ -31,7 +31,7 @@ class Entry:
     @property
     def filename(self) -> str:
         """The file's name in the cache: the entry's name with the suffix of the URL."""
-        return self.name + self.url[self.url.rindex("."):]
+        return self.name + self.url[self.url.rindex(".") :]
 
 
 _GITHUB = "https://raw.githubusercontent.com/"
@@ -68,37 +68,63 @@ def _hdrcnn(name: str, file: str, summary: str) -> Entry:
 
 
 # The first entry of a model is its default.
-ENTRIES = {entry.name: entry for entry in (
-    Entry(
-        name="expandnet",
-        model="expandnet",
-        url=_EXPANDNET + "weights.pth",
-        size=1_831_689,
-        sha256="145d1ad92a043dbfccb2c6078360d6b86d7829d2ec31a189c2c6ff61a6da37b7",
-        licence="BSD-3-Clause-Clear",
-        source="Marnerides et al., Eurographics 2018; github.com/dmarnerides/hdr-expandnet",
-        summary="as published with ExpandNet",
-    ),
-    _stable("base", "baseRec_tuningRec.pth", 1_838_601,
+ENTRIES = {
+    entry.name: entry
+    for entry in (
+        Entry(
+            name="expandnet",
+            model="expandnet",
+            url=_EXPANDNET + "weights.pth",
+            size=1_831_689,
+            sha256="145d1ad92a043dbfccb2c6078360d6b86d7829d2ec31a189c2c6ff61a6da37b7",
+            licence="BSD-3-Clause-Clear",
+            source="Marnerides et al., Eurographics 2018; github.com/dmarnerides/hdr-expandnet",
+            summary="as published with ExpandNet",
+        ),
+        _stable(
+            "base",
+            "baseRec_tuningRec.pth",
+            1_838_601,
             "876735738599c805a2db418008f5082cc23532456190ff8e1385c453c04b2510",
-            "other training data, no stability term; can turn a bright scene black"),
-    _stable("l1", "baseRec_tuningStab_L1Loss.pth", 1_838_605,
+            "other training data, no stability term; can turn a bright scene black",
+        ),
+        _stable(
+            "l1",
+            "baseRec_tuningStab_L1Loss.pth",
+            1_838_605,
             "f1ffcddc38657d0a7cc513e117ff35e45ef898b26bdb54bab1eef0054d32aa69",
-            "tuned for stability with an L1 loss; can turn a bright scene black"),
-    _stable("l2", "baseRec_tuningStab_L2Loss.pth", 1_838_601,
+            "tuned for stability with an L1 loss; can turn a bright scene black",
+        ),
+        _stable(
+            "l2",
+            "baseRec_tuningStab_L2Loss.pth",
+            1_838_601,
             "251b7ce508aa9ec002a1ccd892a11d33bdd0abc6a8b9a3b8209e7db05f6ec9dc",
-            "tuned for stability with an L2 loss; can turn a bright scene black"),
-    _stable("rec", "baseRec_tuningStab_recLoss.pth", 1_838_607,
+            "tuned for stability with an L2 loss; can turn a bright scene black",
+        ),
+        _stable(
+            "rec",
+            "baseRec_tuningStab_recLoss.pth",
+            1_838_607,
             "39c6ff17ca37ec17de65d4a6aaf71b3b33d52d627f231b8cebd915c870fb035b",
-            "tuned for stability with ExpandNet's own loss; can turn a bright scene black"),
-    _stable("ssim", "baseRec_tuningStab_ssimLoss.pth", 1_838_601,
+            "tuned for stability with ExpandNet's own loss; can turn a bright scene black",
+        ),
+        _stable(
+            "ssim",
+            "baseRec_tuningStab_ssimLoss.pth",
+            1_838_601,
             "5a0382933bc4beba1a378f4af6c37d473a42d98f5846f42883e963457f12ad39",
-            "trained for stability with an SSIM loss; flickers least, and blurs the picture"),
-    _hdrcnn("hdrcnn-video", "hdrcnn_params_compr_regularized.npz",
-            "trained on compressed pictures, with temporal regularisation"),
-    _hdrcnn("hdrcnn-compressed", "hdrcnn_params_compr.npz", "trained on compressed pictures"),
-    _hdrcnn("hdrcnn", "hdrcnn_params.npz", "trained on clean pictures: the most detail, flickers in video"),
-)}
+            "trained for stability with an SSIM loss; flickers least, and blurs the picture",
+        ),
+        _hdrcnn(
+            "hdrcnn-video",
+            "hdrcnn_params_compr_regularized.npz",
+            "trained on compressed pictures, with temporal regularisation",
+        ),
+        _hdrcnn("hdrcnn-compressed", "hdrcnn_params_compr.npz", "trained on compressed pictures"),
+        _hdrcnn("hdrcnn", "hdrcnn_params.npz", "trained on clean pictures: the most detail, flickers in video"),
+    )
+}
 
 
 def names(model: str) -> tuple[str, ...]:

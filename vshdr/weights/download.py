@@ -61,8 +61,7 @@ def fetch(name: str, *, progress: Progress | None = None) -> Path:
         if expected and digest != expected:
             _discard(part)
             origin = "the catalogue says" if entry.sha256 else f"the first download had, by {_record_path()},"
-            raise OSError(f"{entry.url} gave a file with SHA-256 {digest} where {origin} {expected}; "
-                          f"nothing was kept")
+            raise OSError(f"{entry.url} gave a file with SHA-256 {digest} where {origin} {expected}; nothing was kept")
         if not expected:
             _record(entry, digest, part.stat().st_size)
         _tag_path(part).unlink(missing_ok=True)
@@ -109,17 +108,16 @@ def _download(url: str, file: BinaryIO, part: Path, progress: Progress) -> None:
     file.flush()
 
 
-def _copy(
-    response: http.client.HTTPResponse, file: BinaryIO, done: int, total: int | None, progress: Progress
-) -> int:
+def _copy(response: http.client.HTTPResponse, file: BinaryIO, done: int, total: int | None, progress: Progress) -> int:
     """Appends the response to `file` and returns how many bytes there are then."""
     progress(done, total)
     while True:
         try:
             chunk = response.read(_CHUNK)
         except (OSError, http.client.HTTPException) as error:
-            raise OSError(f"{response.url} broke off after {done} bytes ({error}); "
-                          f"run it again to go on from there") from error
+            raise OSError(
+                f"{response.url} broke off after {done} bytes ({error}); run it again to go on from there"
+            ) from error
         if not chunk:
             return done
         try:
@@ -150,8 +148,7 @@ def _records() -> dict[str, dict]:
     except FileNotFoundError:
         return {}
     except ValueError as error:
-        raise OSError(f"{_record_path()} is damaged ({error}); "
-                      f"delete it to trust the next downloads anew") from error
+        raise OSError(f"{_record_path()} is damaged ({error}); delete it to trust the next downloads anew") from error
 
 
 def _record(entry: Entry, digest: str, size: int) -> None:

@@ -104,8 +104,9 @@ def _read_torch(path: Path) -> dict[str, Any]:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         if "GLOBAL" in str(error):  # the opcode by which a pickle asks for a class or a function
-            raise ValueError(f"{path} is refused: it holds objects other than tensors, "
-                             f"and to load them could run code") from error
+            raise ValueError(
+                f"{path} is refused: it holds objects other than tensors, and to load them could run code"
+            ) from error
         raise ValueError(f"{path} is damaged or not a PyTorch file") from error
     except Exception as error:  # what a parser of two formats raises on arbitrary bytes is no closed list
         raise ValueError(f"{path} is damaged or not a PyTorch file") from error
@@ -127,8 +128,9 @@ def _read_npz(path: Path) -> dict[str, Any]:
             names = archive.namelist()
             members = {name.removesuffix(".npy"): _read_npy(archive.open(name)) for name in names}
     except _Refused as error:
-        raise ValueError(f"{path} is refused: it holds a pickle that asks for {error}, "
-                         f"and only arrays are unpickled") from error
+        raise ValueError(
+            f"{path} is refused: it holds a pickle that asks for {error}, and only arrays are unpickled"
+        ) from error
     except Exception as error:  # as above: zip, NumPy and pickle each raise their own
         reason = str(error) or type(error).__name__
         raise ValueError(f"{path} is damaged or not a NumPy file ({reason})") from error

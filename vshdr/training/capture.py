@@ -1,0 +1,89 @@
+"""Writes what the virtual camera sees: pairs of SDR and HDR pictures, or moving clips with their exact
+optical flow."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import OpenEXR
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ..colour import chromaticities
+from .camera import CONDITIONS, VirtualCamera
+from .panoramas import HALF_MAXIMUM, Panoramas, load_folder
+from .tool_options import CaptureOptions
+from .views import MotionOptions
+
+
+def write_pairs(folder: str | Path, options: CaptureOptions) -> int:
+    """Writes `options.count` pairs or clips into `folder` and returns the number of frames.
+
+    Pairs are `sdr/NNNN.png` and `hdr/NNNN.exr`. Clips are folders `NNNN/` with `sdr.MMMM.png`, `hdr.MMMM.exr`
+    and, from the second frame on, `flow.MMMM.npy`: H x W x 2 float32, pixels to the right and down from each
+    pixel to its place in the frame before, NaN where it is not seen there. PNGs have 8 bits. EXRs are
+    half-float BT.709 light, 1.0 = SDR white: the truth of training (see `curves`). `conditions.csv` tells
+    what was drawn for each.
+
+    Raises ValueError for a folder that has files in it and for options that do not fit, OSError where
+    `options.data` has no pictures or nothing can be written.
+    """
+    folder = Path(folder)
+    if folder.exists() and any(folder.iterdir()):
+        raise ValueError(f"{folder}: there are files in this folder; name an empty or a new one")
+    camera = _camera(options)
+    drawn, frames = [], 0
+    for number in range(1, options.count + 1):
+        if options.frames == 1:
+            pair = camera.pair(1)
+            _write_png(folder / "sdr" / f"{number:04d}.png", pair.sdr[0])
+            _write_exr(folder / "hdr" / f"{number:04d}.exr", pair.linear[0])
+            drawn.append((f"{number:04d}", pair.kind[0]))
+            frames += 1
+            continue
+        clip, place = camera.clip(options.frames), folder / f"{number:04d}"
+        flow = torch.where(clip.valid, clip.flow, torch.nan).permute(0, 2, 3, 1).cpu().numpy()
+        for index in range(options.frames):
+            _write_png(place / f"sdr.{index + 1:04d}.png", clip.sdr[index])
+            _write_exr(place / f"hdr.{index + 1:04d}.exr", clip.linear[index])
+            if index:
+                np.save(place / f"flow.{index + 1:04d}.npy", flow[index])
+        drawn.append((f"{number:04d}", clip.kind))
+        frames += options.frames
+    with (folder / "conditions.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("name", "conditions"), *drawn])
+    return frames
+
+
+def _camera(options: CaptureOptions) -> VirtualCamera:
+    camera = replace(CONDITIONS[options.condition], ten_bit=0.0)
+    if options.frames > 1 and options.condition != "still":
+        camera = replace(camera, motion=MotionOptions(shift=options.speed, roll=0.1, zoom=0.003))
+    if options.data:
+        panoramas = Panoramas(load_folder(options.data), options.device, max_width=options.max_width)
+    else:
+        panoramas = Panoramas.procedural(
+            min(options.count, 8), options.seed, options.device, width=min(options.max_width, 1024)
+        )
+    return VirtualCamera(panoramas, camera, size=(options.size[1], options.size[0]), seed=options.seed)
+
+
+def _write_png(path: Path, sdr: Tensor) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray((sdr * 255).round().byte().permute(1, 2, 0).cpu().numpy()).save(path)
+
+
+def _write_exr(path: Path, linear: Tensor) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    header = {
+        "type": OpenEXR.scanlineimage,
+        "compression": OpenEXR.ZIP_COMPRESSION,
+        "chromaticities": tuple(xy for point in chromaticities(1) for xy in point),
+    }
+    planes = linear.clamp_max(HALF_MAXIMUM).half().cpu().numpy()
+    with OpenEXR.File(header, dict(zip("RGB", planes, strict=True))) as file:
+        file.write(str(path))

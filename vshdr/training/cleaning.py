@@ -1,0 +1,286 @@
+"""Finds pictures that do not belong among the training data: tone-mapped fakes, clipped suns, black frames,
+wrong scales.
+
+Each picture becomes a row of numbers; a detector of scikit-learn tells which rows lie apart. The result is a
+report to look at, a table and a sheet of thumbnails. Nothing is deleted; training leaves out what a report
+flags (`without_outliers`).
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+from torch.nn import functional
+
+from ..colour import luminance
+from .curves import known_sigmoid
+from .panoramas import load_folder, read_picture
+from .samples import find_samples, read_sample
+from .tool_options import CleanOptions
+
+FEATURES = {
+    "middle": "log2 of the median luminance",
+    "shadows": "stops from the darkest 1 % to the median",
+    "highlights": "stops from the median to the brightest 1 %",
+    "dynamic_range": "stops from the darkest 1 % to the brightest 0.1 %",
+    "headroom": "stops from the brightest 10 % to the peak",
+    "flat_top": "log2 of the share of pixels at the peak (within 1 %)",
+    "black": "log2 of the share of black pixels",
+    "levels": "log2 of the number of distinct values",
+    "noise": "log2 of noise in stops",
+    "saturation": "mean saturation",
+    "red": "stops of red over green",
+    "blue": "stops of blue over green",
+    "residual": "RMS difference of the SDR picture from the light through its camera curve",
+}
+"""What is measured of every picture, in words."""
+
+_DARKEST = 2.0**-24
+_VALUES = 2**15
+"""Pixels whose values are counted: as many in a large picture as in a small one."""
+_THUMBNAIL = 240
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What the detector says of one picture."""
+
+    path: Path
+    score: float
+    """Larger is more unusual; comparable only within one report."""
+    rank: int
+    """1 is the most unusual."""
+    flagged: bool
+    """It is among the share that contamination allows for."""
+    reason: str
+    """The feature that lies farthest from the median of all, in words."""
+
+
+def features(linear: Tensor, sdr: Tensor | None = None, curve: tuple[float, float] | None = None) -> dict[str, float]:
+    """The numbers of `FEATURES` of a picture 3 x H x W, light as it is stored.
+
+    With `sdr` and the sigmoid `curve` (n, sigma) that made it, the residual; else it is 0.
+    """
+    light = luminance(linear[None])[0, 0]
+    logarithm = light.clamp_min(_DARKEST).log2()
+    ordered = logarithm.flatten().sort().values
+
+    def at(share: float) -> float:
+        return float(ordered[round((len(ordered) - 1) * share)])
+
+    values = linear[1].flatten()
+    values = values[:: max(1, len(values) // _VALUES)]
+    most, least = linear.amax(dim=0), linear.amin(dim=0)
+    red, green, blue = linear.mean(dim=(1, 2)).clamp_min(_DARKEST).log2().tolist()
+    residual = 0.0
+    if sdr is not None and curve is not None:
+        residual = float((known_sigmoid(*curve).encode(linear[None])[0] - sdr).square().mean().sqrt())
+    return {
+        "middle": at(0.5),
+        "shadows": at(0.5) - at(0.01),
+        "highlights": at(0.99) - at(0.5),
+        "dynamic_range": at(0.999) - at(0.01),
+        "headroom": float(ordered[-1]) - at(0.9),
+        "flat_top": _log_share(light >= 0.99 * light.max()),
+        "black": _log_share(light <= _DARKEST),
+        "levels": math.log2(len(values.unique())),
+        "noise": math.log2(_noise(logarithm) + 1e-4),
+        "saturation": float(((most - least) / most.clamp_min(_DARKEST)).mean()),
+        "red": red - green,
+        "blue": blue - green,
+        "residual": residual,
+    }
+
+
+def _log_share(chosen: Tensor) -> float:
+    return math.log2(float(chosen.float().mean()) + 1e-6)
+
+
+def _noise(plane: Tensor) -> float:
+    """Standard deviation of noise, Immerkaer 1996, with the median in place of the mean, which edges
+    raise."""
+    kernel = torch.tensor([[1.0, -2.0, 1.0], [-2.0, 4.0, -2.0], [1.0, -2.0, 1.0]])[None, None]
+    response = functional.conv2d(plane[None, None], kernel)  # of standard deviation 6 for noise of 1
+    return float(response.abs().median()) / 0.6745 / 6
+
+
+def _isolation_forest(options: CleanOptions, table: np.ndarray) -> np.ndarray:
+    from sklearn.ensemble import IsolationForest
+
+    model = IsolationForest(n_estimators=100, max_samples=min(256, len(table)), random_state=options.seed)
+    return -model.fit(table).score_samples(table)
+
+
+def _local_outlier_factor(options: CleanOptions, table: np.ndarray) -> np.ndarray:
+    from sklearn.neighbors import LocalOutlierFactor
+
+    return -LocalOutlierFactor(n_neighbors=min(20, len(table) - 1)).fit(table).negative_outlier_factor_
+
+
+def _elliptic_envelope(options: CleanOptions, table: np.ndarray) -> np.ndarray:
+    from sklearn.covariance import EllipticEnvelope
+
+    if len(table) < 3 * table.shape[1]:
+        raise ValueError(
+            f"elliptic_envelope needs {3 * table.shape[1]} pictures or more, not {len(table)}; choose isolation_forest"
+        )
+    return EllipticEnvelope(support_fraction=0.8, random_state=options.seed).fit(table).mahalanobis(table)
+
+
+def _one_class_svm(options: CleanOptions, table: np.ndarray) -> np.ndarray:
+    from sklearn.svm import OneClassSVM
+
+    # A wide kernel, so that what is far off still scores by how far: the narrow usual one gives all of it the
+    # same.
+    return -OneClassSVM(nu=0.2, gamma=0.1 / table.shape[1]).fit(table).score_samples(table)
+
+
+DETECTORS: dict[str, Callable[[CleanOptions, np.ndarray], np.ndarray]] = {
+    "isolation_forest": _isolation_forest,
+    "local_outlier_factor": _local_outlier_factor,
+    "elliptic_envelope": _elliptic_envelope,
+    "one_class_svm": _one_class_svm,
+}
+"""Each gives scores of the rows of a table of standardised features; larger is more unusual."""
+
+
+def detect(table: np.ndarray, options: CleanOptions) -> tuple[np.ndarray, np.ndarray]:
+    """Scores of rows of features, and how many robust deviations each feature lies from the median.
+
+    Deviations are limited to 10: beyond that a value is wrong, however wrong, and should not hide others.
+    Raises ValueError for fewer than 8 rows, RuntimeError where scikit-learn is not installed.
+    """
+    if len(table) < 8:
+        raise ValueError(f"outliers cannot be told among {len(table)} pictures; give 8 or more")
+    try:
+        import sklearn  # noqa: F401  only to say clearly that it is missing
+    except ImportError:
+        raise RuntimeError("cleaning needs scikit-learn; install it with pip install 'vshdr[train]'") from None
+    middle = np.median(table, axis=0)
+    apart = table - middle
+    # 1.4826 median deviations are a standard deviation of normal numbers. Most pictures may share a value (no
+    # black pixels), then the plain deviation is what is left.
+    spread = 1.4826 * np.median(np.abs(apart), axis=0)
+    spread = np.where(spread > 1e-6, spread, table.std(axis=0))
+    deviations = np.clip(apart / np.maximum(spread, 1e-6), -10, 10)
+    varying = deviations.std(axis=0) > 0
+    if not varying.any():
+        return np.zeros(len(table)), deviations
+    return DETECTORS[options.detector](options, deviations[:, varying]), deviations
+
+
+def clean(folder: str | Path, report: str | Path, options: CleanOptions) -> list[Finding]:
+    """Looks for outliers among the pictures of `folder` and writes a report; nothing in `folder` is changed.
+
+    `folder` holds .exr and .hdr files, or samples of HDRCNN's virtual camera (`bin` and `jpg`). The folder
+    `report` gets `outliers.csv`, the most unusual first, with all features, and `outliers.png`, thumbnails of
+    what is flagged. Returns the findings in that order. A file that cannot be read is flagged before all
+    others.
+
+    Raises OSError where there are no pictures, and what `detect` raises.
+    """
+    loaders = dict(_sources(Path(folder)))
+    rows: dict[Path, dict[str, float]] = {}
+    broken: dict[Path, str] = {}
+    for path, load in loaders.items():
+        try:
+            rows[path] = features(*load())
+        except ValueError as error:
+            broken[path] = str(error)
+    findings = [
+        Finding(path=path, score=math.inf, rank=rank, flagged=True, reason=reason)
+        for rank, (path, reason) in enumerate(broken.items(), 1)
+    ]
+    table = np.array([list(row.values()) for row in rows.values()])
+    scores, deviations = detect(table, options)
+    paths, limit = list(rows), round(options.contamination * len(rows))
+    for place, row in enumerate(np.argsort(-scores, kind="stable")):
+        reason = _reason(table, deviations, row)
+        score, rank = float(scores[row]), len(broken) + place + 1
+        findings.append(Finding(path=paths[row], score=score, rank=rank, flagged=place < limit, reason=reason))
+    report = Path(report)
+    report.mkdir(parents=True, exist_ok=True)
+    _write_table(report / "outliers.csv", findings, rows)
+    # Read again: thumbnails of all pictures of a large set would not fit into memory.
+    flagged = [finding for finding in findings if finding.flagged and finding.path in rows]
+    _sheet(flagged, [_thumbnail(loaders[finding.path]()[0]) for finding in flagged]).save(report / "outliers.png")
+    return findings
+
+
+def _write_table(path: Path, findings: Sequence[Finding], rows: dict[Path, dict[str, float]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(("rank", "file", "score", "flagged", "reason", *FEATURES))
+        for finding in findings:
+            values = [f"{value:.5g}" for value in rows.get(finding.path, {}).values()]
+            head = (finding.rank, finding.path, f"{finding.score:.5g}", int(finding.flagged), finding.reason)
+            writer.writerow((*head, *values))
+
+
+def without_outliers(paths: Sequence[Path], report: str | Path) -> list[Path]:
+    """`paths` without those that the report (an `outliers.csv`) flags. Raises OSError where there is no such
+    file."""
+    with Path(report).open(newline="", encoding="utf-8") as file:
+        flagged = {Path(row["file"]).resolve() for row in csv.DictReader(file) if row["flagged"] == "1"}
+    return [path for path in paths if Path(path).resolve() not in flagged]
+
+
+Picture = tuple[Tensor, Tensor | None, tuple[float, float] | None]
+
+
+def _sources(folder: Path) -> Iterator[tuple[Path, Callable[[], Picture]]]:
+    """Every picture's path and how to read it."""
+    if (folder / "bin").is_dir():
+        for light, picture in find_samples(folder):
+            yield light, lambda light=light, picture=picture: _stored(light, picture)
+    else:
+        for path in load_folder(folder):
+            yield path, lambda path=path: (read_picture(path), None, None)
+
+
+def _stored(light: Path, picture: Path) -> Picture:
+    sample = read_sample(light, picture)
+    return sample.scene, sample.sdr, (sample.n, sample.sigma)
+
+
+def _reason(table: np.ndarray, deviations: np.ndarray, row: int) -> str:
+    feature = int(np.abs(deviations[row]).argmax())
+    side = "above" if deviations[row, feature] > 0 else "below"
+    middle = np.median(table[:, feature])
+    name = list(FEATURES.values())[feature]
+    return f"{name}: {table[row, feature]:.3g}, {side} the median of {middle:.3g}"
+
+
+def _thumbnail(linear: Tensor) -> Image.Image:
+    """A small picture, exposed so that its median is a mid-grey; gone through x / (1 + x), so that highlights
+    show."""
+    height = max(1, round(linear.shape[1] * _THUMBNAIL / linear.shape[2]))
+    small = functional.interpolate(linear[None], (height, _THUMBNAIL), mode="area")[0]
+    middle = float(luminance(small[None]).median())
+    exposed = small * (0.2 / max(middle, _DARKEST))
+    code = (exposed / (1 + exposed)).pow(1 / 2.2)
+    return Image.fromarray((code * 255).round().byte().permute(1, 2, 0).numpy())
+
+
+def _sheet(findings: Sequence[Finding], thumbnails: Sequence[Image.Image], columns: int = 4) -> Image.Image:
+    """Thumbnails in rows, each with its rank, name and reason below it."""
+    font, text = ImageFont.load_default(11), 44
+    height = max([thumbnail.height for thumbnail in thumbnails], default=0) + text
+    rows = max(1, math.ceil(len(findings) / columns))
+    sheet = Image.new("RGB", (columns * (_THUMBNAIL + 8), rows * (height + 8)), (32, 32, 32))
+    brush = ImageDraw.Draw(sheet)
+    for place, (finding, thumbnail) in enumerate(zip(findings, thumbnails, strict=True)):
+        x, y = place % columns * (_THUMBNAIL + 8) + 4, place // columns * (height + 8) + 4
+        sheet.paste(thumbnail, (x, y))
+        feature, _, value = finding.reason.partition(": ")
+        caption = f"{finding.rank}. {finding.path.name[:34]}\n{feature[:44]}\n{value[:44]}"
+        brush.multiline_text((x, y + height - text), caption, (220, 220, 220), font)
+    return sheet

@@ -1,0 +1,138 @@
+"""Training samples in the files of HDRCNN's virtual camera: `bin/im_%06d_%06d.bin` with light,
+`jpg/im_%06d_%06d.jpg` with its picture.
+
+A .bin file is little-endian float32: height, width, channels, n and sigma of the camera curve, then the
+pixels, row by row, RGB interleaved. Linear light is exposed so that 1.0 is where the camera clips.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
+from .camera import Pair
+from .curves import known_sigmoid
+from .dice import Dice
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """One pair as it is stored."""
+
+    sdr: Tensor
+    """3 x H x W code values in [0, 1]."""
+    scene: Tensor
+    """3 x H x W linear light, 1.0 where the camera clips."""
+    n: float
+    """Exponent of the camera curve (1 + sigma) h^n / (h^n + sigma)."""
+    sigma: float
+    """Its other parameter."""
+
+
+def find_samples(folder: str | Path) -> list[tuple[Path, Path]]:
+    """The .bin and .jpg paths of every sample in `folder`, sorted.
+
+    Raises OSError where there is none, or where a .bin has no .jpg.
+    """
+    samples = [(path, Path(folder, "jpg", path.stem + ".jpg")) for path in sorted(Path(folder, "bin").glob("im_*.bin"))]
+    if not samples:
+        raise OSError(f"{folder}: there is no bin/im_*.bin in this folder")
+    for light, picture in samples:
+        if not picture.exists():
+            raise OSError(f"{picture}: this file is missing; {light.name} needs it")
+    return samples
+
+
+def read_sample(light: str | Path, picture: str | Path) -> Sample:
+    """The sample in a .bin and a .jpg file. Raises ValueError where one of them is damaged or their sizes
+    differ."""
+    data = np.fromfile(light, dtype="<f4")
+    if len(data) < 5 or not all(1 <= length <= 65536 for length in data[:3]) or data[2] != 3:
+        raise ValueError(f"{light}: this is no sample of HDRCNN's virtual camera with three channels")
+    height, width, channels = (int(length) for length in data[:3])
+    count = height * width * channels
+    if len(data) < 5 + count:
+        raise ValueError(f"{light}: {5 + count} numbers were expected, there are {len(data)}; the file is cut off")
+    scene = torch.from_numpy(data[-count:].reshape(height, width, channels).astype(np.float32)).permute(2, 0, 1)
+    try:
+        with Image.open(picture) as image:
+            sdr = torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1) / 255
+    except (UnidentifiedImageError, OSError):
+        raise ValueError(f"{picture}: this JPEG cannot be read") from None
+    if sdr.shape != scene.shape:
+        raise ValueError(
+            f"{picture}: {sdr.shape[2]} x {sdr.shape[1]} pixels, but {width} x {height} in {Path(light).name}"
+        )
+    return Sample(sdr=sdr.contiguous(), scene=scene.contiguous(), n=float(data[3]), sigma=float(data[4]))
+
+
+def write_sample(folder: str | Path, source: int, crop: int, sample: Sample, *, quality: int = 95) -> tuple[Path, Path]:
+    """Writes crop number `crop` of source number `source` (both from 1) and returns the paths of .bin and
+    .jpg."""
+    name = f"im_{source:06d}_{crop:06d}"
+    light, picture = Path(folder, "bin", name + ".bin"), Path(folder, "jpg", name + ".jpg")
+    for path in (light, picture):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    channels, height, width = sample.scene.shape
+    header = np.array([height, width, channels, sample.n, sample.sigma], dtype="<f4")
+    pixels = sample.scene.permute(1, 2, 0).contiguous().numpy().astype("<f4")
+    light.write_bytes(header.tobytes() + pixels.tobytes())
+    code = (sample.sdr.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
+    Image.fromarray(code).save(picture, quality=quality, subsampling=0)
+    return light, picture
+
+
+class StoredSamples:
+    """Samples in a folder, through the door of `VirtualCamera`: `pair` draws some of them, without second
+    views."""
+
+    def __init__(
+        self,
+        folder: str | Path,
+        device: torch.device | str = "cpu",
+        *,
+        size: tuple[int, int] = (256, 256),
+        seed: int = 0,
+    ) -> None:
+        """`size` is height and width of what is cut from each. Raises OSError where there are no samples."""
+        self._paths = find_samples(folder)
+        self._device = torch.device(device)
+        self.size = size
+        self._dice = Dice(seed)
+
+    def pair(self, n: int, *, stability: bool = False) -> Pair:
+        """`n` samples, each cut at a random place and mirrored for half of them; the truth follows the
+        camera's known curve.
+
+        Raises ValueError for `stability`, and where a sample is damaged or smaller than `size`.
+        """
+        if stability:
+            raise ValueError("stored samples have one view each; the stability terms need panoramas or photos")
+        drawn = [self._draw() for _ in range(n)]
+        sdr, scene, linear = (torch.stack(parts).to(self._device) for parts in zip(*drawn, strict=True))
+        return Pair(sdr=sdr, linear=linear, scene=scene, kind=["sigmoid+stored"] * n)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """What a resumed training needs to go on with the same samples."""
+        return {"dice": self._dice.generator.get_state()}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        self._dice.generator.set_state(state["dice"])
+
+    def _draw(self) -> tuple[Tensor, Tensor, Tensor]:
+        light, picture = self._paths[self._dice.below(len(self._paths))]
+        sample = read_sample(light, picture)
+        height, width = self.size
+        spare = sample.scene.shape[1] - height, sample.scene.shape[2] - width
+        if min(spare) < 0:
+            raise ValueError(f"{light}: the sample is smaller than {height} x {width}; choose a smaller size")
+        top, left = (self._dice.below(room + 1) for room in spare)
+        sdr, scene = (part[:, top : top + height, left : left + width] for part in (sample.sdr, sample.scene))
+        if self._dice.chance(0.5):
+            sdr, scene = sdr.flip(2), scene.flip(2)
+        return sdr, scene, known_sigmoid(sample.n, sample.sigma).truth(scene[None])[0]

@@ -6,7 +6,7 @@ import argparse
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
@@ -14,6 +14,8 @@ from rich.progress import Progress as RichProgress
 
 import vshdr
 from vshdr.options import ConvertOptions, ExpandOptions, add_arguments, from_arguments
+from vshdr.training.options import TrainOptions
+from vshdr.training.tool_options import CaptureOptions, CleanOptions
 
 if TYPE_CHECKING:
     from vshdr.pipeline import Progress, Summary
@@ -51,6 +53,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_models(commands)
     _add_weights(commands)
     _add_encoder_args(commands)
+    _add_train(commands)
+    _add_camera(commands)
+    _add_clean(commands)
     return parser
 
 
@@ -203,3 +208,69 @@ def _encoder_args(arguments: argparse.Namespace) -> None:
     from vshdr.encoder_args import encoder_arguments
 
     print(" ".join(encoder_arguments(Path(arguments.source), arguments.codec, measure=arguments.measure)))
+
+
+def _add_train(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "train",
+        help="train a network on HDR panoramas",
+        description="Trains a network on linear HDR through a virtual camera; with torchrun, on several devices.",
+    )
+    add_arguments(parser, TrainOptions)
+    parser.set_defaults(run=_train)
+
+
+def _train(arguments: argparse.Namespace) -> None:
+    options = from_arguments(TrainOptions, arguments)
+    from vshdr.training.loop import train
+
+    def show(record: dict[str, Any]) -> None:
+        if "validation" in record:
+            _print(f"step {record['step']}: validation loss {record['validation']['loss']:.4f}")
+
+    summary = train(options, on_record=show)
+    _print(
+        f"ended after {summary.step} steps ({summary.reason}); validation loss from {summary.first:.4f} to "
+        f"{summary.last:.4f}, best {summary.best:.4f} in {summary.weights}"
+    )
+
+
+def _add_camera(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "camera",
+        help="write SDR and HDR pairs or moving clips",
+        description="Writes what the virtual camera of the training sees: SDR as PNG, the truth as EXR, exact motion.",
+    )
+    parser.add_argument("folder", metavar="OUT", help="a new or empty folder")
+    add_arguments(parser, CaptureOptions)
+    parser.set_defaults(run=_camera)
+
+
+def _camera(arguments: argparse.Namespace) -> None:
+    options = from_arguments(CaptureOptions, arguments)
+    from vshdr.training.capture import write_pairs
+
+    _print(f"wrote {write_pairs(arguments.folder, options)} frames to {arguments.folder}")
+
+
+def _add_clean(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "clean",
+        help="report outliers among training pictures",
+        description="Reports pictures that do not look like the others; changes and deletes nothing.",
+    )
+    parser.add_argument("folder", metavar="IN", help="pictures, .exr and .hdr, or HDRCNN's bin and jpg folders")
+    parser.add_argument("report", metavar="REPORT", help="folder for outliers.csv and outliers.png")
+    add_arguments(parser, CleanOptions)
+    parser.set_defaults(run=_clean)
+
+
+def _clean(arguments: argparse.Namespace) -> None:
+    options = from_arguments(CleanOptions, arguments)
+    from vshdr.training.cleaning import clean
+
+    findings = clean(arguments.folder, arguments.report, options)
+    for finding in findings:
+        if finding.flagged:
+            print(f"{finding.path}: {finding.reason}")
+    _print(f"{sum(finding.flagged for finding in findings)} of {len(findings)} pictures are flagged")

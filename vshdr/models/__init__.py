@@ -12,6 +12,7 @@ REGISTRY = {
     "bt2446a": "vshdr.models.operators:BT2446A",
     "akyuz": "vshdr.models.operators:Akyuz",
     "expandmap": "vshdr.models.expandmap:ExpandMap",
+    "gainmap": "vshdr.models.gainmap:GainMap",
     "expandnet": "vshdr.models.expandnet:ExpandNet",
     "hdrcnn": "vshdr.models.hdrcnn:HDRCNN",
 }

@@ -66,21 +66,25 @@ def status() -> list[Status]:
 
 
 def locate(name_or_path: str, model: str) -> Path:
-    """The file that `name_or_path` means for `model`: a file, or a name of the catalogue; "" is the model's
-    first.
+    """The file that `name_or_path` means for `model`: a file, or a name of the catalogue; "" is the model's own.
 
-    Raises ValueError for what is neither and for weights of another model, OSError for weights that are not
-    fetched yet.
+    A model's own weights are those inside the package, or else the first of the catalogue. Raises ValueError for what is
+    neither and for weights of another model, OSError for weights that are not fetched yet.
     """
     path = Path(name_or_path)
     if name_or_path and path.is_file():
         return path
-    name = name_or_path or catalogue.names(model)[0]
+    packaged = Path(__file__).with_name(f"{model}.safetensors")
+    if name_or_path in ("", model) and packaged.is_file():
+        return packaged
+    known = catalogue.names(model)
+    name = name_or_path or (known[0] if known else model)
     if name not in catalogue.ENTRIES:
         if path.suffix or len(path.parts) > 1:
             raise ValueError(f"there is no file {path}")
-        known = ", ".join(catalogue.names(model))
-        raise ValueError(f"'{name}' is neither a file nor known: the catalogue has, for {model}, {known}")
+        if not known:
+            raise ValueError(f"'{name}' is no file, and no weights of {model} can be fetched; train some: vshdr train")
+        raise ValueError(f"'{name}' is neither a file nor known: the catalogue has, for {model}, {', '.join(known)}")
     entry = catalogue.find(name)
     if entry.model != model:
         raise ValueError(f"weights '{name}' are for {entry.model}, not for {model}")

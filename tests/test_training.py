@@ -1,0 +1,344 @@
+"""The training loop: it learns, goes on as if it had never stopped, ends when told, and leaves weights that work."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import OpenEXR
+import pytest
+import torch
+from PIL import Image
+from safetensors import safe_open
+from safetensors.torch import load_file
+from torch import nn
+
+from vshdr import models
+from vshdr.expander import Expander
+from vshdr.models.contract import Description, Model, load_state
+from vshdr.options import add_arguments, from_arguments
+from vshdr.training import checkpoint
+from vshdr.training.camera import CONDITIONS, VirtualCamera
+from vshdr.training.initial import initialise
+from vshdr.training.learner import Learner, Objective
+from vshdr.training.loop import Summary, train
+from vshdr.training.options import TrainOptions
+from vshdr.training.panoramas import Panoramas, load_folder
+from vshdr.training.procedural import procedural_panorama
+from vshdr.training.recipes import RECIPES, rate_at, resolve
+
+
+class TinyGain(Model):
+    """A network of 300 numbers with linear output, in place of one that takes long."""
+
+    description = Description(name="gainmap", summary="", source="", weights=("none",))
+
+    def __init__(self, display, state, origin):
+        super().__init__(display)
+        self.net = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 3, 1))
+        if state is not None:
+            load_state(self, state, origin)
+
+    def forward(self, sdr, summary=None):
+        return sdr.clamp_min(1e-3).pow(2.4) * torch.exp2(7.0 * torch.tanh(self.net(sdr)))
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """On pictures this small threads cost more than they give."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    monkeypatch.setitem(models.REGISTRY, "gainmap", f"{__name__}:TinyGain")
+
+
+@pytest.fixture(scope="module")
+def hdri(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("hdri")
+    for index, name in enumerate(("ash", "birch", "cedar", "elm", "fir", "hazel")):
+        pixels = procedural_panorama(index, 128).permute(1, 2, 0).numpy()
+        channels = {channel: np.ascontiguousarray(pixels[..., place]) for place, channel in enumerate("RGB")}
+        OpenEXR.File({}, channels).write(str(folder / f"{name}.exr"))
+    return folder
+
+
+@pytest.fixture
+def options(hdri, tmp_path):
+    """Options of a small run; the same folder for data, a new one for output."""
+
+    def make(**chosen) -> TrainOptions:
+        small = dict(
+            model="gainmap",
+            data=str(hdri),
+            output=str(tmp_path / "run"),
+            batch=2,
+            size=(32, 32),
+            validation=3,
+            validate_every=4,
+            log_every=2,
+            device="cpu",
+            sheet=2,
+            seed=5,
+        )
+        return TrainOptions(**(small | chosen))
+
+    return make
+
+
+def records(folder: str | Path) -> list[dict]:
+    return [json.loads(line) for line in (Path(folder) / "log.jsonl").read_text().splitlines()]
+
+
+def test_a_run_learns_and_leaves_what_it_promises(tiny, options, tmp_path):
+    chosen = options(steps=40, rate=0.02, validate_every=20, batch=4, ema=0.9)
+    seen = []
+    summary = train(chosen, on_record=seen.append)
+    assert isinstance(summary, Summary) and summary.step == 40 and summary.reason == "steps"
+    assert summary.best < 0.7 * summary.first
+    run = tmp_path / "run"
+    assert seen == records(run)
+    assert [record["step"] for record in seen if "validation" in record] == [0, 20, 40]
+    assert [record["step"] for record in seen if "loss" in record] == list(range(2, 41, 2))
+    for name in ("sheet_0000000.png", "sheet_0000020.png", "sheet_0000040.png", "loss.png"):
+        with Image.open(run / name) as picture:
+            assert len(set(picture.convert("L").tobytes())) > 5
+    with safe_open(summary.weights, "pt") as file:
+        told = file.metadata()
+    assert told["model"] == "gainmap" and told["seed"] == "5" and told["steps"] in ("20", "40")
+    assert "--rate 0.02" in told["command"] and "5 pictures" in told["data"]
+    assert str(tmp_path) not in json.dumps(told)
+    assert not list(run.glob("*.part"))
+
+
+def test_the_same_seed_gives_the_same_losses_and_another_does_not(tiny, options, tmp_path):
+    losses = []
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        train(options(steps=4, seed=seed, output=str(tmp_path / name)))
+        losses.append([record["loss"] for record in records(tmp_path / name) if "loss" in record])
+    assert losses[0] == losses[1] != losses[2]
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        {"schedule": "constant", "ema": 0.99},
+        {"schedule": "constant", "phase": "stability", "stability": "transform", "views": "affine"},
+        {"model": "expandnet", "phase": "stability", "stability": "ssim_warped"},
+    ],
+    ids=["gainmap", "stability", "expandnet"],
+)
+def test_a_resumed_run_goes_on_bit_by_bit(tiny, options, tmp_path, chosen):
+    whole = options(steps=8, output=str(tmp_path / "whole"), **chosen)
+    train(whole)
+    parts = dataclasses.replace(whole, steps=4, output=str(tmp_path / "parts"))
+    train(parts)
+    # What a killed run had logged beyond its checkpoint is not said twice.
+    with (tmp_path / "parts" / "log.jsonl").open("a") as log:
+        log.write('{"step": 6, "loss": 1.0}\n{"step": 8, "lo')
+    train(dataclasses.replace(parts, steps=8, resume=True))
+    for name in ("final.safetensors", "best.safetensors"):
+        expected, found = (load_file(tmp_path / run / name) for run in ("whole", "parts"))
+        assert expected.keys() == found.keys()
+        assert all(torch.equal(expected[key], found[key]) for key in expected)
+    untimed = [
+        [{key: value for key, value in record.items() if key != "seconds"} for record in records(tmp_path / run)]
+        for run in ("whole", "parts")
+    ]
+    assert untimed[0] == untimed[1]
+
+
+def test_hdrcnn_trains_resumes_and_expands(options, tmp_path):
+    chosen = options(model="hdrcnn", steps=1, validation=1, sheet=1)
+    first = train(chosen)
+    second = train(dataclasses.replace(chosen, steps=2, resume=True))
+    assert first.first == second.first and second.step == 2
+    weights = tmp_path / "run" / "final.safetensors"
+    assert load_file(weights)["bottleneck_norm.running_mean"].abs().max() > 0.0
+    (tmp_path / "run" / "last.pt").unlink()  # a third of a gigabyte
+    linear = Expander("hdrcnn", weights=str(weights)).expand(torch.rand(1, 3, 32, 32).round())
+    assert torch.isfinite(linear).all()
+
+
+@pytest.mark.parametrize(("name", "side", "rate"), [("hdrcnn", 64, 3e-4), ("expandnet", 32, 1e-3)])
+def test_a_network_fits_a_few_pictures(hdri, name, side, rate):
+    """With the statistics of its batch and the loss of its publication."""
+    pair = VirtualCamera(Panoramas(load_folder(hdri)), CONDITIONS["ideal"], size=(side, side), seed=1).pair(2)
+    learner = Learner(initialise(name, seed=0)).train()
+    objective = Objective(name, headroom=5.0)
+    adam = torch.optim.Adam(learner.parameters(), lr=rate)
+    losses = []
+    for _ in range(12):
+        loss = objective(learner, learner.domain, pair, torch.autocast("cpu", enabled=False))["loss"]
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.5 * losses[0], losses
+
+
+def test_expandnet_learns_and_its_weights_expand(options):
+    summary = train(options(model="expandnet", steps=12, rate=1e-3, batch=4, validate_every=6))
+    assert summary.best < 0.8 * summary.first
+    linear = Expander("expandnet", weights=str(summary.weights)).expand(torch.rand(1, 3, 32, 48))
+    assert torch.isfinite(linear).all() and linear.max() > 0.0
+
+
+def test_weights_start_a_run(tiny, options, tmp_path):
+    first = train(options(steps=4, rate=0.02))
+    second = train(options(steps=1, phase="stability", weights=str(first.weights), output=str(tmp_path / "second")))
+    start = records(tmp_path / "second")[0]["validation"]
+    assert start["reconstruction"] == pytest.approx(first.best, rel=1e-5)
+    assert start["stability"] > 0.0 and math.isfinite(second.last)
+    term = 0.01 * start["reconstruction"] + 0.99 * start["stability"]
+    assert start["loss"] == pytest.approx(term, rel=1e-5)
+
+
+def test_minutes_end_a_run_that_goes_on_later(tiny, options):
+    summary = train(options(steps=100_000, minutes=1e-6, schedule="constant"))
+    assert summary.reason == "minutes" and summary.step == 1
+    again = train(options(steps=3, schedule="constant", resume=True))
+    assert again.step == 3 and again.first == summary.first
+
+
+def test_patience_ends_a_run_that_does_not_get_better(tiny, options):
+    summary = train(options(steps=100, rate=0.0, validate_every=2, patience=2))
+    assert summary.reason == "patience" and summary.step == 4
+
+
+def test_training_that_diverges_is_given_up(tiny, options, monkeypatch):
+    monkeypatch.setattr(TinyGain, "forward", lambda self, sdr, summary=None: self.net(sdr) * math.nan)
+    with pytest.raises(RuntimeError, match="training of gainmap diverged"):
+        train(options(steps=100))
+
+
+def test_bfloat16_trains_on_a_cpu_when_asked(tiny, options):
+    summary = train(options(steps=30, rate=0.02, precision="bf16", batch=4))
+    assert summary.best < 0.8 * summary.first
+
+
+def test_what_does_not_fit_is_refused(tiny, options, tmp_path):
+    with pytest.raises(OSError, match="there is no run to resume"):
+        train(options(resume=True))
+    train(options(steps=1))
+    with pytest.raises(ValueError, match="holds a run already"):
+        train(options(steps=1))
+    with pytest.raises(ValueError, match="is a run with model gainmap; it cannot go on with model expandnet"):
+        train(options(model="expandnet", resume=True))
+    with pytest.raises(ValueError, match="cannot go on with ema 0"):
+        train(options(ema=0.0, resume=True))
+    (tmp_path / "run" / "last.pt").write_bytes(b"not a checkpoint")
+    with pytest.raises(ValueError, match=r"last\.pt is damaged"):
+        train(options(resume=True))
+    for wrong in ({"size": (30, 32)}, {"size": (32, 0)}, {"stability": "l2"}, {"alpha": 2.0}, {"model": "vgg"}):
+        with pytest.raises(ValueError):
+            TrainOptions(**wrong)
+    with pytest.raises(ValueError, match="operator without weights"):
+        initialise("none", seed=0)
+
+
+def test_two_processes_train_as_one(hdri, tmp_path):
+    """Their gradients are averaged: both end with the same weights, which depend on the pictures of both."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    (tmp_path / "go.py").write_text(f"""
+import os, torch
+torch.set_num_threads(1)
+from vshdr.training import loop
+from vshdr.training.options import TrainOptions
+options = dict(model="expandnet", data={str(hdri)!r}, output={str(tmp_path / "run")!r}, batch=1, size=(32, 32),
+               validation=1, validate_every=1, log_every=1, device="cpu", sheet=0)
+made = []
+go = loop._Run.go
+loop._Run.go = lambda run: (made.append(run), go(run))[1]
+loop.train(TrainOptions(**options, steps=2))
+torch.save(made[0].learner.state_dict(), {str(tmp_path)!r} + f"/rank{{os.environ['RANK']}}.pt")
+""")
+    done = subprocess.run([*command, str(tmp_path / "go.py")], capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr[-3000:]
+    first, second = (torch.load(tmp_path / f"rank{rank}.pt") for rank in (0, 1))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    saved = checkpoint.load(tmp_path / "run" / "last.pt")
+    assert saved["step"] == 2 and len(saved["members"]) == 2
+    # The second process drew its own pictures.
+    assert repr(saved["members"][0]["camera"]) != repr(saved["members"][1]["camera"])
+    alone = TrainOptions(model="expandnet", data=str(hdri), output=str(tmp_path / "run"), resume=True, device="cpu")
+    with pytest.raises(ValueError, match="was trained by 2 processes"):
+        train(alone)
+
+
+def test_initial_hdrcnn_is_up_sampling_and_addition():
+    model = initialise("hdrcnn", seed=3)
+    features = torch.rand(1, 128, 8, 8)
+    with torch.no_grad():
+        larger = model.decoder[4].deconv(features)
+        both = model.decoder[4].fuse(torch.cat((larger, 2.0 * larger), dim=1))
+    expected = nn.functional.interpolate(features[:, :64], scale_factor=2, mode="bilinear")
+    assert torch.allclose(larger[..., 1:-1, 1:-1], expected[..., 1:-1, 1:-1], atol=1e-6)
+    assert torch.allclose(both, 3.0 * larger, atol=1e-5)
+    again, other = initialise("hdrcnn", seed=3), initialise("hdrcnn", seed=4)
+    assert torch.equal(model.to_rgb.weight, again.to_rgb.weight)
+    assert not torch.equal(model.to_rgb.weight, other.to_rgb.weight)
+
+
+def test_a_seeded_start_leaves_the_global_generator_alone():
+    torch.manual_seed(1)
+    initialise("expandnet", seed=0)
+    after = torch.rand(3)
+    torch.manual_seed(1)
+    assert torch.equal(torch.rand(3), after)
+
+
+def test_recipes_are_the_published_ones():
+    hdrcnn = resolve(TrainOptions(model="hdrcnn"))
+    assert (hdrcnn.loss, hdrcnn.rate, hdrcnn.size) == ("hdrcnn", 5e-5, (320, 320))
+    epoch = RECIPES["hdrcnn", "reconstruction"].epoch
+    assert [rate_at(step, hdrcnn) for step in (0, epoch - 1, 2 * epoch)] == pytest.approx([5e-5, 5e-5, 5e-5 * 0.99**2])
+    expandnet = resolve(TrainOptions(model="expandnet"))
+    assert (expandnet.loss, expandnet.rate, expandnet.batch, expandnet.size) == ("expandnet", 7e-5, 12, (256, 256))
+    assert rate_at(0, expandnet) == rate_at(expandnet.steps - 1, expandnet) == 7e-5
+    gainmap = resolve(TrainOptions(model="gainmap", steps=1000))
+    rates = [rate_at(step, gainmap) for step in range(1000)]
+    assert max(rates) == pytest.approx(gainmap.rate) and rates.index(max(rates)) == 49
+    assert rates[0] < 0.05 * gainmap.rate and rates[-1] == pytest.approx(0.01 * gainmap.rate, rel=0.01)
+    assert resolve(TrainOptions(model="hdrcnn", phase="stability")).stability == "transform"
+    assert resolve(TrainOptions(model="hdrcnn", rate=1.0, ema=0.5, batch=3)).rate == 1.0
+
+
+def test_command_makes_the_same_run_again():
+    options = resolve(TrainOptions(model="expandnet", data="/somewhere/hdri", size=(64, 32), steps=7, stretch=True))
+    line = checkpoint.command(options)
+    assert line.startswith("vshdr train --model expandnet --data hdri --loss expandnet")
+    assert "--size 64 32" in line and "--steps 7" in line and "--stretch" in line.split()
+    assert checkpoint.command(options, processes=4).startswith("torchrun --nproc-per-node=4 -m vshdr train")
+
+
+def test_options_come_from_a_command_line():
+    parser = argparse.ArgumentParser()
+    add_arguments(parser, TrainOptions)
+    assert "--validate-every" in parser.format_help()
+    words = checkpoint.command(resolve(TrainOptions(model="hdrcnn", phase="stability", size=(64, 32), alpha=0.5)))
+    options = from_arguments(TrainOptions, parser.parse_args(words.split()[2:]))
+    assert options == resolve(options)
+    assert (options.model, options.stability, options.size, options.alpha) == ("hdrcnn", "transform", (64, 32), 0.5)
+    assert from_arguments(TrainOptions, parser.parse_args([])) == TrainOptions()
+
+
+def test_tensorboard_is_optional(tiny, options, tmp_path):
+    try:
+        import tensorboard  # noqa: F401
+    except ImportError:
+        with pytest.raises(ValueError, match="pip install tensorboard"):
+            train(options(steps=1, tensorboard=True))
+    else:
+        train(options(steps=2, tensorboard=True))
+        assert list((tmp_path / "run" / "tensorboard").iterdir())

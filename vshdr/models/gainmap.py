@@ -1,0 +1,102 @@
+"""The default network: it looks at the frame small, and acts on it at full size.
+
+A U-Net with a view of the whole frame works on the picture folded to a quarter of its sides. For every cell of 4 x 4
+pixels it gives a gain in stops that depends on the pixel's own code values; at full size that gain is interpolated and
+multiplies the linearised SDR, faded in towards clipping. Where nothing is near clipping the output is the linearised
+SDR.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vshdr.colour import EOTF
+from vshdr.models.contract import Description, Display, Model, load_state
+
+FOLD = 4  # pixels per cell, in each direction
+WIDTHS = (32, 48, 64, 96)  # channels of the U-Net at 1/4, 1/8, 1/16 and 1/32 of the frame's sides
+GLANCE = 64  # side of the square that the whole frame is averaged to for the global branch
+CONTEXT_CHANNELS = 64  # what the global branch says of the frame
+SOFTEST, STRONGEST = -2.0, 7.0  # bounds of the gain in stops; without them training can run away to infinity
+FADE_FROM, FADE_TO = 0.6, 0.98  # code values of the largest channel between which the gain fades in
+
+
+def _conv(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
+    # Zeros beyond the frame would be a dark rim to the network, and show as a line along the border of bright skies.
+    return nn.Sequential(nn.Conv2d(inputs, outputs, 3, stride, 1, padding_mode="replicate"), nn.ReLU(inplace=True))
+
+
+class GainMap(Model):
+    """Six coefficients per cell, a and b of every channel: gain = a + b * code, in stops."""
+
+    description = Description(
+        name="gainmap",
+        summary="Keeps the grade and restores clipped highlights from their surroundings, quietly over time.",
+        source="vshdr",
+        multiple=32,
+        context=192,
+        whole_frame=True,
+        weights=("gainmap",),
+        precision="fp16",
+    )
+
+    def __init__(self, display: Display, state: dict[str, Tensor] | None = None, origin: str = "") -> None:
+        """Takes the network's own state dict; raises ValueError naming `origin` where it does not fit.
+
+        Without a state the network is as initialised for training: its gain is zero everywhere.
+        """
+        super().__init__(display)
+        self.enter = _conv(3 * FOLD * FOLD, WIDTHS[0])
+        self.down = nn.ModuleList(
+            nn.Sequential(_conv(a, b, stride=2), _conv(b, b)) for a, b in zip(WIDTHS, WIDTHS[1:], strict=False)
+        )
+        self.up = nn.ModuleList(_conv(b + a, a) for a, b in zip(WIDTHS, WIDTHS[1:], strict=False))
+        self.leave = nn.Conv2d(WIDTHS[0], 6, 3, padding=1, padding_mode="replicate")
+        self.glance = nn.Sequential(
+            _conv(3, 16, stride=2),
+            _conv(16, 32, stride=2),
+            _conv(32, 64, stride=2),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Conv2d(64, CONTEXT_CHANNELS, 1),
+            nn.ReLU(inplace=True),
+        )
+        self.tell = nn.Conv2d(CONTEXT_CHANNELS, 2 * WIDTHS[-1], 1)
+        if state is None:
+            nn.init.zeros_(self.leave.weight)
+            nn.init.zeros_(self.leave.bias)
+            nn.init.zeros_(self.tell.weight)
+            nn.init.zeros_(self.tell.bias)
+        else:
+            load_state(self, state, origin)
+
+    def summarise(self, sdr: Tensor) -> Tensor:
+        """What the global branch says of whole frames, N x 64 x 1 x 1."""
+        return self.glance(F.adaptive_avg_pool2d(sdr, GLANCE))
+
+    def forward(self, sdr: Tensor, summary: Tensor | None = None) -> Tensor:
+        gain = self.gain(sdr, self.summarise(sdr) if summary is None else summary)
+        return EOTF[self.display.eotf](sdr) * torch.exp2(gain)
+
+    def gain(self, sdr: Tensor, summary: Tensor) -> Tensor:
+        """The gain in stops, N x 3 x H x W, float32; zero where the largest channel is at most 0.6."""
+        coefficients = F.interpolate(self._coefficients(sdr, summary).float(), scale_factor=FOLD, mode="bilinear")
+        offset, slope = coefficients.chunk(2, dim=1)
+        gain = (offset + slope * sdr).clamp(SOFTEST, STRONGEST)
+        fade = ((sdr.amax(dim=1, keepdim=True) - FADE_FROM) / (FADE_TO - FADE_FROM)).clamp(0.0, 1.0)
+        return gain * (fade * fade * (3.0 - 2.0 * fade))
+
+    def _coefficients(self, sdr: Tensor, summary: Tensor) -> Tensor:
+        """N x 6 x H/4 x W/4."""
+        features = self.enter(F.pixel_unshuffle(sdr, FOLD))
+        skips = []
+        for stage in self.down:
+            skips.append(features)
+            features = stage(features)
+        scale, shift = self.tell(summary).chunk(2, dim=1)
+        features = features * (1.0 + scale) + shift
+        for stage, skip in zip(reversed(self.up), reversed(skips), strict=True):
+            features = F.interpolate(features, scale_factor=2, mode="bilinear")
+            features = stage(torch.cat([features, skip], dim=1))
+        return self.leave(features)

@@ -1,0 +1,78 @@
+"""What a run leaves on disk: checkpoints to go on from and weights to use. Written whole or not at all."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+
+import vshdr
+from vshdr.models.contract import Model
+from vshdr.training.options import TrainOptions
+
+
+def save(path: Path, state: dict[str, Any]) -> None:
+    """Writes a checkpoint: tensors, numbers, text, lists and dictionaries."""
+    part = path.with_name(path.name + ".part")
+    torch.save(state, part)
+    os.replace(part, path)
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Reads a checkpoint, running nothing that is in it. Raises OSError or ValueError naming the file."""
+    if not path.is_file():
+        raise OSError(f"there is no run to resume: {path} does not exist")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise ValueError(f"{path} is damaged or not a checkpoint") from error
+
+
+def export(path: Path, model: Model, metadata: dict[str, str]) -> None:
+    """Writes the weights as safetensors, with `metadata` in the file's header."""
+    part = path.with_name(path.name + ".part")
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    save_file(state, part, metadata)
+    os.replace(part, path)
+
+
+def describe(options: TrainOptions, data: str, step: int, validation: float, processes: int) -> dict[str, str]:
+    """What a weights file says about its making; folders by their last name only, for the file may travel."""
+    return {
+        "model": options.model,
+        "command": command(options, processes),
+        "phase": options.phase,
+        "loss": options.loss,
+        "stability": options.stability,
+        "data": data,
+        "seed": str(options.seed),
+        "steps": str(step),
+        "batch": str(options.batch * processes),
+        "validation_loss": f"{validation:.6g}",
+        "vshdr": vshdr.__version__,
+        "torch": torch.__version__,
+    }
+
+
+def command(options: TrainOptions, processes: int = 1) -> str:
+    """The command line that trains the same."""
+    words = (
+        ["vshdr", "train"] if processes == 1 else ["torchrun", f"--nproc-per-node={processes}", "-m", "vshdr", "train"]
+    )
+    for field in dataclasses.fields(options):
+        value = getattr(options, field.name)
+        if value == field.default or field.name in ("output", "resume", "device", "tensorboard"):
+            continue
+        words.append("--" + field.name.replace("_", "-"))
+        if isinstance(value, tuple):
+            words += [str(side) for side in value]
+        elif field.name in ("data", "weights"):
+            words.append(Path(value).name)
+        elif not isinstance(value, bool):
+            words.append(f"{value:g}" if isinstance(value, float) else str(value))
+    return " ".join(words)

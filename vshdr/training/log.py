@@ -1,0 +1,74 @@
+"""The log of a run: a line of JSON for every few steps, for TensorBoard too if wanted."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+Record = dict[str, Any]
+
+
+class Log:
+    """Appends records to `log.jsonl`. Each has a "step"; those of validations have "validation"."""
+
+    def __init__(self, folder: Path, *, resumed_at: int | None = None, tensorboard: bool = False) -> None:
+        """A new log, or with `resumed_at` the one that is there, without what came after that step.
+
+        Raises ValueError where TensorBoard is wanted and not installed.
+        """
+        self._board = _open_board(folder, resumed_at) if tensorboard else None
+        path = folder / "log.jsonl"
+        kept = (
+            []
+            if resumed_at is None or not path.exists()
+            else [record for record in read(path) if record["step"] <= resumed_at]
+        )
+        self._file = path.open("w", encoding="utf-8")
+        for record in kept:
+            self._line(record)
+
+    def write(self, record: Record) -> None:
+        self._line(record)
+        if self._board:
+            step = record["step"]
+            for name, value in _flat(record):
+                if name != "step":
+                    self._board.add_scalar(name, value, step)
+
+    def close(self) -> None:
+        self._file.close()
+        if self._board:
+            self._board.close()
+
+    def _line(self, record: Record) -> None:
+        self._file.write(json.dumps(record) + "\n")
+        self._file.flush()
+
+
+def read(path: Path) -> list[Record]:
+    """The records of a log; a last line that was cut off by a crash is left out."""
+    records = []
+    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
+        if line.endswith("\n"):
+            records.append(json.loads(line))
+    return records
+
+
+def _flat(record: Record, prefix: str = "") -> list[tuple[str, float]]:
+    """Nested numbers as "outer/inner"."""
+    found = []
+    for name, value in record.items():
+        if isinstance(value, dict):
+            found += _flat(value, f"{prefix}{name}/")
+        else:
+            found.append((prefix + name, float(value)))
+    return found
+
+
+def _open_board(folder: Path, resumed_at: int | None) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise ValueError("--tensorboard needs the package tensorboard; run: pip install tensorboard") from error
+    return SummaryWriter(folder / "tensorboard", purge_step=None if resumed_at is None else resumed_at + 1)

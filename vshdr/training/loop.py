@@ -1,0 +1,349 @@
+"""Training: pictures from the virtual camera, a network, an objective, Adam. `train` is the way in.
+
+A run is a folder: `last.pt` to go on from, `best.safetensors` (lowest validation loss) and
+`final.safetensors` to use, `log.jsonl`, a contact sheet per validation, `loss.png`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
+
+from vshdr import weights as weights_room
+from vshdr.models.contract import Display, Model, load_state
+from vshdr.models.hdrcnn import HDRCNN, from_published
+from vshdr.training import checkpoint, pictures
+from vshdr.training.camera import VirtualCamera
+from vshdr.training.conditions import CameraOptions
+from vshdr.training.initial import initialise
+from vshdr.training.learner import Learner, Objective
+from vshdr.training.log import Log, Record, read
+from vshdr.training.options import TrainOptions
+from vshdr.training.panoramas import Panoramas, load_folder, split
+from vshdr.training.recipes import rate_at, resolve
+from vshdr.training.team import Team
+from vshdr.training.validation import Validation
+
+VALIDATION_SHARE = 0.1
+"""Of the scenes, those that never train."""
+PROCEDURAL_SCENES = 16
+MOST_SKIPPED = 20
+"""Steps in a row whose gradient may be infinite or NaN before the run is given up."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """What a run came to. Losses are known to the leader of a team alone; the others have infinity."""
+
+    step: int
+    """Steps that were made, those before a resumption included."""
+    first: float
+    """Validation loss before the first step."""
+    best: float
+    """Lowest validation loss."""
+    last: float
+    """Validation loss at the end."""
+    reason: str
+    """Why it ended: steps, minutes or patience."""
+    weights: Path
+    """The weights with the lowest validation loss, safetensors."""
+
+
+def train(
+    options: TrainOptions, camera: CameraOptions | None = None, on_record: Callable[[Record], None] | None = None
+) -> Summary:
+    """Trains a network, alone or as one of the processes that torchrun started.
+
+    `on_record` gets each record of the log. Raises ValueError for options that do not fit each other, the
+    data or the run that is resumed, OSError for files that are missing, and RuntimeError where training ends
+    in values that are not finite.
+    """
+    team = Team.join(options.device)
+    try:
+        return _Run(resolve(options), camera or CameraOptions(), team, on_record or (lambda record: None)).go()
+    finally:
+        team.leave()
+
+
+class _Run:
+    """The state of a run; on every member of the team, with validation, log and files on the leader alone."""
+
+    def __init__(
+        self, options: TrainOptions, camera: CameraOptions, team: Team, on_record: Callable[[Record], None]
+    ) -> None:
+        self.options, self.team, self.on_record = options, team, on_record
+        self.folder = Path(options.output)
+        saved = _saved_state(self.folder, options, team)
+        self.headroom = Display(peak=options.peak).headroom
+        self.learner = Learner(_network(options)).to(team.device).train()
+        self.average = AveragedModel(self.learner, avg_fn=_warm_average(options.ema)) if options.ema else None
+        self.adam = torch.optim.Adam(self.learner.parameters(), lr=options.rate)
+        precision = _precision(options.precision, team.device)
+        self.autocast = torch.autocast(team.device.type, precision, enabled=precision is not torch.float32)
+        self.scaler = torch.amp.GradScaler(team.device.type, enabled=precision is torch.float16)
+        self.objective = Objective(
+            options.loss, options.stability, options.alpha, headroom=self.headroom, stretch=options.stretch
+        )
+        # Members of a team start from the same weights and see other pictures.
+        seed = options.seed + 1000 * team.rank
+        self.transforms = torch.Generator(team.device).manual_seed(seed)
+        training, held_out, self.data = _open_pictures(options.data, team.device)
+        size = options.size[1], options.size[0]
+        self.camera = VirtualCamera(training, camera, size=size, seed=seed)
+        # Second views that the camera renders; else `Objective.complete` bends the first ones.
+        self.views = self.objective.takes_views and options.views == "camera"
+        if team.leads:
+            self.validation = Validation(
+                lambda seed: VirtualCamera(held_out, camera, size=size, seed=seed),
+                self.objective,
+                options.validation,
+                views=self.views,
+            )
+        self.step, self.skipped, self.without_better, self.validated_at = 0, 0, 0, -1
+        self.first = self.best = self.last = math.inf
+        self.started, self.seconds_before = time.monotonic(), 0.0
+        if saved:
+            self._restore(saved)
+        # Wrapping sends the leader's weights to all, so it comes after they are restored.
+        self.parallel = team.wrap(self.learner)
+        self.log = (
+            Log(self.folder, resumed_at=self.step if saved else None, tensorboard=options.tensorboard)
+            if team.leads
+            else None
+        )
+
+    def go(self) -> Summary:
+        """Trains until steps, minutes or patience end, and leaves a checkpoint in any case."""
+        options, reason = self.options, "steps"
+        if self.step == 0:
+            self._validate()
+        window: list[dict[str, Tensor]] = []
+        while self.step < options.steps:
+            window.append(self._train_step())
+            if self.step % options.log_every == 0:
+                self._log_training(window)
+                window = []
+            if self.step % options.validate_every == 0:
+                self._checkpoint()
+            if self.team.decide(0 < options.patience <= self.without_better):
+                reason = "patience"
+                break
+            if self.team.decide(0.0 < options.minutes * 60.0 <= time.monotonic() - self.started):
+                reason = "minutes"
+                break
+        self._checkpoint()
+        if self.team.leads:
+            self._export("final.safetensors")
+            self.log.close()
+            pictures.loss_plot(self.folder / "loss.png", read(self.folder / "log.jsonl"))
+        return Summary(
+            step=self.step,
+            first=self.first,
+            best=self.best,
+            last=self.last,
+            reason=reason,
+            weights=self.folder / "best.safetensors",
+        )
+
+    def _train_step(self) -> dict[str, Tensor]:
+        """One step of Adam; what it measured, on the device."""
+        rate = rate_at(self.step, self.options)
+        for group in self.adam.param_groups:
+            group["lr"] = rate
+        pair = self.objective.complete(self.camera.pair(self.options.batch, stability=self.views), self.transforms)
+        parts = self.objective(self.parallel, self.learner.domain, pair, self.autocast)
+        self.adam.zero_grad()
+        self.scaler.scale(parts["loss"]).backward()
+        self.scaler.unscale_(self.adam)
+        gradient = torch.nn.utils.clip_grad_norm_(self.learner.parameters(), self.options.clip or math.inf)
+        if torch.isfinite(gradient):  # the same on all members, for gradients are averaged
+            self.scaler.step(self.adam)
+            self.skipped = 0
+            if self.average:
+                self.average.update_parameters(self.learner)
+        else:
+            self.skipped += 1
+            if self.skipped > MOST_SKIPPED:
+                raise RuntimeError(
+                    f"training of {self.options.model} diverged at step {self.step}: {self.skipped} "
+                    f"gradients in a row were not finite; lower rate or clip"
+                )
+        self.scaler.update()
+        self.step += 1
+        return {name: value.detach() for name, value in parts.items()} | {"gradient": gradient}
+
+    def _log_training(self, window: list[dict[str, Tensor]]) -> None:
+        means = {
+            name: float(self.team.mean(torch.stack([parts[name] for parts in window]).mean())) for name in window[0]
+        }
+        self._record({**means, "rate": self.adam.param_groups[0]["lr"], "seconds": round(self._seconds(), 3)})
+
+    def _record(self, values: Record) -> None:
+        if self.team.leads:
+            record = {"step": self.step, **values}
+            self.log.write(record)
+            self.on_record(record)
+
+    def _seconds(self) -> float:
+        """Of training, over all resumptions."""
+        return self.seconds_before + time.monotonic() - self.started
+
+    def _checkpoint(self) -> None:
+        """Validates, unless this step was, and saves what the run needs to go on."""
+        if self.validated_at != self.step:
+            self._validate()
+        members = self.team.gather(
+            {
+                "camera": self.camera.state_dict(),
+                "transforms": self.transforms.get_state(),
+                "random": torch.get_rng_state(),
+            }
+        )
+        if self.team.leads:
+            checkpoint.save(
+                self.folder / "last.pt",
+                {
+                    "options": dataclasses.asdict(self.options),
+                    "network": self.learner.state_dict(),
+                    "average": self.average.state_dict() if self.average else None,
+                    "adam": self.adam.state_dict(),
+                    "scaler": self.scaler.state_dict(),
+                    "members": members,
+                    "seconds": self._seconds(),
+                    **{name: getattr(self, name) for name in _COUNTERS},
+                },
+            )
+
+    def _restore(self, saved: dict[str, Any]) -> None:
+        self.learner.load_state_dict(saved["network"])
+        if self.average:
+            self.average.load_state_dict(saved["average"])
+        self.adam.load_state_dict(saved["adam"])
+        self.scaler.load_state_dict(saved["scaler"])
+        member = saved["members"][self.team.rank]
+        self.camera.load_state_dict(member["camera"])
+        self.transforms.set_state(member["transforms"])
+        torch.set_rng_state(member["random"])
+        self.seconds_before = saved["seconds"]
+        for name in _COUNTERS:
+            setattr(self, name, saved[name])
+
+    @property
+    def _finished(self) -> Learner:
+        """The network whose weights are of use: the moving average if there is one."""
+        return self.average.module if self.average else self.learner
+
+    def _validate(self) -> None:
+        """Measures the validation set; keeps the weights where they are the best so far. The leader's work."""
+        self.validated_at = self.step
+        if not self.team.leads:
+            return
+        learner = self._finished.eval()
+        measured = self.validation.measure(learner, self.autocast)
+        self.last = measured["loss"]
+        self.validation.draw(
+            self.folder / f"sheet_{self.step:07d}.png",
+            learner,
+            self.autocast,
+            headroom=self.headroom,
+            count=self.options.sheet,
+            title=f"{self.options.model}, step {self.step}, validation loss {self.last:.4g}",
+        )
+        self.learner.train()
+        if self.step == 0:
+            self.first = self.last
+        better = self.last < self.best
+        self.without_better = 0 if better else self.without_better + 1
+        if better:
+            self.best = self.last
+            self._export("best.safetensors")
+        self._record({"validation": measured})
+
+    def _export(self, name: str) -> None:
+        checkpoint.export(
+            self.folder / name,
+            self._finished.model,
+            checkpoint.describe(self.options, self.data, self.step, self.last, self.team.size),
+        )
+
+
+_COUNTERS = ("step", "skipped", "without_better", "validated_at", "first", "best", "last")
+
+
+def _saved_state(folder: Path, options: TrainOptions, team: Team) -> dict[str, Any] | None:
+    """The checkpoint to go on from; None for a new run, whose folder is made."""
+    if not options.resume:
+        if (folder / "last.pt").exists():
+            raise ValueError(f"{folder} holds a run already; go on with it with --resume, or name another --output")
+        folder.mkdir(parents=True, exist_ok=True)
+        return None
+    saved = checkpoint.load(folder / "last.pt")
+    for name in ("model", "phase"):
+        was, wanted = saved["options"][name], getattr(options, name)
+        if was != wanted:
+            raise ValueError(f"{folder} is a run with {name} {was}; it cannot go on with {name} {wanted}")
+    if len(saved["members"]) != team.size:
+        count = len(saved["members"])
+        raise ValueError(f"{folder} was trained by {count} processes; go on with as many, not {team.size}")
+    if (saved["average"] is None) != (options.ema == 0.0):
+        begun = saved["options"]["ema"]
+        raise ValueError(f"{folder} cannot go on with ema {options.ema:g}: it was begun with {begun:g}")
+    return saved
+
+
+def _network(options: TrainOptions) -> Model:
+    model = initialise(options.model, options.seed)
+    if options.weights:
+        path = weights_room.locate(options.weights, options.model)
+        state = weights_room.read(path)
+        if isinstance(model, HDRCNN) and "0" in state:
+            state = from_published(state, model, str(path))
+        load_state(model, state, str(path))
+    return model
+
+
+def _open_pictures(folder: str, device: torch.device) -> tuple[Panoramas, Panoramas, str]:
+    """Pictures to train with, pictures held out for validation, and a description of both for the record."""
+    if not folder:
+        count = PROCEDURAL_SCENES
+        return (
+            Panoramas.procedural(count, 0, device),
+            Panoramas.procedural(max(1, count // 4), 1, device),
+            f"{count} procedural scenes",
+        )
+    training, held_out = split(load_folder(folder), VALIDATION_SHARE)
+    return (
+        Panoramas(training, device),
+        Panoramas(held_out, device),
+        f"{len(training)} pictures of {Path(folder).name}, {len(held_out)} more held out for validation",
+    )
+
+
+def _precision(name: str, device: torch.device) -> torch.dtype:
+    if name == "auto":
+        if device.type == "cpu":
+            name = "fp32"
+        else:
+            name = "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+    return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[name]
+
+
+def _warm_average(decay: float) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+    """An exponential moving average that soon forgets the random start: after n steps the decay is at most
+    (1 + n) / (10 + n).
+    """
+
+    def average(averaged: Tensor, current: Tensor, count: Tensor) -> Tensor:
+        weight = 1.0 - ((1.0 + count) / (10.0 + count)).clamp_max(decay)
+        return averaged.lerp(current, weight.to(averaged.dtype))
+
+    return average

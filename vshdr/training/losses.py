@@ -1,0 +1,183 @@
+"""What training minimises: how far a network's light is from the truth, as each publication measures it.
+
+All losses are called `loss(output, truth, sdr)` with tensors N x 3 x H x W and return a scalar. `sdr` is code
+values in [0, 1], `truth` linear light with 1.0 = SDR white. `output` is in the loss's own domain (see `Loss`),
+and so is `truth` where the domain is "relative".
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from vshdr.colour import EOTF
+
+Domain = Literal["linear", "log", "relative"]
+"""linear: multiples of SDR white. log: ln(linear + 1 / 255). relative: in [0, 1], where 1 is `headroom` times
+SDR white."""
+
+EPSILON = 1.0 / 255.0
+"""Added to light before its logarithm, so that noise in black does not count (HDRCNN)."""
+SHOWN = 128.0
+"""Times SDR white, 26,000 nits at 203: above what any display shows, how bright the sun is makes no difference."""
+_BRIGHTEST = 2.0**14  # times SDR white, four times the sun of the procedural scene; keeps squares finite
+
+
+def to_domain(light: Tensor, given: Domain, wanted: Domain, headroom: float) -> Tensor:
+    """A network's output from the domain it is `given` in to the one that is `wanted`; differentiable."""
+    if given == wanted:
+        return light
+    if given == "log":
+        linear = light.clamp_max(math.log(_BRIGHTEST)).exp() - EPSILON
+    else:
+        linear = light * headroom if given == "relative" else light
+    if wanted == "log":
+        return (linear.clamp_min(0.0) + EPSILON).log()
+    return linear / headroom if wanted == "relative" else linear
+
+
+def relative_truth(truth: Tensor, headroom: float, stretch: bool) -> Tensor:
+    """The truth in the domain "relative": clipped where it passes `headroom`, or with `stretch` each picture
+    stretched to its own extremes as ExpandNet was published.
+    """
+    if not stretch:
+        return (truth / headroom).clamp(0.0, 1.0)
+    low = truth.amin(dim=(1, 2, 3), keepdim=True)
+    high = truth.amax(dim=(1, 2, 3), keepdim=True)
+    return (truth - low) / (high - low).clamp_min(1e-12)
+
+
+def clipped_mask(truth: Tensor) -> Tensor:
+    """HDRCNN's mask of lost highlights, N x 1 x H x W in [0, 1]: clip((max_c y* - 0.95) / 0.05) of the truth."""
+    return ((truth.amax(dim=1, keepdim=True) - 0.95) / 0.05).clamp(0.0, 1.0)
+
+
+@lru_cache(maxsize=1)
+def illumination_kernel() -> Tensor:
+    """HDRCNN's blur, 13 x 13, sum 1: the square root of an outer product of Gaussian bins that span two
+    standard deviations, which makes it a Gaussian of 4.2 pixels cut off at 6.
+    """
+    taps, span = 13, 2.0
+    reach = span + (2.0 * span + 1.0) / taps / 2.0
+    edges = torch.linspace(-reach, reach, taps + 1, dtype=torch.float64)
+    bins = torch.special.ndtr(edges).diff()
+    kernel = torch.outer(bins, bins).sqrt()
+    return (kernel / kernel.sum()).float()
+
+
+def _illumination(log_light: Tensor) -> Tensor:
+    """Blurred log luminance, N x 1 x H x W, of ln(light + epsilon); black beyond the border, as published.
+
+    The luminance weights sum to one, so epsilon passes through them: Lum(y) + eps = Lum(y + eps).
+    """
+    weights = log_light.new_tensor((0.213, 0.715, 0.072)).log().view(1, 3, 1, 1)
+    luminance = torch.logsumexp(log_light + weights, dim=1, keepdim=True)
+    return F.conv2d(luminance, illumination_kernel().to(luminance).view(1, 1, 13, 13), padding=6)
+
+
+def hdrcnn_loss(output: Tensor, truth: Tensor, sdr: Tensor, share: float = 0.5) -> Tensor:
+    """HDRCNN (ACM TOG 36(6), 2017), eq. 6-8: illumination and reflectance apart, where highlights were lost.
+
+        mean( m [ s (I - I*)^2 + (1 - s) (R - R*)^2 ] )
+
+    `output` is in the log domain, before the blend with the SDR. I is the blurred log luminance, R the rest
+    of each channel's logarithm, m `clipped_mask` of the truth, s = `share` (lambda).
+    """
+    wanted = (truth + EPSILON).log()
+    illumination, wanted_illumination = _illumination(output), _illumination(wanted)
+    reflectance = (output - illumination) - (wanted - wanted_illumination)
+    error = share * (illumination - wanted_illumination).square() + (1.0 - share) * reflectance.square()
+    return (clipped_mask(truth) * error).mean()
+
+
+def hdrcnn_log_loss(output: Tensor, truth: Tensor, sdr: Tensor) -> Tensor:
+    """HDRCNN without the separation, eq. 5: mean(((y - ln(y* + eps)) m)^2) in the log domain."""
+    return ((output - (truth + EPSILON).log()) * clipped_mask(truth)).square().mean()
+
+
+def log_loss(output: Tensor, truth: Tensor, sdr: Tensor) -> Tensor:
+    """The plain log loss, for networks that answer for every pixel: mean(w (y - ln(y* + eps))^2) / mean(w).
+
+    w = 1 + ln(1 + max_c y*) lets the few bright pixels count for more.
+    """
+    weight = 1.0 + truth.amax(dim=1, keepdim=True).log1p()
+    return (weight * (output - (truth + EPSILON).log()).square()).mean() / weight.mean()
+
+
+def expandnet_loss(output: Tensor, truth: Tensor, sdr: Tensor) -> Tensor:
+    """ExpandNet (Eurographics 2018), eq. 3-4: L1 plus 5 times the mean of 1 - cos between RGB vectors.
+
+    `output` and `truth` are relative, in [0, 1].
+    """
+    return F.l1_loss(output, truth) + 5.0 * (1.0 - F.cosine_similarity(output, truth, dim=1, eps=1e-20)).mean()
+
+
+def restoration_share(sdr: Tensor) -> Tensor:
+    """How far a pixel is the business of highlight restoration, N x 1 x H x W in [0, 1].
+
+    Rises smoothly with the brightest code value, from 0.6, where the shoulders of common grades begin, to
+    0.98, where a sample is as good as clipped.
+    """
+    place = ((sdr.amax(dim=1, keepdim=True) - 0.6) / 0.38).clamp(0.0, 1.0)
+    return place.square() * (3.0 - 2.0 * place)
+
+
+def _stops(light: Tensor) -> Tensor:
+    return (light.clamp(0.0, _BRIGHTEST) + EPSILON).log2()
+
+
+def _penalty(error: Tensor) -> Tensor:
+    """Squared, so that suns which are missed by stops pull hard, plus Charbonnier, so that small errors still
+    do.
+    """
+    square = error.square()
+    return square + (square + 0.01).sqrt() - 0.1
+
+
+def highlight_loss(output: Tensor, truth: Tensor, sdr: Tensor, grade: float = 1.0) -> Tensor:
+    """For `gainmap`: restores highlights, and keeps the grade elsewhere, as two terms that do not mix.
+
+        sum(s w p(log2 y - log2 y*)) / sum(s w)  +  grade * sum((1 - s) p(log2 y - log2 x_lin)) / sum(1 - s)
+
+    with s = `restoration_share`, w = 1 + log2(1 + max_c y*), p(e) = e^2 + sqrt(e^2 + 0.1^2) - 0.1, x_lin
+    the light that a BT.1886 display shows, and y* clipped at `SHOWN`.
+
+    A camera's unknown curve makes the truth of mid-tones differ from x_lin by what nobody can know. Were both
+    judged against the truth in one mean, that error, over most of the picture, would drown the highlights
+    and the gain would collapse to nothing.
+    """
+    light, truth = _stops(output), truth.clamp_max(SHOWN)
+    share = restoration_share(sdr)
+    weight = share * (1.0 + torch.log2(1.0 + truth.amax(dim=1, keepdim=True)))
+    # A thousandth of the pixels counts as seen, lest a lone clipped one has the say over all weights.
+    restored = (weight * _penalty(light - _stops(truth))).mean() / (weight.mean() + 1e-3)
+    kept = ((1.0 - share) * _penalty(light - _stops(EOTF["bt1886"](sdr)))).mean() / ((1.0 - share).mean() + 1e-3)
+    return restored + grade * kept
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A loss and the domain of the output that it compares."""
+
+    domain: Domain
+    function: Callable[[Tensor, Tensor, Tensor], Tensor]
+
+    def __call__(self, output: Tensor, truth: Tensor, sdr: Tensor) -> Tensor:
+        return self.function(output, truth, sdr)
+
+
+LOSSES: dict[str, Loss] = {
+    "hdrcnn": Loss("log", hdrcnn_loss),
+    "hdrcnn_log": Loss("log", hdrcnn_log_loss),
+    "log": Loss("log", log_loss),
+    "expandnet": Loss("relative", expandnet_loss),
+    "highlight": Loss("linear", highlight_loss),
+}
+"""By the name that `vshdr train --loss` takes."""

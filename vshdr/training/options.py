@@ -1,0 +1,98 @@
+"""What a user may choose about training. Nothing heavy is imported here, so that `vshdr --help` answers at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vshdr.options import check, option
+
+_LOSSES = ("", "hdrcnn", "hdrcnn_log", "log", "expandnet", "highlight")
+_STABILITY = (
+    "",
+    "transform",
+    "sparse_jacobian",
+    "noise",
+    "l1",
+    "l2",
+    "rec",
+    "ssim",
+    "l1_warped",
+    "l2_warped",
+    "rec_warped",
+    "ssim_warped",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions:
+    """What a user may choose about training. What is left at 0, empty or None, the model's recipe decides."""
+
+    model: str = option("gainmap", "the network to train", choices=("gainmap", "expandnet", "hdrcnn"))
+    phase: str = option(
+        "reconstruction",
+        "reconstruction learns the light; stability goes on with a term that makes it quiet over time",
+        choices=("reconstruction", "stability"),
+    )
+    data: str = option(
+        "", "folder of .hdr and .exr panoramas and photos, searched recursively; empty for scenes made by code"
+    )
+    output: str = option("training", "folder for checkpoints, weights, log and pictures")
+    weights: str = option("", "weights to start from: a file or a name of `vshdr weights list`; empty for none")
+    resume: bool = option(False, "go on with the run in the output folder, as if it had never stopped")
+
+    loss: str = option("", "what reconstruction minimises; empty for the model's own", choices=_LOSSES)
+    stability: str = option("", "term of the stability phase; empty for the model's own", choices=_STABILITY)
+    alpha: float | None = option(
+        None, "share of the stability term in the loss, 0 to 1; the published one if not given", low=0.0, high=1.0
+    )
+    views: str = option(
+        "camera",
+        "second views of the stability phase: camera turns the virtual camera and renders, "
+        "compresses and adds noise anew; affine bends the first view as published",
+        choices=("camera", "affine"),
+    )
+    peak: float = option(1000.0, "expandnet: nits at which its relative output is 1", low=203.0, high=10000.0)
+    stretch: bool = option(
+        False, "expandnet: stretch each crop's truth to its own extremes, as published; the network will then flicker"
+    )
+
+    steps: int = option(0, "steps to train for; 0 for the model's own, which are many", low=0)
+    minutes: float = option(0.0, "end after so many minutes, with a checkpoint to go on from; 0 for no limit", low=0.0)
+    batch: int = option(0, "crops per step and process; 0 for the model's own", low=0)
+    size: tuple[int, int] = option(
+        (0, 0), "width and height of crops in pixels, multiples of 32; 0 0 for the model's own"
+    )
+    rate: float | None = option(None, "Adam's learning rate; the model's own if not given", low=0.0)
+    schedule: str = option(
+        "",
+        "how the rate falls: staircase by a hundredth per epoch, cosine from a short rise to a "
+        "hundredth at the last step; empty for the model's own",
+        choices=("", "constant", "staircase", "cosine"),
+    )
+    ema: float | None = option(
+        None, "decay of the moving average of the weights, which is what is saved; 0 for none", low=0.0, high=0.999999
+    )
+    clip: float | None = option(None, "largest norm of the gradient; 0 for no limit", low=0.0)
+    seed: int = option(0, "seed of weights and pictures; on a CPU the same seed gives the same weights", low=0)
+
+    validate_every: int = option(500, "steps between validations, with checkpoint and contact sheet", low=1)
+    validation: int = option(32, "crops of the validation set: scenes that never train, the same in every run", low=1)
+    patience: int = option(0, "end after so many validations without a better one; 0 to go on", low=0)
+    sheet: int = option(6, "validation crops on each contact sheet; 0 for no sheets", low=0)
+    log_every: int = option(20, "steps between lines of the log", low=1)
+    tensorboard: bool = option(False, "write the log for TensorBoard, too; needs the package tensorboard")
+
+    device: str = option("auto", "auto takes CUDA where there is one", choices=("auto", "cpu", "cuda"))
+    precision: str = option(
+        "auto",
+        "of the network's arithmetic; auto is bf16 on a GPU (fp16 where it has none) and fp32 on a CPU",
+        choices=("auto", "fp32", "bf16", "fp16"),
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
+        whole = len(self.size) == 2 and all(side >= 0 and side % 32 == 0 for side in self.size)
+        if not whole or (0 in self.size and self.size != (0, 0)):
+            raise ValueError(f"size must be a width and a height in multiples of 32, not {list(self.size)}")
+        if self.stability and self.phase != "stability":
+            raise ValueError(f"stability {self.stability} is for phase stability; leave it out or change the phase")

@@ -1,0 +1,192 @@
+"""What makes a network quiet over time: terms that compare what it makes of two views of one scene.
+
+A `Pair` of the camera holds the first view, a second one under a small known motion, the grid that warps
+pictures of the first onto the second, and where that is valid. `second_view` makes the second one by the
+transforms that the publications draw, where the camera gave none.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from vshdr.training.losses import EPSILON, Domain, clipped_mask
+
+if TYPE_CHECKING:
+    from vshdr.training.camera import Pair
+
+
+def warp(picture: Tensor, grid: Tensor) -> Tensor:
+    """A picture of the first view, N x C x H x W, as the second view sees it; edges repeat beyond the border."""
+    return F.grid_sample(picture, grid.to(picture), padding_mode="border", align_corners=False)
+
+
+def affine_grid(count: int, height: int, width: int, generator: torch.Generator, scale: float = 1.0) -> Tensor:
+    """One random small transform per sample as a grid N x H x W x 2, on the generator's device.
+
+    Eilertsen et al., CVPR 2019: translation U[-2, 2] pixels, rotation and shear U[-1, 1] degrees, zoom U[0.97,
+    1.03], all ranges times `scale`. A point of the second view lies in the first at c + A (p - c + t) with the
+    picture's centre c and A = z [[cos(hx - r) / cos hx, sin(hx - r) / cos hx],
+    [sin(hy + r) / cos hy, cos(hy + r) / cos hy]].
+    """
+    drawn = scale * (2.0 * torch.rand(6, count, generator=generator, device=generator.device) - 1.0)
+    shift = 2.0 * drawn[:2]
+    turn, shear_x, shear_y = torch.deg2rad(drawn[2:5])
+    zoom = 1.0 + 0.03 * drawn[5]
+    rows = (
+        torch.stack((torch.cos(shear_x - turn), torch.sin(shear_x - turn))) / torch.cos(shear_x),
+        torch.stack((torch.sin(shear_y + turn), torch.cos(shear_y + turn))) / torch.cos(shear_y),
+    )
+    matrix = zoom * torch.stack(rows)  # 2 x 2 x N
+    y = torch.arange(height, device=shift.device) - (height - 1) / 2
+    x = torch.arange(width, device=shift.device) - (width - 1) / 2
+    place = torch.stack(torch.broadcast_tensors(x, y.unsqueeze(1)), dim=-1)  # H x W x 2
+    place = place + shift.T.view(count, 1, 1, 2)
+    source = torch.einsum("ijn,nhwj->nhwi", matrix, place)
+    return source * source.new_tensor((2.0 / width, 2.0 / height))
+
+
+def second_view(pair: Pair, motion: str, generator: torch.Generator, scale: float = 1.0) -> Pair:
+    """`pair` with a second view made from the first.
+
+    `motion` is "noise" (nothing moves), "affine" (`affine_grid`, bilinear, black beyond the border) or
+    "affine+noise". The noise is Gaussian, its standard deviation U[0.01, 0.05] in code values, one for the
+    batch; the sum is clipped to [0, 1].
+    """
+    sdr, linear = pair.sdr, pair.linear
+    count, _, height, width = sdr.shape
+    if motion == "noise":
+        grid = affine_grid(count, height, width, generator, scale=0.0)
+        moved, moved_linear = sdr, linear
+    else:
+        grid = affine_grid(count, height, width, generator, scale)
+        moved, moved_linear = (F.grid_sample(picture, grid, align_corners=False) for picture in (sdr, linear))
+    if "noise" in motion:
+        low, high = 0.01, 0.05
+        deviation = low + (high - low) * torch.rand((), generator=generator, device=sdr.device)
+        grain = torch.randn(sdr.shape, generator=generator, device=sdr.device)
+        moved = (moved + deviation * grain).clamp(0.0, 1.0)
+    valid = (grid.abs() <= 1.0).all(dim=-1).unsqueeze(1)
+    return dataclasses.replace(pair, second_sdr=moved, second_linear=moved_linear, grid=grid, valid=valid)
+
+
+def transform(first: Tensor, second: Tensor, pair: Pair, mask: Tensor) -> Tensor:
+    """Coherence under transforms, CVPR 2019, eq. 6: mean(((f(T x + n) - T f(x)) T(m))^2), log domain."""
+    weight = warp(mask, pair.grid) * pair.valid
+    return ((second - warp(first, pair.grid)) * weight).square().mean()
+
+
+def sparse_jacobian(first: Tensor, second: Tensor, pair: Pair, mask: Tensor) -> Tensor:
+    """The sparse Jacobian, CVPR 2019, eq. 9: outputs may change as the truth does and no more, log domain.
+
+    mean( ((f(T x + n) - f(x)) - (ln T(y*) - ln y*))^2 max(m, T(m))^2 )
+    """
+    wanted = (pair.second_linear + EPSILON).log() - (pair.linear + EPSILON).log()
+    weight = torch.maximum(mask, warp(mask, pair.grid)) * pair.valid
+    return (((second - first) - wanted) * weight).square().mean()
+
+
+def ssim(first: Tensor, second: Tensor) -> Tensor:
+    """Mean structural similarity (Wang et al. 2004) of pictures in [0, 1]: 11 taps of a Gaussian of 1.5
+    pixels, K = 0.01 and 0.03, windows that lie wholly inside.
+    """
+    offset = torch.arange(11, device=first.device, dtype=first.dtype) - 5.0
+    taps = torch.exp(-offset.square() / (2.0 * 1.5**2))
+    taps = (taps / taps.sum()).expand(first.shape[1], 1, 1, -1)
+
+    def blur(picture: Tensor) -> Tensor:
+        return F.conv2d(F.conv2d(picture, taps, groups=len(taps)), taps.mT, groups=len(taps))
+
+    mean_a, mean_b = blur(first), blur(second)
+    spread = blur(first * first) - mean_a.square() + blur(second * second) - mean_b.square()
+    shared = blur(first * second) - mean_a * mean_b
+    c1, c2 = 0.01**2, 0.03**2
+    luminance = (2.0 * mean_a * mean_b + c1) / (mean_a.square() + mean_b.square() + c1)
+    return (luminance * (2.0 * shared + c2) / (spread + c2)).mean()
+
+
+def _l1(first: Tensor, second: Tensor) -> Tensor:
+    return F.l1_loss(second, first)
+
+
+def _l2(first: Tensor, second: Tensor) -> Tensor:
+    return F.mse_loss(second, first)
+
+
+def _rec(first: Tensor, second: Tensor) -> Tensor:
+    return F.l1_loss(second, first) + 5.0 * (1.0 - F.cosine_similarity(second, first, dim=1, eps=1e-20)).mean()
+
+
+def _ssim(first: Tensor, second: Tensor) -> Tensor:
+    return -ssim(first, second)
+
+
+Compare = Callable[[Tensor, Tensor], Tensor]
+Term = Callable[[Tensor, Tensor, "Pair", Tensor], Tensor]
+
+
+def _invariant(compare: Compare) -> Term:
+    """As published with the temporally stable ExpandNet: the moved view must look like the one that was not."""
+    return lambda first, second, pair, mask: compare(first, second)
+
+
+def _equivariant(compare: Compare) -> Term:
+    """The same with the first output warped onto the second: the output must move as the picture does.
+
+    Where the first view shows nothing of the second, the second is compared with itself.
+    """
+    return lambda first, second, pair, mask: compare(torch.where(pair.valid, warp(first, pair.grid), second), second)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stability:
+    """A stability term: the loss becomes (1 - alpha) * reconstruction + alpha * term."""
+
+    function: Term
+    """Called with what the network made of the first and the second view, in `domain`, the pair and the mask
+    (N x 1 x H x W) of what the network answers for."""
+    domain: Domain
+    alpha: float
+    """The published weight."""
+    motion: str
+    """What `second_view` must do where the camera gives no second view. "noise" never takes the camera's."""
+
+    def __call__(self, first: Tensor, second: Tensor, pair: Pair, mask: Tensor) -> Tensor:
+        return self.function(first, second, pair, mask)
+
+
+def _expandnet_term(function: Term, alpha: float) -> Stability:
+    return Stability(function=function, domain="relative", alpha=alpha, motion="affine")
+
+
+# The weights of kacperkk2/temporalStableExpandNet, found there for the terms as published.
+_PUBLISHED = {"l1": (_l1, 0.40), "l2": (_l2, 0.80), "rec": (_rec, 0.38), "ssim": (_ssim, 0.10)}
+
+STABILITY: dict[str, Stability] = {
+    "transform": Stability(function=transform, domain="log", alpha=0.95, motion="affine+noise"),
+    "sparse_jacobian": Stability(function=sparse_jacobian, domain="log", alpha=0.95, motion="affine+noise"),
+    # Zheng et al., "Improving the robustness of deep neural networks via stability training", CVPR 2016.
+    "noise": Stability(function=transform, domain="log", alpha=0.95, motion="noise"),
+    **{name: _expandnet_term(_invariant(compare), alpha) for name, (compare, alpha) in _PUBLISHED.items()},
+    **{
+        f"{name}_warped": _expandnet_term(_equivariant(compare), alpha) for name, (compare, alpha) in _PUBLISHED.items()
+    },
+}
+"""By the name that `vshdr train --stability` takes. l1, l2, rec and ssim ask for invariance, as published;
+their _warped forms for equivariance."""
+
+
+def needs_own_view(term: Stability, pair: Pair) -> bool:
+    """Whether `second_view` must be called: the camera gave no second view, or the term is about noise alone."""
+    return term.motion == "noise" or pair.second_sdr is None
+
+
+def answered_for(truth: Tensor, highlights_only: bool) -> Tensor:
+    """The mask of a stability term, N x 1 x H x W: HDRCNN's of lost highlights, or every pixel."""
+    return clipped_mask(truth) if highlights_only else torch.ones_like(truth[:, :1])

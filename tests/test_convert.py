@@ -108,6 +108,16 @@ def test_a_script_is_a_source(tmp_path):
     assert summary.frames == 5 and len(decode(tmp_path / "out.mp4")) == 5
 
 
+def test_outputs_of_one_name_in_two_folders_are_both_complete(clip, tmp_path):
+    outputs = [tmp_path / folder / name for folder in "ab" for name in ("out.mkv", "shot.####.exr")]
+    for folder in "ab":
+        (tmp_path / folder).mkdir()
+    frames = convert(clip, *outputs, preset="ultrafast").frames
+    for folder in "ab":
+        assert len(times(tmp_path / folder / "out.mkv")) == frames
+        assert len(list((tmp_path / folder).glob("*.exr"))) == frames
+
+
 def test_previews_are_pictures(clip, tmp_path):
     convert(clip, tmp_path / "out.####.exr", preview=2, preview_dir=str(tmp_path / "look"))
     names = sorted(path.name for path in (tmp_path / "look").iterdir())
@@ -137,10 +147,29 @@ def test_resume_keeps_good_frames_and_remakes_bad_ones(clip, tmp_path):
     assert convert(clip, pattern, resume=True).frames == 0
 
 
+def test_frames_of_a_longer_run_are_named(clip, tmp_path):
+    convert(clip, tmp_path / "shot.####.exr")
+    shorter = write_clip(tmp_path / "short.mkv", frames=10, size=(96, 64))
+    notes = convert(shorter, tmp_path / "shot.####.exr", overwrite=True).notes
+    assert any("shot.1011.exr to shot.1012.exr" in note for note in notes)
+
+
 def test_resume_with_other_options_is_refused(clip, tmp_path):
     convert(clip, tmp_path / "shot.####.exr")
     with pytest.raises(ValueError, match="resume"):
         convert(clip, tmp_path / "shot.####.exr", gamma=1.2, resume=True)
+
+
+def test_resume_with_another_clip_of_the_same_name_is_refused(tmp_path):
+    source = tmp_path / "clip.vpy"
+    script = """import vapoursynth as vs
+vs.core.std.BlankClip(format=vs.RGB24, width=16, height=16, length=2, color=[{}] * 3).set_output()"""
+    source.write_text(script.format(200))
+    convert(source, tmp_path / "a.####.exr")
+    convert(source, tmp_path / "a.####.exr", resume=True)
+    source.write_text(script.format(100))
+    with pytest.raises(ValueError, match="resume needs the same"):
+        convert(source, tmp_path / "a.####.exr", resume=True)
 
 
 def slow_script(folder, frames):
@@ -234,6 +263,13 @@ def test_the_command_prints_a_summary_and_quiet_prints_nothing(clip, tmp_path):
     assert "12 frames" in result.stderr and "a.1001.exr" in result.stderr and "busy" in result.stderr
     result = run("convert", clip, tmp_path / "b.####.exr", "--quiet")
     assert result.stderr == "" and result.stdout == ""
+
+
+def test_the_summary_has_no_empty_line_and_no_light_where_nothing_was_measured(clip, tmp_path):
+    arguments = ("convert", clip, tmp_path / "a.####.exr", "--resume")
+    first, second = run(*arguments).stderr, run(*arguments).stderr
+    assert "" not in first.splitlines() and "MaxCLL" in first
+    assert second.splitlines()[1].startswith("0 frames") and "MaxCLL" not in second
 
 
 def test_every_option_is_a_flag():

@@ -95,6 +95,20 @@ def test_peak_limits_what_gamma_brightens(sdr):
     assert Expander("expandmap", gamma=1.5, peak=600).expand(sdr).amax() <= 600 / 203
 
 
+@pytest.mark.parametrize("model", ["expandmap", "bt2446a", "akyuz"])
+@pytest.mark.parametrize("option", ["gamma", "strength"])
+def test_white_rises_with_gamma_and_strength_without_a_step(model, option):
+    white = torch.ones(1, 3, 64, 64)
+    levels = [Expander(model, **{option: value}).expand(white).max().item() for value in (1.0, 1.001, 1.1, 1.5, 2.0)]
+    assert levels == pytest.approx(sorted(levels), rel=1e-3)
+    assert levels[1] == pytest.approx(levels[0], rel=0.01)
+
+
+def test_expandmap_at_strength_2_lifts_white_to_the_peak():
+    linear = Expander(strength=2.0, peak=812.0).expand(torch.ones(1, 3, 64, 64))
+    torch.testing.assert_close(linear, torch.full_like(linear, 4.0), rtol=1e-4, atol=0.0)
+
+
 def test_expandmap_keeps_the_grade_away_from_clipping():
     frame = torch.rand(1, 3, 64, 64) * 0.85
     torch.testing.assert_close(Expander("expandmap").expand(frame), EOTF["bt1886"](frame), atol=1e-6, rtol=1e-5)
@@ -123,6 +137,19 @@ def test_any_frame_size_works(model, size, blur):
     assert Expander(model).expand(torch.rand(1, 3, *size)).shape == (1, 3, *size)
 
 
+def test_the_result_is_an_ordinary_tensor(sdr):
+    linear = Expander("none").expand(sdr)
+    linear *= 203.0
+    scale = torch.ones(1, requires_grad=True)
+    (linear * scale).sum().backward()
+    assert scale.grad.item() == pytest.approx(linear.sum().item())
+
+
+def test_an_array_is_refused(sdr):
+    with pytest.raises(ValueError, match="not ndarray"):
+        Expander("none").expand(sdr.numpy())
+
+
 def test_codes_outside_the_range_are_clamped():
     frame = torch.tensor([-0.2, 0.0, 1.0, 1.09]).view(1, 1, 2, 2).expand(1, 3, 2, 2)
     torch.testing.assert_close(Expander("none").expand(frame), frame.clamp(0, 1))
@@ -132,6 +159,11 @@ def test_half_precision_stays_close(blur):
     frame = torch.rand(1, 3, 64, 64)
     full = Expander("blur").expand(frame)
     torch.testing.assert_close(Expander("blur", precision="bf16").expand(frame), full, atol=0.05, rtol=0.05)
+
+
+@pytest.mark.parametrize("model", OPERATORS)
+def test_operators_keep_full_precision(model, sdr):
+    assert torch.equal(Expander(model, precision="bf16").expand(sdr), Expander(model).expand(sdr))
 
 
 def test_values_that_are_not_finite_are_refused(blur, monkeypatch):

@@ -137,7 +137,6 @@ def test_resume_keeps_complete_frames_only(tmp_path: Path) -> None:
     (tmp_path / "shot.1006.exr").write_bytes(b"")
     writer = ExrWriter(pattern, **SIZE, frame_rate=RATE, settings="a", resume=True)
     assert [index for index in range(7) if not writer.done(index)] == [1, 2, 3, 5, 6]
-    assert writer.missing(range(7)) == [1, 2, 3, 5, 6]
     for index in (1, 2, 3, 5):
         writer.write(index, light(index))
     writer.finish()
@@ -148,7 +147,7 @@ def test_resume_keeps_complete_frames_only(tmp_path: Path) -> None:
 def test_resume_with_other_options_is_refused(tmp_path: Path) -> None:
     write(tmp_path / "shot.####.exr", 1, settings="gamma=1")
     writer = ExrWriter(tmp_path / "shot.####.exr", **SIZE, frame_rate=RATE, settings="gamma=2", resume=True)
-    with pytest.raises(ValueError, match=r"shot\.1001\.exr was written with other options"):
+    with pytest.raises(ValueError, match=r"shot\.1001\.exr was written from another source or with other options"):
         writer.done(0)
     writer.close()
 

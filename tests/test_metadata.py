@@ -7,7 +7,9 @@ import subprocess
 import imageio_ffmpeg
 import pytest
 
+from vshdr.encoder_args import encoder_arguments
 from vshdr.media.bitstream import configuration_patches, content_light_patches
+from vshdr.media.containers import read_header
 from vshdr.media.metadata import (
     ContentLight,
     content_light,
@@ -162,6 +164,8 @@ def test_ffmpeg_given_these_arguments_writes_hdr10(codec, tmp_path):
     found = read_hdr_metadata(output)
     assert (found.bitstream.primaries, found.bitstream.transfer, found.bitstream.matrix) == (9, 16, 9)
     assert found.bitstream.full_range is False and found.bitstream.chroma_location == "topleft"
+    header = read_header(output)
+    assert (header.primaries, header.transfer, header.matrix, header.full_range) == (9, 16, 9, False)
     assert mastering_display(1500.0).agrees_with(found.bitstream.mastering)
     assert found.bitstream.light == ContentLight(max_cll=1234, max_fall=56)
 
@@ -177,3 +181,13 @@ def test_ffmpeg_given_these_arguments_writes_hdr10(codec, tmp_path):
 def test_ffmpeg_arguments_refuse_what_they_do_not_know(arguments, complaint):
     with pytest.raises(ValueError, match=complaint):
         ffmpeg_arguments(**arguments)
+
+
+def test_a_scripts_own_pixel_format_is_asked_for_where_the_encoder_has_it(tmp_path):
+    script = tmp_path / "s.vpy"
+    script.write_text(
+        "import vapoursynth as vs\nclip = vs.core.std.BlankClip(format=vs.YUV444P12, width=64, height=64, length=1)\n"
+        "clip.std.SetFrameProps(_Transfer=16, _Primaries=9, _Matrix=9).set_output()\n"
+    )
+    assert "yuv444p12le" in encoder_arguments(script, "x265")
+    assert "yuv420p10le" in encoder_arguments(script, "svtav1")

@@ -132,6 +132,15 @@ def test_named_colours_are_honoured():
     assert core.hdr.Expand(wide, model="none").get_frame(0).props["_Primaries"] == 9
 
 
+@pytest.mark.parametrize(
+    "label", [{"_Transfer": 11}, {"_Transfer": 12}, {"_Transfer": 0}, {"_Matrix": 0}, {"_Primaries": 3}, {"_Matrix": 3}]
+)
+def test_bt709s_relatives_and_reserved_numbers_are_taken_for_bt709(label):
+    clip = constant(format=vs.YUV444P16)
+    labelled = core.hdr.Expand(core.std.SetFrameProps(clip, **label), model="none").get_frame(0)
+    np.testing.assert_array_equal(pixels(labelled), pixels(core.hdr.Expand(clip, model="none").get_frame(0)))
+
+
 def test_linear_properties_and_those_of_the_source():
     alpha = core.std.BlankClip(format=vs.GRAY8, width=64, height=48, length=3)
     clip = core.std.BlankClip(format=vs.YUV420P8, width=64, height=48, length=3, fpsnum=30000, fpsden=1001)
@@ -224,6 +233,7 @@ def mixed() -> vs.VideoNode:
         (constant, {"output": "pq", "dither": "sierra"}, "dither"),
         (constant, {"output": "hlg", "peak": 4000.0}, "hlg"),
         (lambda: constant(size=(15, 9)), {"output": "pq"}, "15x9"),
+        (constant, {"output": "hlg", "peak": 0.0}, "not 0, no limit"),
         (lambda: core.std.SetFrameProps(constant(), _Transfer=16), {}, "PQ"),
         (lambda: core.std.SetFrameProps(constant(), _Transfer=18), {}, "HLG"),
         (lambda: core.std.SetFrameProps(constant(), _Transfer=10), {}, "transfer 10"),

@@ -430,3 +430,13 @@ def test_a_frame_rate_is_for_images_only(tmp_path: Path) -> None:
     encode(tmp_path / "in.mkv", count=1)
     with pytest.raises(ValueError, match="for images only"):
         open_source(tmp_path / "in.mkv", frame_rate=Fraction(30))
+
+
+def test_a_script_whose_field_order_changes_is_told_so(tmp_path):
+    script = tmp_path / "s.vpy"
+    script.write_text(
+        "import vapoursynth as vs\nclip = vs.core.std.BlankClip(format=vs.YUV420P8, width=16, height=16, length=2)\n"
+        "(vs.core.std.SetFieldBased(clip, 0) + vs.core.std.SetFieldBased(clip, 2)).set_output()\n"
+    )
+    with pytest.raises(ValueError, match="_FieldBased changes at frame 2.*SetFieldBased"):
+        list(open_source(script))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import shlex
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -89,14 +91,15 @@ def _convert(arguments: argparse.Namespace) -> None:
         convert(arguments.source, *arguments.outputs, **options)
         return
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),  # file names may have [brackets]
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.fields[speed]}"),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[limit]}"),
+        TextColumn("{task.fields[limit]}", markup=False),
     )
-    with RichProgress(*columns, console=_console, transient=True) as bar:
+    # Where nobody looks, rich would leave an empty line of a bar that is gone.
+    with RichProgress(*columns, console=_console, transient=True, disable=not _console.is_terminal) as bar:
         task = bar.add_task(Path(arguments.source).name, total=None, speed="", limit="")
 
         def show(progress: Progress) -> None:
@@ -116,10 +119,11 @@ def _print_summary(summary: Summary) -> None:
         _print(f"wrote {path}")
     _print(f"{summary.frames} frames in {summary.seconds:.1f} s, {fps:.1f} fps; busy: {stages}")
     light = summary.light
-    _print(
-        f"MaxCLL {light['max_cll']:.0f} nits, MaxFALL {light['max_fall']:.0f}; 99.9 % of all pixels are below "
-        f"{light['percentile_99_9']:.0f}, 99.99 % below {light['percentile_99_99']:.0f}"
-    )
+    if summary.frames:  # else all was there already, and nothing was measured
+        _print(
+            f"MaxCLL {light['max_cll']:.0f} nits, MaxFALL {light['max_fall']:.0f}; 99.9 % of all pixels are below "
+            f"{light['percentile_99_9']:.0f}, 99.99 % below {light['percentile_99_99']:.0f}"
+        )
     for note in summary.notes:
         _print(f"note: {note}")
 
@@ -207,7 +211,9 @@ def _add_encoder_args(commands: argparse._SubParsersAction) -> None:
 def _encoder_args(arguments: argparse.Namespace) -> None:
     from vshdr.encoder_args import encoder_arguments
 
-    print(" ".join(encoder_arguments(Path(arguments.source), arguments.codec, measure=arguments.measure)))
+    flags = encoder_arguments(Path(arguments.source), arguments.codec, measure=arguments.measure)
+    # To be pasted, parentheses must be quoted; in $(...) a shell would take the quotes for part of the flags.
+    print(shlex.join(flags) if sys.stdout.isatty() else " ".join(flags))
 
 
 def _add_train(commands: argparse._SubParsersAction) -> None:

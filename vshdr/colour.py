@@ -94,20 +94,33 @@ def luminance(linear: Tensor, primaries: int = 1) -> Tensor:
     return torch.einsum("j,njhw->nhw", weights, linear).unsqueeze(1)
 
 
-def soft_ceiling(linear: Tensor, ceiling: float, knee: float = 0.75) -> Tensor:
+def soft_ceiling(linear: Tensor, ceiling: float, knee: float = 0.75, brightest: float = math.inf) -> Tensor:
     """Rolls light off below `ceiling` (a multiple of SDR white), keeping hue: R, G and B of a pixel share one factor.
 
     A pixel whose largest component is below `knee * ceiling` is returned as it is. Above, the largest component follows
-    k + (c - k) (1 - exp(-(x - k) / (c - k))), which is smooth at the knee k, rises for ever and never passes the
-    ceiling c. `linear` is N x 3 x H x W, >= 0. An infinite ceiling changes nothing.
+    k + (1 - exp(-s (x - k))) / s, which is smooth at the knee k and takes `brightest`, the largest value that can come
+    in, to the ceiling c: light that hardly passes the ceiling is hardly bent. With no bound s is 1 / (c - k), and the
+    ceiling is never reached. `linear` is N x 3 x H x W, >= 0. An infinite ceiling changes nothing.
     """
     if math.isinf(ceiling):
         return linear
+    if brightest <= ceiling:
+        return linear.clamp_max(ceiling)
     start = max(min(1.0, ceiling), knee * ceiling)  # SDR white and all below it are never touched
     span = ceiling - start
-    brightest = linear.amax(dim=1, keepdim=True)
+    largest = linear.amax(dim=1, keepdim=True)
     if span <= 0.0:
-        rolled = brightest.clamp_max(ceiling)
+        rolled = largest.clamp_max(ceiling)
     else:
-        rolled = start - span * torch.expm1(-(brightest - start).clamp_min(0.0) / span)
-    return torch.where(brightest > start, linear * (rolled / brightest.clamp_min(1e-6)), linear).clamp_max(ceiling)
+        slope = _saturation(brightest - start, span)
+        rolled = start - torch.expm1(-slope * (largest - start).clamp_min(0.0)) / slope
+    return torch.where(largest > start, linear * (rolled / largest.clamp_min(1e-6)), linear).clamp_max(ceiling)
+
+
+def _saturation(reach: float, span: float) -> float:
+    """The s for which (1 - exp(-s reach)) / s is `span`, which is the smaller: by bisection, as it falls with s."""
+    low, high = 0.0, 1.0 / span
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if -math.expm1(-middle * reach) / middle > span else (low, middle)
+    return high

@@ -36,10 +36,11 @@ def encoder_arguments(source: Path, codec: str, *, measure: bool = False) -> lis
         peak = frame.props.get("MasteringDisplayMaxLuminance", 1000.0)
     if transfer is None:
         raise ValueError(f'{source.name}: the output is neither PQ nor HLG; use core.hdr.Expand(clip, output="pq")')
+    chosen = {"transfer": transfer, "peak": peak, "pixel_format": f"{clip.format.name.lower()}le"}
     if not measure or transfer == "hlg":
-        return ffmpeg_arguments(codec, transfer=transfer, peak=peak)
+        return ffmpeg_arguments(codec, **chosen)
     meter = _play(clip)
-    return ffmpeg_arguments(codec, transfer=transfer, peak=peak, max_cll=meter.max_cll, max_fall=meter.max_fall)
+    return ffmpeg_arguments(codec, **chosen, max_cll=meter.max_cll, max_fall=meter.max_fall)
 
 
 def _of_file(path: Path, codec: str) -> list[str]:

@@ -44,11 +44,12 @@ class Expander:
         display = Display(eotf=eotf, white=self.options.white, peak=peak)
         self.description = models.describe(model or models.DEFAULT)
         self.device = self._find_device()
-        self._dtype = self._find_dtype()
         self._model = models.build(model or models.DEFAULT, self.options.weights, display).to(self.device)
+        self._dtype = self._find_dtype()
         self._ceiling = math.inf if self.options.peak == 0 else display.headroom
-        # A model that stays below the peak by itself is not bent any further; with gamma above 1 none does.
-        self._rolls_off = not self.description.bounded or self.options.gamma > 1.0 or self.options.strength > 1.0
+        # Gamma and strength above 1 raise what a model gives to their power; one that stays below the peak all the same
+        # is not bent.
+        self._brightest = self._model.brightest ** (max(1.0, self.options.gamma) * max(1.0, self.options.strength))
         self.batch = self.options.batch or (1 if self.device.type == "cpu" else 4)
 
     def __repr__(self) -> str:
@@ -68,11 +69,13 @@ class Expander:
 
     def _find_dtype(self) -> torch.dtype:
         name = self.options.precision
-        if name == "auto":
+        if next(self._model.parameters(), None) is None:  # an operator would only lose bits, visibly: bf16 has eight
+            name = "fp32"
+        elif name == "auto":
             name = "fp32" if self.device.type == "cpu" else self.description.precision
         return _DTYPES[name]
 
-    @torch.inference_mode()
+    @torch.no_grad()  # and not inference_mode, whose tensors the caller could neither change nor train on
     def expand(self, sdr: Tensor) -> Tensor:
         """Linear light of SDR frames.
 
@@ -83,6 +86,8 @@ class Expander:
         Raises ValueError for another shape or type, and RuntimeError where the model gives NaN or infinity or the
         device's memory is too small.
         """
+        if not isinstance(sdr, Tensor):
+            raise ValueError(f"frames must be a float tensor N x 3 x H x W, not {type(sdr).__name__}")
         if sdr.ndim != 4 or sdr.shape[1] != 3 or not sdr.is_floating_point() or 0 in sdr.shape:
             raise ValueError(f"frames must be a float tensor N x 3 x H x W, not {sdr.dtype} {tuple(sdr.shape)}")
         try:
@@ -106,7 +111,7 @@ class Expander:
                 f"{self.description.name} gave values that are not finite; try precision fp32 or other weights"
             )
         linear = self._with_strength(code, linear.clamp_min_(0.0))
-        linear = soft_ceiling(linear, self._ceiling) if self._rolls_off else linear.clamp_max_(self._ceiling)
+        linear = soft_ceiling(linear, self._ceiling, brightest=self._brightest)
         return linear[:count].to(frames.device)
 
     def _with_gamma(self, code: Tensor) -> Tensor:

@@ -88,7 +88,9 @@ class ExpandOptions:
     device: str = option("auto", "auto takes CUDA where there is one", choices=("auto", "cpu", "cuda"))
     device_index: int = option(0, "which CUDA device, from 0", low=0)
     precision: str = option(
-        "auto", "auto takes the model's best on a GPU and fp32 on a CPU", choices=("auto", "fp32", "bf16", "fp16")
+        "auto",
+        "of networks (operators are always fp32); auto takes the best on a GPU and fp32 on a CPU",
+        choices=("auto", "fp32", "bf16", "fp16"),
     )
     batch: int = option(
         0,

@@ -145,11 +145,13 @@ class ExrOutput(Output):
         super().__init__([self._writer.path(0)])
         self.name = f"write {path.name}"
         self._missing: set[int] = set()
+        self._count = 0
 
     def __exit__(self, *exception: object) -> None:
         self._writer.close()
 
     def wants(self, index: int) -> bool:
+        self._count = index + 1
         if not self._writer.done(index):
             self._missing.add(index)
         return index in self._missing
@@ -162,6 +164,10 @@ class ExrOutput(Output):
 
     def finish(self, meter: LightMeter) -> None:
         self._writer.finish()
+        left = self._writer.beyond(self._count)
+        if left:
+            last = f" to {left[-1].name}" if len(left) > 1 else ""
+            self.notes.append(f"{left[0].name}{last}: left of a longer run, beyond this clip's last frame")
 
 
 class PreviewOutput(Output):

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -23,6 +24,8 @@ from vshdr.media.reader import Frame, Source, open_source, read_sdr
 from vshdr.options import ConvertOptions, ExpandOptions
 from vshdr.outputs import Expanded, Output, PreviewOutput, open_output
 from vshdr.stages import Channel, Pipeline
+
+_DIGEST_BYTES = 1 << 20  # read from either end of a source to recognise it
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,7 @@ def convert(
     paths = _distinct([Path(output) for output in outputs])
     clip = _open(source, convert_options)
     expander = Expander(**dataclasses.asdict(expand_options), eotf=clip.signal.eotf)
-    fingerprint = _fingerprint(clip, expander, convert_options)
+    fingerprint = _fingerprint(Path(source), clip, expander, convert_options)
     with contextlib.ExitStack() as stack:
         writers = [
             stack.enter_context(open_output(path, clip, expander, convert_options, fingerprint)) for path in paths
@@ -105,7 +108,7 @@ def _preview_folder(paths: list[Path], options: ConvertOptions) -> Path:
     return Path(options.preview_dir or paths[0].with_name(paths[0].name.split(".")[0] + "_previews"))
 
 
-def _fingerprint(clip: Source, expander: Expander, options: ConvertOptions) -> str:
+def _fingerprint(source: Path, clip: Source, expander: Expander, options: ConvertOptions) -> str:
     """All that decides the pixels of an EXR frame, as JSON: `--resume` keeps only frames made with the same."""
     choices = dataclasses.asdict(expander.options) | {"model": expander.description.name}
     for name in ("device", "device_index", "batch"):
@@ -114,12 +117,28 @@ def _fingerprint(clip: Source, expander: Expander, options: ConvertOptions) -> s
         {
             "vshdr": __version__,
             "source": clip.name,
+            "source_digest": _digest(source),
+            "weights_digest": _digest(Path(expander.options.weights)),
             **choices,
             "exr_type": options.exr_type,
             "exr_compression": options.exr_compression,
         },
         sort_keys=True,
     )
+
+
+def _digest(path: Path) -> str:
+    """What tells a file from another one of the same name (an edited script, a new cut), at no cost for long clips: its
+    size and its ends. Empty for what is no file: image sequences, and weights that go by a name.
+    """
+    if not path.is_file():
+        return ""
+    digest, size = hashlib.sha256(), path.stat().st_size
+    with path.open("rb") as file:
+        for start in (0, max(_DIGEST_BYTES, size - _DIGEST_BYTES)):
+            file.seek(start)
+            digest.update(file.read(_DIGEST_BYTES))
+    return f"{size}:{digest.hexdigest()[:16]}"
 
 
 def _run(clip: Source, expander: Expander, writers: list[Output], on_progress: Callable[[Progress], None]) -> Summary:
@@ -134,13 +153,14 @@ def _run(clip: Source, expander: Expander, writers: list[Output], on_progress: C
         return expanded
 
     decoded = pipeline.channel()
-    taps = {"light": lambda expanded: meter.add(expanded.linear), **{writer.name: writer.write for writer in writers}}
-    channels = {name: pipeline.channel() for name in taps}
+    # Pairs and not a dictionary: two outputs may have the same file name in different folders.
+    taps = [("light", lambda expanded: meter.add(expanded.linear)), *((w.name, w.write) for w in writers)]
+    channels = [pipeline.channel() for _ in taps]
     wanted = (item for item in read_sdr(clip) if any([writer.wants(item[0].index) for writer in writers]))
     pipeline.add("decode", wanted, lambda item: item, [decoded], produces=True)
-    pipeline.add("network", _batches(decoded, expander.batch), expand, list(channels.values()))
-    for name, work in taps.items():
-        pipeline.add(name, channels[name], _each(work), [])
+    pipeline.add("network", _batches(decoded, expander.batch), expand, channels)
+    for (name, work), channel in zip(taps, channels, strict=True):
+        pipeline.add(name, channel, _each(work), [])
 
     start = time.perf_counter()
     pipeline.run(

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
@@ -25,7 +24,7 @@ HALF_MAXIMUM = 65504.0
 PIXEL_TYPES = {"half": np.dtype(np.float16), "float": np.dtype(np.float32)}
 COMPRESSIONS = {"none": OpenEXR.NO_COMPRESSION} | {
     name: getattr(OpenEXR, f"{name.upper()}_COMPRESSION")
-    for name in ("rle", "zips", "zip", "piz", "pxr24", "b44", "b44a", "dwaa", "dwab")
+    for name in ("rle", "zips", "zip", "piz", "pxr24", "dwaa", "dwab")
 }
 INTEROP_IDS = {1: "lin_rec709_scene", 9: "lin_rec2020_scene"}
 SETTINGS_ATTRIBUTE = "vshdr:settings"
@@ -148,15 +147,17 @@ class ExrWriter:
             return False
         if header.get(SETTINGS_ATTRIBUTE) != self._settings:
             raise ValueError(
-                f"{path.name} was written with other options; resume needs the same ones, overwrite starts anew"
+                f"{path.name} was written from another source or with other options; resume needs the same, overwrite "
+                "starts anew"
             )
         shape = self._size[::-1]
         return all(plane.shape == shape and plane.dtype == self._dtype for plane in pixels)
 
-    def missing(self, frames: Iterable[int]) -> list[int]:
-        """Those of `frames` that are not done; reads files on all cores. Raises what `done` raises."""
-        frames = list(frames)
-        return [index for index, done in zip(frames, self._pool.map(self.done, frames), strict=True) if not done]
+    def beyond(self, count: int) -> list[Path]:
+        """Files of this sequence's name from frame `count` on, which an earlier, longer run has left."""
+        if self._numbered is None:
+            return []
+        return [path for number, path in sorted(self._numbered.files().items()) if number >= self._start + count]
 
     def _refuse_existing(self) -> None:
         if self._numbered is None:

@@ -206,10 +206,12 @@ def ffmpeg_arguments(
     max_fall: float | None = None,
     crf: float | None = None,
     preset: str = "",
+    pixel_format: str = "",
 ) -> list[str]:
     """Output options for an ffmpeg that is fed by `vspipe -c y4m`: encoder, colour tags and HDR10 metadata.
 
     y4m carries no colour description, so all of it has to be said here. `codec` is "x265" or "svtav1".
+    `pixel_format` is FFmpeg's name of what comes in; what the encoder does not take becomes its default.
     Without measured light levels (`max_cll` and `max_fall`, nits) their bound, the peak, is given. Raises
     ValueError for other codecs and transfers.
     """
@@ -221,15 +223,21 @@ def ffmpeg_arguments(
     if (max_cll is None) != (max_fall is None):
         raise ValueError("max_cll and max_fall belong together; give both or neither")
     light = content_light_bound(peak) if max_cll is None else content_light(max_cll, max_fall)
-    pixel_format = encoder.pixel_formats[0]
+    if pixel_format not in encoder.pixel_formats:  # the nearest that the encoder has
+        pixel_format = encoder.pixel_formats[0]
     tags = {
         "color_primaries": "bt2020",
         "color_trc": TRANSFER_NAMES[transfer],
         "colorspace": "bt2020nc",
         "color_range": "tv",
-        "chroma_sample_location": "topleft",
-    }
+    } | ({"chroma_sample_location": "topleft"} if pixel_format.startswith("yuv420") else {})
+    # ffmpeg takes the colours that it writes into the container from the frames, over the options above, and frames
+    # out of y4m have none.
+    frame_tags = f"color_primaries=bt2020:color_trc={TRANSFER_NAMES[transfer]}:colorspace=bt2020nc:range=limited"
+    if pixel_format.startswith("yuv420"):
+        frame_tags += ":chroma_location=topleft"
     options = {
+        "vf": f"setparams={frame_tags}",
         "c:v": encoder.name,
         "pix_fmt": pixel_format,
         "crf": f"{encoder.crf if crf is None else crf:g}",

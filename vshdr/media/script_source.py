@@ -32,10 +32,12 @@ class ScriptSource(Source):
         index = pts = 0
         try:
             for frame in self.clip.frames(prefetch=vs.core.num_threads):
-                if _resize_properties(frame, self.clip, self.allow_hdr) != self.properties:
+                here = _resize_properties(frame, self.clip, self.allow_hdr)
+                if here != self.properties:
+                    names = [name for name in here | self.properties if here.get(name) != self.properties.get(name)]
                     raise ValueError(
-                        f"{self.name}: the colour description changes at frame {index}; set the properties "
-                        "_Matrix, _Transfer, _Primaries and _Range alike on all frames"
+                        f"{self.name}: {', '.join(names)} changes at frame {index}; set it alike on all frames"
+                        + ("" if "_FieldBased" not in names else ", deinterlaced ones with core.std.SetFieldBased")
                     )
                 clock += _seconds(frame, self.frame_rate)
                 end = max(pts + 1, round(clock / self.time_base))

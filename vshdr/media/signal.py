@@ -34,6 +34,9 @@ EOTF_OF_TRANSFER = {
     13: "srgb",
 }
 
+# xvYCC and BT.1361: BT.709's curve, carried on below black and above white. `core.resize` does not know the second.
+_BT709_BEYOND_WHITE = (11, 12)
+
 # Gamuts wider than BT.709 are carried in BT.2020, narrower ones and near relatives (NTSC, EBU, BT.601) in BT.709.
 WIDE_PRIMARIES = {9, 11, 12}
 
@@ -75,15 +78,19 @@ def describe(props: Mapping[str, int], *, rgb: bool, allow_hdr: bool = False) ->
     Raises ValueError for a clip that already is HDR, and for a transfer that has no display curve here.
     """
 
+    nothing_said = (0, UNSPECIFIED, 3)  # 0 and 3 are reserved; as a matrix 0 is RGB's, which says nothing about YUV
+
     def given(name: str, default: int) -> int:
         value = props.get(name, UNSPECIFIED)
-        return default if value == UNSPECIFIED else value
+        return default if value in nothing_said else value
 
     transfer = given("_Transfer", TRANSFER_SRGB if rgb else TRANSFER_BT709)
     if transfer in (TRANSFER_PQ, TRANSFER_HLG):
         if not allow_hdr:
             name = "PQ" if transfer == TRANSFER_PQ else "HLG"
             raise ValueError(f"the clip already is HDR ({name}); allow_hdr treats it as SDR all the same")
+        transfer = TRANSFER_BT709
+    if transfer in _BT709_BEYOND_WHITE:
         transfer = TRANSFER_BT709
     if transfer not in EOTF_OF_TRANSFER:
         raise ValueError(
@@ -146,7 +153,8 @@ class Delivery:
         if self.dither not in DITHERS:
             raise ValueError(f"dither must be one of {', '.join(DITHERS)}, not '{self.dither}'")
         if self.output == "hlg" and not 0 < self.peak <= HLG_PEAK:
-            raise ValueError(f"hlg carries at most {HLG_PEAK:g} nits; lower peak from {self.peak:g}")
+            asked = f"{self.peak:g}" if self.peak else "0, no limit"
+            raise ValueError(f"hlg carries at most {HLG_PEAK:g} nits; set peak to that or less, not {asked}")
         allowed = LINEAR_FORMATS if self.output == "linear" else DELIVERY_FORMATS
         if self.format_id not in allowed:
             names = ", ".join(vs.PresetVideoFormat(known).name for known in allowed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
@@ -66,6 +67,11 @@ class Model(nn.Module, ABC):
     def __init__(self, display: Display) -> None:
         super().__init__()
         self.display = display
+
+    @property
+    def brightest(self) -> float:
+        """The largest value that `forward` can give: the headroom where `description.bounded`, else no limit."""
+        return self.display.headroom if self.description.bounded else math.inf
 
     def summarise(self, sdr: Tensor) -> Tensor | None:
         """What `forward` must know of the whole frame, N x ...; None where `description.whole_frame` is False.

@@ -35,13 +35,18 @@ class ExpandMap(Model):
         context=3 * _CELL,
     )
 
+    @property
+    def brightest(self) -> float:
+        """The root of the headroom."""
+        return self.display.headroom**0.5
+
     def forward(self, sdr: Tensor, summary: Tensor | None = None) -> Tensor:
         brightest = sdr.amax(dim=1, keepdim=True)
         near_clipping = ((brightest - _NEAR_CLIPPING) / (1.0 - _NEAR_CLIPPING)).clamp(0.0, 1.0)
         guide = luminance(sdr).clamp(0.0, 1.0)
         grid = self._fill(F.avg_pool2d(guide, _SHRINK), F.avg_pool2d(near_clipping, _SHRINK))
         expansion = self._slice(self._blur(grid), guide)
-        return EOTF[self.display.eotf](sdr) * (1.0 + (self.display.headroom**0.5 - 1.0) * expansion)
+        return EOTF[self.display.eotf](sdr) * (1.0 + (self.brightest - 1.0) * expansion)
 
     @staticmethod
     def _fill(guide: Tensor, value: Tensor) -> Tensor:

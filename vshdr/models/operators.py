@@ -19,6 +19,11 @@ class Linearise(Model):
         bounded=True,
     )
 
+    @property
+    def brightest(self) -> float:
+        """SDR white."""
+        return 1.0
+
     def forward(self, sdr: Tensor, summary: Tensor | None = None) -> Tensor:
         return EOTF[self.display.eotf](sdr)
 

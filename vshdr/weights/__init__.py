@@ -68,8 +68,8 @@ def status() -> list[Status]:
 def locate(name_or_path: str, model: str) -> Path:
     """The file that `name_or_path` means for `model`: a file, or a name of the catalogue; "" is the model's own.
 
-    A model's own weights are those inside the package, or else the first of the catalogue. Raises ValueError for what is
-    neither and for weights of another model, OSError for weights that are not fetched yet.
+    A model's own weights are those inside the package, or else the first of the catalogue. Raises ValueError for what
+    is neither and for weights of another model, OSError for weights that are not fetched yet.
     """
     path = Path(name_or_path)
     if name_or_path and path.is_file():

@@ -1,0 +1,160 @@
+"""Who takes part in the quality benchmark: the package's models, two references, and pictures that another
+program made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from quality_shots import Shot
+from torch import Tensor
+
+from vshdr import Expander, models
+from vshdr import weights as weights_room
+from vshdr.colour import EOTF, luminance
+from vshdr.metrics.stability import warp
+from vshdr.metrics.stops import FLOOR, stops
+from vshdr.training.panoramas import read_picture
+
+WHITE = 203.0
+"""Nits of SDR white."""
+OPERATOR_PEAK = 1000.0
+"""Nits that operators expand to: BT.2446 is made for it, and brighter mid-tones than that gives help none of
+them.
+"""
+_KNEE, _POWER = 0.5, 3.0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Linear light, 1.0 = SDR white, BT.709."""
+
+    frames: Tensor
+    """T x 3 x H x W, of the shot's frames."""
+    moved: Tensor | None
+    """1 x 3 x H x W, of `Shot.moved`; None where another program did not see it."""
+
+
+Entrant = Callable[[Shot], Answer]
+
+
+def entrants(
+    weights: Mapping[str, str],
+    folders: Mapping[str, Path],
+    peak: float,
+    device: str,
+    chosen: tuple[str, ...] = (),
+) -> dict[str, Entrant]:
+    """`chosen` models, or where none is all that are at hand: operators, references and networks whose first
+    weights are here. With them all of `weights` and `folders`.
+
+    `weights` are files by a model's name, or by "model:anything" for a second one. `peak` is where networks'
+    highlights end, in nits. Raises ValueError for names that do not exist, OSError for weights that
+    are not here.
+    """
+
+    def network(name: str, file: str = "") -> Entrant:
+        return _expand(Expander(name, weights=file, white=WHITE, peak=peak, device=device))
+
+    known = [*models.names(), *REFERENCES]
+    for name in (*chosen, *(label.partition(":")[0] for label in weights)):
+        if name not in known:
+            raise ValueError(f"there is no model '{name}'; choose from {', '.join(known)}")
+    found: dict[str, Entrant] = {}
+    for name in models.names():
+        if not models.describe(name).weights:
+            if not chosen or name in chosen:
+                found[name] = _expand(Expander(name, white=WHITE, peak=OPERATOR_PEAK, device=device))
+        elif name not in weights and (name in chosen or (not chosen and _at_hand(name))):
+            found[name] = network(name)
+    found |= {name: entrant for name, entrant in REFERENCES.items() if not chosen or name in chosen}
+    found |= {label: network(label.partition(":")[0], file) for label, file in weights.items()}
+    return found | {name: _read(folder) for name, folder in folders.items()}
+
+
+def _at_hand(name: str) -> bool:
+    try:
+        weights_room.locate("", name)
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def knee(sdr: Tensor) -> Tensor:
+    """Linearised SDR to the knee k = 0.5, above it k (v / k)^3: a grade kept, a shoulder undone, SDR white at
+    4 times itself.
+
+    N x 3 x H x W; R, G and B of a pixel share the factor of the largest.
+    """
+    linear = EOTF["bt1886"](sdr)
+    brightest = linear.amax(dim=1, keepdim=True)
+    return linear * (brightest / _KNEE).clamp_min(1.0).pow(_POWER - 1.0)
+
+
+def oracle_const(shot: Shot, sdr: Tensor, clipped: Tensor) -> Tensor:
+    """Linearised SDR, and every clipped pixel, in its own colour, as bright as the truth's clipped pixels are
+    in the mean of stops.
+
+    What can be gained by knowing how bright highlights are, but not which.
+    """
+    linear = EOTF["bt1886"](sdr)
+    # NaN where nothing is clipped; then nothing is filled.
+    level = torch.exp2(stops(shot.truth)[shot.clipped].mean()) - FLOOR
+    return torch.where(clipped, linear * level / luminance(linear).clamp_min(FLOOR), linear)
+
+
+def _expand(expander: Expander) -> Entrant:
+    return lambda shot: Answer(expander.expand(shot.sdr), expander.expand(shot.moved))
+
+
+def _oracle(shot: Shot) -> Answer:
+    middle = shot.clipped[shot.middle, None].float()
+    moved = oracle_const(shot, shot.moved, warp(middle, shot.move) >= 0.5)
+    return Answer(oracle_const(shot, shot.sdr, shot.clipped), moved)
+
+
+REFERENCES: dict[str, Entrant] = {
+    "knee": lambda shot: Answer(knee(shot.sdr), knee(shot.moved)),
+    "oracle_const": _oracle,
+}
+
+
+def export(shot: Shot, folder: Path) -> None:
+    """Writes what models see as 8-bit PNG: SCENE_CONDITION_FRAME.png, and SCENE_CONDITION_moved.png for the
+    equivariance error.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, sdr in zip(_file_names(shot), (*shot.sdr, shot.moved[0]), strict=True):
+        pixels = (sdr * 255.0).round().byte().permute(1, 2, 0).numpy()
+        Image.fromarray(np.ascontiguousarray(pixels)).save(folder / f"{name}.png")
+
+
+def _read(folder: Path) -> Entrant:
+    """Reads the EXRs that another program made of exported PNGs: of the same names, linear, 1.0 = SDR white,
+    BT.709.
+    """
+
+    def answer(shot: Shot) -> Answer:
+        *names, moved = (folder / f"{name}.exr" for name in _file_names(shot))
+        frames = torch.stack([_picture(path, shot) for path in names])
+        return Answer(frames, _picture(moved, shot)[None] if moved.exists() else None)
+
+    return answer
+
+
+def _picture(path: Path, shot: Shot) -> Tensor:
+    if not path.exists():
+        raise OSError(f"{path} is not there; make it of {path.stem}.png, which --export writes")
+    picture = read_picture(path)
+    if picture.shape != shot.sdr.shape[1:]:
+        raise ValueError(f"{path} is {tuple(picture.shape)}, its frame {tuple(shot.sdr.shape[1:])}")
+    return picture
+
+
+def _file_names(shot: Shot) -> list[str]:
+    return [*(f"{shot.name}_{index:04d}" for index in range(len(shot.sdr))), f"{shot.name}_moved"]

@@ -1,0 +1,203 @@
+"""What the quality benchmark shows to models: clips of known light, seen by five kinds of SDR camera."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from vshdr.colour import soft_ceiling
+from vshdr.metrics.stability import warp
+from vshdr.training import scene
+from vshdr.training.camera import CONDITIONS
+from vshdr.training.codec import round_trip
+from vshdr.training.conditions import draw_conditions
+from vshdr.training.degrade import sensor_noise
+from vshdr.training.dice import Dice
+from vshdr.training.loop import VALIDATION_SHARE
+from vshdr.training.panoramas import Panoramas, load_folder, split
+from vshdr.training.procedural import procedural_panorama
+from vshdr.training.stability import affine_grid
+from vshdr.training.views import (
+    MotionOptions,
+    ViewOptions,
+    Views,
+    draw_path,
+    draw_views,
+    grid_between,
+    places,
+    render,
+)
+
+NAMES = ("ideal", "camera", "graded", "broadcast", "still")
+"""The conditions, keys of `CONDITIONS`."""
+FRAME_RATE = 24.0
+LARGEST = 2048
+"""Widest panorama that is kept in memory; wider ones are averaged down."""
+CLIPPED = 0.98
+"""Code value from which on a pixel counts as clipped: codecs ring around white."""
+_SLOW_PAN = MotionOptions(shift=2.0, roll=0.2, zoom=0.004, shear=0.0)
+_OWN_SEED = 90_000  # procedural panoramas that no training draws
+
+
+@dataclass(frozen=True, kw_only=True)
+class Footage:
+    """T frames of scene light with exact flow."""
+
+    name: str
+    """Part of file names."""
+    light: Tensor
+    """T x 3 x H x W, linear, of any exposure."""
+    grid: Tensor
+    """T x H x W x 2: where each pixel was in the frame before, for grid_sample; the identity for the first.
+    """
+    valid: Tensor
+    """T x 1 x H x W bool: it was seen there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shot:
+    """Footage seen by an SDR camera. Everything is the same for all models."""
+
+    scene: str
+    condition: str
+    sdr: Tensor
+    """T x 3 x H x W: code values of eight bits in [0, 1]."""
+    truth: Tensor
+    """T x 3 x H x W: the light that an ideal expansion gives, 1.0 = SDR white, at most what the display
+    shows.
+    """
+    grid: Tensor
+    """As in `Footage`."""
+    valid: Tensor
+    """As in `Footage`."""
+    move: Tensor
+    """1 x H x W x 2: a random small transform (the ranges of CVPR 2019) for the equivariance error."""
+
+    @property
+    def name(self) -> str:
+        return f"{self.scene}_{self.condition}"
+
+    @property
+    def middle(self) -> int:
+        """The frame whose picture is scored: a codec has seen others before it."""
+        return len(self.sdr) // 2
+
+    @cached_property
+    def moved(self) -> Tensor:
+        """The scored frame under `move`, 1 x 3 x H x W, eight bits."""
+        return _eight_bits(warp(self.sdr[self.middle, None], self.move))
+
+    @property
+    def inside(self) -> Tensor:
+        """1 x 1 x H x W bool: here `move` looks inside the frame."""
+        height, width = self.sdr.shape[2:]
+        limit = 1.0 - 1.0 / self.move.new_tensor([width, height])
+        return (self.move.abs() <= limit).all(dim=-1).unsqueeze(1)
+
+    @property
+    def clipped(self) -> Tensor:
+        """T x 1 x H x W bool: brighter than SDR white, and the SDR says white. This light is lost."""
+        return self.beyond & (self.sdr.amax(dim=1, keepdim=True) >= CLIPPED)
+
+    @property
+    def beyond(self) -> Tensor:
+        """T x 1 x H x W bool: brighter than SDR white in some channel, clipped or under a shoulder."""
+        return self.truth.amax(dim=1, keepdim=True) > 1.0
+
+
+def harbour(time: float, frames: int, width: int, height: int) -> Footage:
+    """The procedural scene from `time` on: the camera walks, things pass before each other, waves move by
+    themselves.
+    """
+    times = [time + index / FRAME_RATE for index in range(frames)]
+    grids, valid = [_identity(height, width)], [torch.ones(1, height, width, dtype=torch.bool)]
+    for before, now in zip(times, times[1:], strict=False):
+        flow = scene.flow(now, before, width, height)
+        half = torch.tensor([width / 2, height / 2])
+        grids.append(grids[0] + flow.motion.permute(1, 2, 0) / half)
+        valid.append((flow.visible & flow.matt)[None])
+    light = torch.stack([scene.render(moment, width, height) for moment in times])
+    return Footage(name=f"harbour-{time:g}", light=light, grid=torch.stack(grids), valid=torch.stack(valid))
+
+
+def look_around(name: str, picture: Path | Tensor, frames: int, width: int, height: int) -> Footage:
+    """A slow pan in a panorama, or over a photo. Where it looks depends on `name` and the size only."""
+    dice, size = Dice(zlib.crc32(name.encode())), (height, width)
+    pictures = Panoramas([picture], max_width=LARGEST)
+    view = draw_views(pictures, 1, size, ViewOptions(), dice)
+    path = draw_path(pictures, view, frames, size, _SLOW_PAN, dice)
+    light = render(pictures, path, size)
+    grid, valid = grid_between(*(_frames(path, start, frames) for start in (-1, 0)), size, "cpu")
+    return Footage(name=name, light=light, grid=grid, valid=valid)
+
+
+def _frames(path: Views, start: int, count: int) -> Views:
+    """Views `start` and on; before the first comes the first."""
+    index = torch.arange(start, start + count).clamp_min(0)
+    return Views(picture=path.picture[index], level=path.level[index], matrix=path.matrix[index])
+
+
+def footage(
+    data: str, *, frames: int, width: int, height: int, own: int, moments: int, limit: int
+) -> Iterator[Footage]:
+    """`moments` of the harbour, `own` synthetic panoramas, and the held-out pictures below the folder `data`,
+    at most `limit`.
+
+    Held-out are those that training leaves out, too. Raises OSError where the folder has no pictures.
+    """
+    held_out = split(load_folder(data), VALIDATION_SHARE)[1][: limit or None] if data else []
+    for index in range(moments):
+        yield harbour(0.5 + index, frames, width, height)
+    for index in range(own):
+        picture = procedural_panorama(_OWN_SEED + index, LARGEST // 2)
+        yield look_around(f"own-{index + 1}", picture, frames, width, height)
+    for path in held_out:
+        yield look_around(path.stem, path, frames, width, height)
+
+
+def shoot(reel: Footage, condition: str, headroom: float) -> Shot:
+    """What the camera of a condition makes of footage. `headroom` is the display's peak in multiples of SDR
+    white.
+
+    In `still` the first frame is taken again and again, with fresh noise, each time compressed by itself.
+    """
+    options, seed = CONDITIONS[condition], zlib.crc32(f"{reel.name}/{condition}".encode())
+    frames, _, height, width = reel.light.shape
+    drawn = draw_conditions(1, (height, width), options, Dice(seed))
+    still = condition == "still"
+    light = drawn.tint(reel.light[:1].expand_as(reel.light) if still else reel.light)
+    light = light / light[0].flatten().quantile(1.0 - drawn.clipped[0]).clamp_min(1e-6)
+    noise = torch.Generator().manual_seed(seed)
+    seen = [sensor_noise(frame[None], drawn.shot, drawn.read, noise) for frame in light]
+    codes = [drawn.curves.encode(frame) for frame in seen]
+    if still:
+        sdr = torch.cat(
+            [round_trip(frame.expand(options.codec_frames, -1, -1, -1), *drawn.codec[0])[-1:] for frame in codes]
+        )
+    else:
+        sdr = round_trip(torch.cat(codes), *drawn.codec[0]) if drawn.codec[0] else torch.cat(codes)
+    truth = torch.cat([drawn.curves.truth(frame[None]) for frame in light])
+    return Shot(
+        scene=reel.name,
+        condition=condition,
+        sdr=_eight_bits(sdr),
+        truth=soft_ceiling(truth, headroom),
+        grid=_identity(height, width).expand(frames, -1, -1, -1) if still else reel.grid,
+        valid=torch.ones_like(reel.valid) if still else reel.valid,
+        move=affine_grid(1, height, width, noise),
+    )
+
+
+def _identity(height: int, width: int) -> Tensor:
+    """H x W x 2: the pixels' own places."""
+    return places(torch.eye(3, dtype=torch.float64)[None], (height, width))[0, :2].permute(1, 2, 0).float()
+
+
+def _eight_bits(sdr: Tensor) -> Tensor:
+    return (sdr.clamp(0.0, 1.0) * 255.0).round() / 255.0

@@ -1,0 +1,72 @@
+"""CRF correction: what a wrong guess of the camera's curve did to a picture is taken out before pictures are
+compared.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from vshdr.colour import pq_decode, pq_encode, rgb_to_xyz
+
+# Hanji, Mantiuk, Eilertsen, Hajisharif and Unger, "Comparison of single image HDR reconstruction methods: the
+# caveats of quality assessment", SIGGRAPH 2022, with the defaults of its code.
+DARKEST = 0.005
+"""Light below this, in nits, is raised to it."""
+_DEGREE = 3
+_RIDGE = 0.01
+_CHROMA_SCALE = 410 / 255  # brings u' and v' of real colours to about 0..1
+
+
+def crf_correct(test: Tensor, reference: Tensor) -> Tensor:
+    """`test` with the tone curve and the colour cast that bring it nearest to `reference`; what is left are
+    its other faults.
+
+    Both are RGB in nits, N x 3 x H x W, BT.709, and so is the result, >= 0. Each picture is corrected by
+    itself: PQ-encoded luminance by a cubic fitted by least squares, chromaticity u'v' by a cubic with a ridge
+    towards the identity, W = (X^T X + s I)^-1 (X^T Y + s W0) with s = 0.01 pixels / columns.
+    """
+    return torch.stack([_correct(*pair) for pair in zip(test, reference, strict=True)])
+
+
+def _correct(test: Tensor, reference: Tensor) -> Tensor:
+    light, chroma = _to_yuv(test.double().clamp_min(DARKEST))
+    light_wanted, chroma_wanted = _to_yuv(reference.double().clamp_min(DARKEST))
+    code = pq_encode(light)
+    powers = torch.stack([code**degree for degree in range(_DEGREE + 1)], dim=1)
+    cubic = torch.linalg.lstsq(powers, pq_encode(light_wanted)[:, None]).solution[:, 0]
+    darkest = pq_encode(torch.tensor(DARKEST, dtype=torch.float64, device=code.device))
+    light = pq_decode((powers @ cubic).maximum(darkest))
+    chroma = _ridge(_chroma_terms(chroma), chroma_wanted)
+    return _from_yuv(light, chroma).clamp_min(0.0).T.reshape(test.shape).to(test)
+
+
+def _ridge(terms: Tensor, wanted: Tensor) -> Tensor:
+    """The terms' combination that is nearest to `wanted`, drawn towards the identity. Pixels x 8 and pixels x
+    2.
+    """
+    columns = terms.shape[1]
+    identity = torch.zeros(columns, 2, dtype=terms.dtype, device=terms.device)
+    identity[5, 0] = identity[6, 1] = 1.0
+    weight = _RIDGE * len(terms) / columns
+    normal = terms.T @ terms + weight * torch.eye(columns, dtype=terms.dtype, device=terms.device)
+    return terms @ torch.linalg.solve(normal, terms.T @ wanted + weight * identity)
+
+
+def _chroma_terms(chroma: Tensor) -> Tensor:
+    u, v = chroma.unbind(1)
+    return torch.stack((u**3, v**3, u**2, v**2, u * v, u, v, torch.ones_like(u)), dim=1)
+
+
+def _to_yuv(rgb: Tensor) -> tuple[Tensor, Tensor]:
+    """RGB in nits, 3 x H x W, as luminance (pixels) and scaled CIE 1976 u'v' (pixels x 2)."""
+    x, y, z = (rgb_to_xyz(1).to(rgb) @ rgb.flatten(1)).clamp_min(1e-4)
+    whole = x + 15.0 * y + 3.0 * z
+    return y, torch.stack((4.0 * x / whole, 9.0 * y / whole), dim=1) * _CHROMA_SCALE
+
+
+def _from_yuv(light: Tensor, chroma: Tensor) -> Tensor:
+    u, v = (chroma / _CHROMA_SCALE).unbind(1)
+    v = v.clamp_min(1e-4)
+    x, z = light * 9.0 * u / (4.0 * v), light * (12.0 - 3.0 * u - 20.0 * v) / (4.0 * v)
+    return torch.stack((x, light, z), dim=1) @ torch.linalg.inv(rgb_to_xyz(1).to(light)).T

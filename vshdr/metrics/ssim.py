@@ -1,0 +1,42 @@
+"""SSIM of HDR pictures: structural similarity of PU21-encoded luminance."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from vshdr.colour import luminance
+from vshdr.metrics.pu21 import PEAK, pu21_encode
+
+_RADIUS, _SIGMA = 5, 1.5
+
+
+def pu21_ssim(test: Tensor, reference: Tensor) -> float:
+    """SSIM of two RGB pictures in nits, N x 3 x H x W, on PU21-encoded luminance whose range is taken as 256;
+    1 for equal pictures.
+    """
+    return ssim(*(pu21_encode(luminance(picture)) for picture in (test, reference)), PEAK)
+
+
+def ssim(test: Tensor, reference: Tensor, span: float) -> float:
+    """Mean structural similarity of N x 1 x H x W, at least 11 x 11, whose values span `span`.
+
+    Wang, Bovik, Sheikh and Simoncelli, "Image quality assessment: from error visibility to structural
+    similarity", 2004: Gaussian windows of 11 x 11 with sigma 1.5, K1 = 0.01, K2 = 0.03, windows inside the
+    picture only.
+    """
+    test, reference = test.double(), reference.double()
+    a, b = _blur(test), _blur(reference)
+    variances = _blur(test * test) - a * a + _blur(reference * reference) - b * b
+    covariance = _blur(test * reference) - a * b
+    c1, c2 = (0.01 * span) ** 2, (0.03 * span) ** 2
+    similarity = (2 * a * b + c1) * (2 * covariance + c2) / ((a * a + b * b + c1) * (variances + c2))
+    return float(similarity.mean())
+
+
+def _blur(picture: Tensor) -> Tensor:
+    offset = torch.arange(-_RADIUS, _RADIUS + 1, dtype=picture.dtype, device=picture.device)
+    kernel = torch.exp(-(offset**2) / (2 * _SIGMA**2))
+    kernel = (kernel / kernel.sum()).reshape(1, 1, 1, -1)
+    return functional.conv2d(functional.conv2d(picture, kernel), kernel.mT)

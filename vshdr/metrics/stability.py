@@ -1,0 +1,65 @@
+"""How steady an expansion is, in stops: under motion of the whole picture, over time along exact flow, and on
+a still frame.
+
+Stops make all of it independent of overall gain: a dark output is not steadier than a bright one. Where a
+mask selects nothing, the result is NaN.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn import functional
+
+from vshdr.metrics.stops import stops
+
+
+def warp(picture: Tensor, grid: Tensor) -> Tensor:
+    """N x C x H x W looked up at `grid`, N x H x W x 2 in [-1, 1] (align_corners=False), bilinearly; the
+    border is repeated.
+    """
+    return functional.grid_sample(picture, grid, padding_mode="border", align_corners=False)
+
+
+def equivariance_error(of_moved: Tensor, output: Tensor, grid: Tensor, valid: Tensor) -> float:
+    """Mean |f(T x) - T f(x)| in stops: `of_moved` is f(T x), `output` is f(x), `grid` is T.
+
+    Linear light N x 3 x H x W; `valid`, N x 1 x H x W, is set where T looks inside the picture. The measure
+    behind Eilertsen, Mantiuk and Unger, "Single-frame Regularization for Temporally Stable CNNs", CVPR 2019.
+    A point-wise operator has only what interpolation before and after it differs.
+    """
+    return float((stops(of_moved) - warp(stops(output), grid)).abs()[valid].mean())
+
+
+def excess_flicker(test: Tensor, truth: Tensor, grid: Tensor, mask: Tensor) -> float:
+    """Mean of max(0, |D test| - |D truth|) in stops per frame, where D is the change since the frame before
+    along the flow.
+
+    Linear light T x 3 x H x W; `grid`, T x H x W x 2, says where each pixel was in the frame before, and
+    `mask`, T x 1 x H x W, where it was seen and counts. The first frame has none before it and is left out.
+    The warped error of Lai et al., "Learning Blind Video Temporal Consistency", ECCV 2018, less what the
+    scene itself does (waves, aliasing).
+    """
+    excess = _change(test, grid).abs() - _change(truth, grid).abs()
+    return float(excess.clamp_min(0.0)[mask[1:]].mean())
+
+
+def pumping(test: Tensor, truth: Tensor, grid: Tensor, mask: Tensor) -> float:
+    """Mean over frames of |mean over pixels of D test - D truth|: how far the whole picture brightens or
+    darkens from frame to frame. Arguments as for `excess_flicker`; frames without a pixel in `mask` are left
+    out.
+    """
+    drift = _change(test, grid) - _change(truth, grid)
+    means = [frame[seen].mean().abs() for frame, seen in zip(drift, mask[1:], strict=True) if seen.any()]
+    return float(sum(means) / len(means)) if means else float("nan")
+
+
+def still_instability(outputs: Tensor, mask: Tensor) -> float:
+    """Mean |difference| in stops between successive outputs, T x 3 x H x W, of one frame with fresh noise and
+    compression, where `mask`, T x 1 x H x W, is set.
+    """
+    return float(stops(outputs).diff(dim=0).abs()[mask[1:]].mean())
+
+
+def _change(linear: Tensor, grid: Tensor) -> Tensor:
+    light = stops(linear)
+    return light[1:] - warp(light[:-1], grid[1:])

@@ -13,10 +13,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch import Tensor
-from torch.nn.functional import grid_sample
 
 from vshdr.colour import EOTF
+from vshdr.metrics.stability import warp
 from vshdr.training import degrade
 from vshdr.training.camera import CONDITIONS, Pair, VirtualCamera
 from vshdr.training.capture import write_pairs
@@ -63,10 +62,6 @@ def smooth() -> Panoramas:
     y, x = torch.meshgrid(latitude, longitude, indexing="ij")
     sphere = torch.stack((y.sin() * (4 * x).sin(), y.sin() * (3 * x).cos(), (7 * y).cos())).mul(1.5).exp2()
     return Panoramas([sphere, sphere[:, :, 100:800].contiguous()], dtype=torch.float32)
-
-
-def warp(picture: Tensor, grid: Tensor) -> Tensor:
-    return grid_sample(picture, grid, padding_mode="border", align_corners=False)
 
 
 def test_shapes_ranges_and_words(synthetic: Panoramas) -> None:

@@ -9,9 +9,11 @@ import pytest
 import torch
 from skimage.metrics import structural_similarity
 
+from vshdr.metrics.ssim import ssim
+from vshdr.metrics.stability import warp
 from vshdr.training.camera import Pair
 from vshdr.training.options import TrainOptions
-from vshdr.training.stability import STABILITY, affine_grid, answered_for, second_view, ssim, warp
+from vshdr.training.stability import STABILITY, affine_grid, answered_for, second_view
 
 SIZE = 48
 

@@ -16,23 +16,22 @@ def pu21_ssim(test: Tensor, reference: Tensor) -> float:
     """SSIM of two RGB pictures in nits, N x 3 x H x W, on PU21-encoded luminance whose range is taken as 256;
     1 for equal pictures.
     """
-    return ssim(*(pu21_encode(luminance(picture)) for picture in (test, reference)), PEAK)
+    return float(ssim(*(pu21_encode(luminance(picture)).double() for picture in (test, reference)), PEAK))
 
 
-def ssim(test: Tensor, reference: Tensor, span: float) -> float:
-    """Mean structural similarity of N x 1 x H x W, at least 11 x 11, whose values span `span`.
+def ssim(test: Tensor, reference: Tensor, span: float = 1.0) -> Tensor:
+    """Mean structural similarity of N x C x H x W, at least 11 x 11, whose values span `span`; differentiable.
 
-    Wang, Bovik, Sheikh and Simoncelli, "Image quality assessment: from error visibility to structural
-    similarity", 2004: Gaussian windows of 11 x 11 with sigma 1.5, K1 = 0.01, K2 = 0.03, windows inside the
-    picture only.
+    Wang, Bovik, Sheikh and Simoncelli, "Image quality assessment: from error visibility to structural similarity", 2004.
+    Gaussian windows of 11 x 11 with sigma 1.5, K1 = 0.01, K2 = 0.03, windows inside the picture only, channels apart.
     """
-    test, reference = test.double(), reference.double()
+    test, reference = (picture.flatten(0, 1).unsqueeze(1) for picture in (test, reference))
     a, b = _blur(test), _blur(reference)
     variances = _blur(test * test) - a * a + _blur(reference * reference) - b * b
     covariance = _blur(test * reference) - a * b
     c1, c2 = (0.01 * span) ** 2, (0.03 * span) ** 2
     similarity = (2 * a * b + c1) * (2 * covariance + c2) / ((a * a + b * b + c1) * (variances + c2))
-    return float(similarity.mean())
+    return similarity.mean()
 
 
 def _blur(picture: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ def warp(picture: Tensor, grid: Tensor) -> Tensor:
     """N x C x H x W looked up at `grid`, N x H x W x 2 in [-1, 1] (align_corners=False), bilinearly; the
     border is repeated.
     """
-    return functional.grid_sample(picture, grid, padding_mode="border", align_corners=False)
+    return functional.grid_sample(picture, grid.to(picture), padding_mode="border", align_corners=False)
 
 
 def equivariance_error(of_moved: Tensor, output: Tensor, grid: Tensor, valid: Tensor) -> float:

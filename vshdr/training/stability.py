@@ -16,15 +16,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vshdr.metrics.ssim import ssim
+from vshdr.metrics.stability import warp
 from vshdr.training.losses import EPSILON, Domain, clipped_mask
 
 if TYPE_CHECKING:
     from vshdr.training.camera import Pair
-
-
-def warp(picture: Tensor, grid: Tensor) -> Tensor:
-    """A picture of the first view, N x C x H x W, as the second view sees it; edges repeat beyond the border."""
-    return F.grid_sample(picture, grid.to(picture), padding_mode="border", align_corners=False)
 
 
 def affine_grid(count: int, height: int, width: int, generator: torch.Generator, scale: float = 1.0) -> Tensor:
@@ -90,25 +87,6 @@ def sparse_jacobian(first: Tensor, second: Tensor, pair: Pair, mask: Tensor) -> 
     wanted = (pair.second_linear + EPSILON).log() - (pair.linear + EPSILON).log()
     weight = torch.maximum(mask, warp(mask, pair.grid)) * pair.valid
     return (((second - first) - wanted) * weight).square().mean()
-
-
-def ssim(first: Tensor, second: Tensor) -> Tensor:
-    """Mean structural similarity (Wang et al. 2004) of pictures in [0, 1]: 11 taps of a Gaussian of 1.5
-    pixels, K = 0.01 and 0.03, windows that lie wholly inside.
-    """
-    offset = torch.arange(11, device=first.device, dtype=first.dtype) - 5.0
-    taps = torch.exp(-offset.square() / (2.0 * 1.5**2))
-    taps = (taps / taps.sum()).expand(first.shape[1], 1, 1, -1)
-
-    def blur(picture: Tensor) -> Tensor:
-        return F.conv2d(F.conv2d(picture, taps, groups=len(taps)), taps.mT, groups=len(taps))
-
-    mean_a, mean_b = blur(first), blur(second)
-    spread = blur(first * first) - mean_a.square() + blur(second * second) - mean_b.square()
-    shared = blur(first * second) - mean_a * mean_b
-    c1, c2 = 0.01**2, 0.03**2
-    luminance = (2.0 * mean_a * mean_b + c1) / (mean_a.square() + mean_b.square() + c1)
-    return (luminance * (2.0 * shared + c2) / (spread + c2)).mean()
 
 
 def _l1(first: Tensor, second: Tensor) -> Tensor:

@@ -22,7 +22,8 @@ def pu21_ssim(test: Tensor, reference: Tensor) -> float:
 def ssim(test: Tensor, reference: Tensor, span: float = 1.0) -> Tensor:
     """Mean structural similarity of N x C x H x W, at least 11 x 11, whose values span `span`; differentiable.
 
-    Wang, Bovik, Sheikh and Simoncelli, "Image quality assessment: from error visibility to structural similarity", 2004.
+    Wang, Bovik, Sheikh and Simoncelli, "Image quality assessment: from error visibility to structural similarity",
+    2004:
     Gaussian windows of 11 x 11 with sigma 1.5, K1 = 0.01, K2 = 0.03, windows inside the picture only, channels apart.
     """
     test, reference = (picture.flatten(0, 1).unsqueeze(1) for picture in (test, reference))

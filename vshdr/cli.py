@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import math
 import shlex
 import sys
 from collections.abc import Sequence
@@ -235,6 +236,8 @@ def _train(arguments: argparse.Namespace) -> None:
             _print(f"step {record['step']}: validation loss {record['validation']['loss']:.4f}")
 
     summary = train(options, on_record=show)
+    if math.isinf(summary.first):  # one of a team that does not lead it: only the leader validates
+        return
     _print(
         f"ended after {summary.step} steps ({summary.reason}); validation loss from {summary.first:.4f} to "
         f"{summary.last:.4f}, best {summary.best:.4f} in {summary.weights}"

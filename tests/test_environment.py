@@ -50,7 +50,10 @@ def test_python_on_the_path_comes_first(machine: Path) -> None:
     assert (found.returncode, found.stdout, found.stderr) == (0, f"{first}\n", "")
 
 
-@pytest.mark.parametrize("place", [".pyenv/versions/3.12.7", "miniforge3/envs/some env", ".local/share/uv/python/3.12"])
+@pytest.mark.parametrize(
+    "place",
+    [Path(".pyenv", "versions", "3.12.7"), Path("miniforge3/envs/some env"), Path(".local/share/uv/python/3.12")],
+)
 def test_python_off_the_path_is_found(machine: Path, place: str) -> None:
     add_python(machine / "bin" / "python3", lacking=OLD)
     hidden = add_python(machine / "home" / place / "bin" / "python3")

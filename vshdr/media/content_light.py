@@ -1,4 +1,4 @@
-"""Writes measured light levels over their placeholders in a finished file: in the container and in every
+"""Writes measured light levels over the bounds that stood for them in a finished file: in the container and in every
 message of the video.
 
 MaxCLL and MaxFALL are known when the last frame has been seen, but belong at the start of the file and before

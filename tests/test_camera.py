@@ -32,6 +32,7 @@ CLEAN = CameraOptions(
     ten_bit=1.0,
     rgb=1.0,
     dct=0.0,
+    codec=0.0,
     bars=0.0,
     graphics=0.0,
     curves={"ideal": 1.0},

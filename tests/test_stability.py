@@ -94,7 +94,9 @@ def test_second_views_are_seeded_and_noisy_where_asked():
     assert 0.008 < (noise.second_sdr - pair.sdr).std() < 0.051 and torch.equal(noise.second_linear, pair.linear)
 
 
-@pytest.mark.parametrize("name", ["transform", "noise", "l1_warped", "l2_warped", "rec_warped", "ssim_warped"])
+@pytest.mark.parametrize(
+    "name", ["transform", "noise", "highlight", "l1_warped", "l2_warped", "rec_warped", "ssim_warped"]
+)
 def test_a_steady_network_costs_nothing_where_outputs_are_warped(name):
     pair, term = shifted(3), STABILITY[name]
     steady = term(pair.sdr, pair.second_sdr, pair, everywhere(pair))
@@ -135,6 +137,16 @@ def test_transform_counts_only_what_the_mask_and_the_first_view_cover():
     beyond = warp(pair.sdr, pair.grid)
     beyond[..., -3:] += 9.0  # the first view does not reach there
     assert float(STABILITY["transform"](pair.sdr, beyond, pair, everywhere(pair))) < 1e-8
+
+
+def test_highlight_judges_highlights_alone_in_squared_stops():
+    pair, term = shifted(3), STABILITY["highlight"]
+    first, second = pair.sdr.clone(), pair.second_sdr.clone()
+    dark = (second.amax(dim=1, keepdim=True) < 0.55).expand_as(second)
+    assert dark.any() and not dark.all()
+    flickering = torch.where(dark, 4.0 * second, second)
+    assert float(term(first, flickering, pair, everywhere(pair))) == pytest.approx(0.0, abs=1e-4)
+    assert float(term(8.0 * first, 16.0 * second, pair, everywhere(pair))) == pytest.approx(1.0, rel=0.02)
 
 
 def test_sparse_jacobian_lets_the_output_change_as_the_truth_does():

@@ -159,8 +159,9 @@ def _add_weights(commands: argparse._SubParsersAction) -> None:
     fetch.add_argument("name", metavar="NAME", help="a name of `vshdr weights list`")
     fetch.set_defaults(run=_fetch_weights)
     convert = actions.add_parser("convert", help="check a published file and write it as safetensors")
-    convert.add_argument("source", metavar="FILE", help="a .pth or .npz as published")
+    convert.add_argument("source", metavar="FILE", help="a .pth or .npz as published, or a .safetensors of training")
     convert.add_argument("target", metavar="OUT", nargs="?", help="a .safetensors file; beside FILE if not given")
+    convert.add_argument("--half", action="store_true", help="round to half precision")
     convert.set_defaults(run=_convert_weights)
 
 
@@ -168,6 +169,7 @@ def _list_weights(arguments: argparse.Namespace) -> None:
     from vshdr import weights
 
     checks = {
+        "packaged": "part of vshdr",
         "published": "checked against a published checksum",
         "recorded": "checked against the first download's checksum",
         "none": "the first download will be trusted, for no checksum is published",
@@ -193,7 +195,7 @@ def _convert_weights(arguments: argparse.Namespace) -> None:
 
     source = Path(arguments.source)
     target = Path(arguments.target) if arguments.target else source.with_suffix(".safetensors")
-    _print(f"wrote {target}: weights of {convert(source, target)}")
+    _print(f"wrote {target}: weights of {convert(source, target, half=arguments.half)}")
 
 
 def _add_encoder_args(commands: argparse._SubParsersAction) -> None:

@@ -75,7 +75,7 @@ class CameraOptions:
     ones."""
     quality: tuple[int, int] = (30, 98)
     """JPEG quality of that quantisation."""
-    codec: float = 0.0
+    codec: float = 0.15
     """Share that goes through a real video encoder, on the host."""
     codecs: tuple[str, ...] = ("h264", "hevc")
     """Which encoders: keys of `codec.ENCODERS`."""

@@ -91,11 +91,14 @@ class Objective:
         """
         with autocast:
             first, second = learner(pair.sdr, pair.second_sdr if self.term else None)
-        truth = pair.linear
+        output, truth, sdr = first, pair.linear, pair.sdr
+        if self.term and self.term.both:
+            output = torch.cat((first, second))
+            truth, sdr = torch.cat((truth, pair.second_linear)), torch.cat((sdr, pair.second_sdr))
         if self.loss.domain == "relative":
             truth = relative_truth(truth, self._headroom, self._stretch)
-        output = to_domain(first, domain, self.loss.domain, self._headroom)
-        reconstruction = self.loss(output, truth, pair.sdr)
+        output = to_domain(output, domain, self.loss.domain, self._headroom)
+        reconstruction = self.loss(output, truth, sdr)
         if self.term is None:
             return {"loss": reconstruction}
         views = [to_domain(view, domain, self.term.domain, self._headroom) for view in (first, second)]

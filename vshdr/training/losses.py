@@ -129,7 +129,8 @@ def restoration_share(sdr: Tensor) -> Tensor:
     return place.square() * (3.0 - 2.0 * place)
 
 
-def _stops(light: Tensor) -> Tensor:
+def in_stops(light: Tensor) -> Tensor:
+    """log2 of linear light plus `EPSILON`, finite for any output of a network."""
     return (light.clamp(0.0, _BRIGHTEST) + EPSILON).log2()
 
 
@@ -153,12 +154,12 @@ def highlight_loss(output: Tensor, truth: Tensor, sdr: Tensor, grade: float = 1.
     judged against the truth in one mean, that error, over most of the picture, would drown the highlights
     and the gain would collapse to nothing.
     """
-    light, truth = _stops(output), truth.clamp_max(SHOWN)
+    light, truth = in_stops(output), truth.clamp_max(SHOWN)
     share = restoration_share(sdr)
     weight = share * (1.0 + torch.log2(1.0 + truth.amax(dim=1, keepdim=True)))
     # A thousandth of the pixels counts as seen, lest a lone clipped one has the say over all weights.
-    restored = (weight * _penalty(light - _stops(truth))).mean() / (weight.mean() + 1e-3)
-    kept = ((1.0 - share) * _penalty(light - _stops(EOTF["bt1886"](sdr)))).mean() / ((1.0 - share).mean() + 1e-3)
+    restored = (weight * _penalty(light - in_stops(truth))).mean() / (weight.mean() + 1e-3)
+    kept = ((1.0 - share) * _penalty(light - in_stops(EOTF["bt1886"](sdr)))).mean() / ((1.0 - share).mean() + 1e-3)
     return restored + grade * kept
 
 

@@ -12,6 +12,7 @@ _STABILITY = (
     "transform",
     "sparse_jacobian",
     "noise",
+    "highlight",
     "l1",
     "l2",
     "rec",

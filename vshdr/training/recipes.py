@@ -56,10 +56,9 @@ _HDRCNN = Recipe(
     epochs=100,
     epoch=5000,
 )
-# In squared stops over restored pixels its loss is some hundred times the term over all of them.
 _GAINMAP = Recipe(
     loss="highlight",
-    stability="transform",
+    stability="highlight",
     rate=2e-3,
     schedule="cosine",
     batch=16,
@@ -76,7 +75,7 @@ RECIPES: dict[tuple[str, str], Recipe] = {
     ("hdrcnn", "reconstruction"): _HDRCNN,
     ("hdrcnn", "stability"): dataclasses.replace(_HDRCNN, epochs=10),
     ("gainmap", "reconstruction"): _GAINMAP,
-    ("gainmap", "stability"): dataclasses.replace(_GAINMAP, alpha=0.99, rate=5e-4, epochs=10),
+    ("gainmap", "stability"): dataclasses.replace(_GAINMAP, rate=1e-3, batch=8, epochs=10),
 }
 """By model and phase."""
 

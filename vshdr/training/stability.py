@@ -18,7 +18,7 @@ from torch import Tensor
 
 from vshdr.metrics.ssim import ssim
 from vshdr.metrics.stability import warp
-from vshdr.training.losses import EPSILON, Domain, clipped_mask
+from vshdr.training.losses import EPSILON, Domain, clipped_mask, in_stops, restoration_share
 
 if TYPE_CHECKING:
     from vshdr.training.camera import Pair
@@ -89,6 +89,19 @@ def sparse_jacobian(first: Tensor, second: Tensor, pair: Pair, mask: Tensor) -> 
     return (((second - first) - wanted) * weight).square().mean()
 
 
+def highlight(first: Tensor, second: Tensor, pair: Pair, mask: Tensor) -> Tensor:
+    """For `gainmap`: coherence as in `transform`, of restored highlights alone, in squared stops.
+
+        sum(s (log2 f(T x) - log2 T f(x))^2) / sum(s)
+
+    with s = `restoration_share` of the second view, as in the loss it goes with. A mean over all pixels is mostly the
+    noise of mid-tones, which such a network passes on and cannot lower.
+    """
+    weight = restoration_share(pair.second_sdr) * pair.valid
+    difference = in_stops(second) - in_stops(warp(first, pair.grid))
+    return (weight * difference.square()).mean() / (weight.mean() + 1e-3)
+
+
 def _l1(first: Tensor, second: Tensor) -> Tensor:
     return F.l1_loss(second, first)
 
@@ -134,6 +147,9 @@ class Stability:
     """The published weight."""
     motion: str
     """What `second_view` must do where the camera gives no second view. "noise" never takes the camera's."""
+    both: bool = False
+    """Whether the reconstruction loss judges the second view as well, which costs nothing: the publications judge the
+    first alone."""
 
     def __call__(self, first: Tensor, second: Tensor, pair: Pair, mask: Tensor) -> Tensor:
         return self.function(first, second, pair, mask)
@@ -149,6 +165,7 @@ _PUBLISHED = {"l1": (_l1, 0.40), "l2": (_l2, 0.80), "rec": (_rec, 0.38), "ssim":
 STABILITY: dict[str, Stability] = {
     "transform": Stability(function=transform, domain="log", alpha=0.95, motion="affine+noise"),
     "sparse_jacobian": Stability(function=sparse_jacobian, domain="log", alpha=0.95, motion="affine+noise"),
+    "highlight": Stability(function=highlight, domain="linear", alpha=0.5, motion="affine", both=True),
     # Zheng et al., "Improving the robustness of deep neural networks via stability training", CVPR 2016.
     "noise": Stability(function=transform, domain="log", alpha=0.95, motion="noise"),
     **{name: _expandnet_term(_invariant(compare), alpha) for name, (compare, alpha) in _PUBLISHED.items()},

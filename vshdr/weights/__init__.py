@@ -11,6 +11,9 @@ from vshdr.weights.files import convert, read
 
 __all__ = ["Status", "convert", "fetch", "folder", "locate", "read", "status"]
 
+_PACKAGED = Path(__file__).parent
+"""Where MODEL.safetensors lies for each model whose weights are part of vshdr."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Status:
@@ -29,8 +32,8 @@ class Status:
     licence: str
     """SPDX identifier, and what it covers where that is not plain."""
     checksum: str
-    """"published" where the catalogue knows the SHA-256, "recorded" where that of the first download is kept,
-    else "none".
+    """"packaged" where the file is part of vshdr, "published" where the catalogue knows the SHA-256, "recorded" where
+    that of the first download is kept, else "none".
     """
     path: Path | None
     """Where it lies; None if it has not been fetched."""
@@ -44,8 +47,20 @@ class Status:
 
 
 def status() -> list[Status]:
-    """All that the catalogue has, and what of it is here."""
-    lines = []
+    """What the package has, then all that the catalogue has, and what of it is here."""
+    lines = [
+        Status(
+            name=path.stem,
+            model=path.stem,
+            summary=f"vshdr's own, what {path.stem} takes unless it is told otherwise",
+            size=path.stat().st_size,
+            exact=True,
+            licence="BSD-3-Clause",
+            checksum="packaged",
+            path=path,
+        )
+        for path in sorted(_PACKAGED.glob("*.safetensors"))
+    ]
     for entry in catalogue.ENTRIES.values():
         path = folder() / entry.filename
         here = path.is_file()
@@ -74,7 +89,7 @@ def locate(name_or_path: str, model: str) -> Path:
     path = Path(name_or_path)
     if name_or_path and path.is_file():
         return path
-    packaged = Path(__file__).with_name(f"{model}.safetensors")
+    packaged = _PACKAGED / f"{model}.safetensors"
     if name_or_path in ("", model) and packaged.is_file():
         return packaged
     known = catalogue.names(model)

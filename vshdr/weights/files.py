@@ -15,7 +15,7 @@ from typing import IO, Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -44,11 +44,12 @@ def read(path: str | Path) -> dict[str, Tensor]:
     return {name: _float32(tensor, name, path) for name, tensor in tensors.items()}
 
 
-def convert(source: str | Path, target: str | Path) -> str:
+def convert(source: str | Path, target: str | Path, *, half: bool = False) -> str:
     """Writes the weights in `source` as safetensors, in this package's own names, and returns the model that
     they fit.
 
-    The file's metadata say the model, the name of `source` and its SHA-256. Raises ValueError where `source`
+    With `half` they are rounded to half precision. The file's metadata say the model, the name of `source` and its
+    SHA-256, and all that the metadata of `source` say of its making. Raises ValueError where `source`
     fits no network or `target` does not end in .safetensors, OSError where `source` cannot be read or
     `target` is there already.
     """
@@ -69,9 +70,9 @@ def convert(source: str | Path, target: str | Path) -> str:
         except ValueError as error:
             misfits.append(str(error))
             continue
-        metadata = {"model": name, "source": source.name, "sha256": sha256(source)}
+        metadata = _metadata(source) | {"model": name, "source": source.name, "sha256": sha256(source)}
         part = target.with_name(target.name + ".part")
-        save_file(model.state_dict(), part, metadata)
+        save_file((model.half() if half else model).state_dict(), part, metadata)
         os.replace(part, target)
         return name
     raise ValueError("; ".join(misfits))
@@ -81,6 +82,13 @@ def sha256(path: Path) -> str:
     """The file's SHA-256 in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _metadata(path: Path) -> dict[str, str]:
+    if path.suffix.lower() != ".safetensors":
+        return {}
+    with safe_open(path, "pt") as file:
+        return file.metadata() or {}
 
 
 def _float32(tensor: Any, name: str, path: Path) -> Tensor:

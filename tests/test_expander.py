@@ -105,7 +105,7 @@ def test_white_rises_with_gamma_and_strength_without_a_step(model, option):
 
 
 def test_expandmap_at_strength_2_lifts_white_to_the_peak():
-    linear = Expander(strength=2.0, peak=812.0).expand(torch.ones(1, 3, 64, 64))
+    linear = Expander("expandmap", strength=2.0, peak=812.0).expand(torch.ones(1, 3, 64, 64))
     torch.testing.assert_close(linear, torch.full_like(linear, 4.0), rtol=1e-4, atol=0.0)
 
 

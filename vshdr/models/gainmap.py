@@ -26,6 +26,7 @@ GLANCE = 64  # side of the square that the whole frame is averaged to for the gl
 CONTEXT_CHANNELS = 64  # what the global branch says of the frame
 KNOTS = (0.6, 0.8, 0.92, 1.0)  # smallest code values at which curves are given; straight between, constant below
 SOFTEST, STRONGEST = -2.0, 7.0  # bounds of the gain in stops; without them training can run away to infinity
+STRIP = 32  # rows that the full-size step takes at a time on a CPU, so that they stay in its caches; a multiple of FOLD
 FADE_FROM, FADE_TO = 0.6, 0.98  # code values of the largest channel between which the gain fades in
 
 
@@ -82,17 +83,17 @@ class GainMap(Model):
         return self.glance(F.adaptive_avg_pool2d(sdr, GLANCE))
 
     def forward(self, sdr: Tensor, summary: Tensor | None = None) -> Tensor:
-        gain = self.gain(sdr, self.summarise(sdr) if summary is None else summary)
-        return EOTF[self.display.eotf](sdr) * torch.exp2(gain)
-
-    def gain(self, sdr: Tensor, summary: Tensor) -> Tensor:
-        """The gain in stops, N x 3 x H x W, float32; zero where the largest channel is at most 0.6."""
-        coefficients = F.interpolate(self._coefficients(sdr, summary).float(), scale_factor=FOLD, mode="bilinear")
-        curves, slope = coefficients[:, :-3].unflatten(1, (3, len(KNOTS))), coefficients[:, -3:]
-        least = sdr.amin(dim=1, keepdim=True)
-        gain = (_look_up(curves, least) + slope * (sdr - least)).clamp(SOFTEST, STRONGEST)
-        fade = ((sdr.amax(dim=1, keepdim=True) - FADE_FROM) / (FADE_TO - FADE_FROM)).clamp(0.0, 1.0)
-        return gain * (fade * fade * (3.0 - 2.0 * fade))
+        coefficients = self._coefficients(sdr, self.summarise(sdr) if summary is None else summary).float()
+        beyond = F.pad(coefficients, (0, 0, 1, 1), mode="replicate")  # what a strip's interpolation sees around it
+        height = sdr.shape[2]
+        rows = STRIP if sdr.device.type == "cpu" and not torch.is_grad_enabled() else height
+        light = []
+        for top in range(0, height, rows):
+            strip = sdr[:, :, top : top + rows]
+            cells = beyond[:, :, top // FOLD : (top + strip.shape[2]) // FOLD + 2]
+            grid = F.interpolate(cells, scale_factor=FOLD, mode="bilinear")[:, :, FOLD:-FOLD]
+            light.append(EOTF[self.display.eotf](strip) * torch.exp2(_gain(grid, strip)))
+        return light[0] if len(light) == 1 else torch.cat(light, dim=2)
 
     def _coefficients(self, sdr: Tensor, summary: Tensor) -> Tensor:
         """N x 15 x H/4 x W/4: four values of red, of green, of blue, and their slopes."""
@@ -107,6 +108,15 @@ class GainMap(Model):
             features = F.interpolate(features, scale_factor=2, mode="bilinear")
             features = stage(torch.cat([features, skip], dim=1))
         return self.leave(features)
+
+
+def _gain(grid: Tensor, sdr: Tensor) -> Tensor:
+    """The gain in stops, N x 3 x H x W, of coefficients N x 15 x H x W; zero where the largest channel is at most 0.6."""
+    curves, slope = grid[:, :-3].unflatten(1, (3, len(KNOTS))), grid[:, -3:]
+    least = sdr.amin(dim=1, keepdim=True)
+    gain = (_look_up(curves, least) + slope * (sdr - least)).clamp(SOFTEST, STRONGEST)
+    fade = ((sdr.amax(dim=1, keepdim=True) - FADE_FROM) / (FADE_TO - FADE_FROM)).clamp(0.0, 1.0)
+    return gain * (fade * fade * (3.0 - 2.0 * fade))
 
 
 def _look_up(curves: Tensor, code: Tensor) -> Tensor:

@@ -86,7 +86,7 @@ class CameraOptions:
     acted."""
     bars: float = 0.1
     """Share with black letterbox or pillarbox bars."""
-    graphics: float = 0.2
+    graphics: float = 0.3
     """Share with a subtitle, title, logo, page or panel, whose white is SDR white."""
 
     def __post_init__(self) -> None:

@@ -12,6 +12,8 @@ from skimage.metrics import structural_similarity
 from vshdr.metrics.ssim import ssim
 from vshdr.metrics.stability import warp
 from vshdr.training.camera import Pair
+from vshdr.training.learner import Objective
+from vshdr.training.losses import LOSSES
 from vshdr.training.options import TrainOptions
 from vshdr.training.stability import STABILITY, affine_grid, answered_for, second_view
 
@@ -183,6 +185,21 @@ def test_both_views_get_gradients():
         term(first, second, pair, everywhere(pair)).backward()
         assert torch.isfinite(first.grad).all() and first.grad.abs().sum() > 0.0, name
         assert torch.isfinite(second.grad).all() and second.grad.abs().sum() > 0.0, name
+
+
+@pytest.mark.parametrize(("name", "both"), [("highlight", True), ("transform", False)])
+def test_reconstruction_judges_both_views_only_where_the_term_says_so(name, both):
+    pair = shifted(2)
+    pair = dataclasses.replace(pair, second_linear=4.0 * pair.second_linear)  # so that the views have other losses
+
+    def learner(first, second):
+        return first.pow(2.2), second.pow(2.2)
+
+    objective = Objective("highlight", name, headroom=5.0)
+    parts = objective(learner, "linear", pair, torch.autocast("cpu", enabled=False))
+    views = [(pair.sdr, pair.linear), (pair.second_sdr, pair.second_linear)] if both else [(pair.sdr, pair.linear)]
+    sdr, truth = (torch.cat(part) for part in zip(*views, strict=True))
+    assert float(parts["reconstruction"]) == pytest.approx(float(LOSSES["highlight"](sdr.pow(2.2), truth, sdr)))
 
 
 def test_highlight_networks_answer_for_lost_highlights():

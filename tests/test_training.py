@@ -196,7 +196,8 @@ def test_expandnet_learns_and_its_weights_expand(options):
 
 def test_weights_start_a_run(tiny, options, tmp_path):
     first = train(options(steps=4, rate=0.02))
-    second = train(options(steps=1, phase="stability", weights=str(first.weights), output=str(tmp_path / "second")))
+    phase = {"phase": "stability", "stability": "transform", "alpha": 0.99}
+    second = train(options(steps=1, **phase, weights=str(first.weights), output=str(tmp_path / "second")))
     start = records(tmp_path / "second")[0]["validation"]
     assert start["reconstruction"] == pytest.approx(first.best, rel=1e-5)
     assert start["stability"] > 0.0 and math.isfinite(second.last)

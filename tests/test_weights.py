@@ -243,6 +243,33 @@ def test_converts_a_published_file_of_each_network(tmp_path):
     assert not list(tmp_path.glob("*.part"))
 
 
+def test_converts_to_half_precision_and_keeps_what_is_said_of_the_making(tmp_path):
+    state = models.build("gainmap", "", Display()).state_dict()
+    source, target = tmp_path / "best.safetensors", tmp_path / "small.safetensors"
+    save_file(
+        {name: 1.001 * tensor for name, tensor in state.items()}, source, {"command": "vshdr train", "steps": "7"}
+    )
+    assert weights.convert(source, target, half=True) == "gainmap"
+    with safe_open(target, "pt") as file:
+        told = file.metadata()
+        assert all(file.get_tensor(name).dtype == torch.float16 for name in state)
+    assert told == {
+        "command": "vshdr train",
+        "steps": "7",
+        "model": "gainmap",
+        "source": source.name,
+        "sha256": sha256(source),
+    }
+
+
+def test_packaged_weights_are_listed_and_found():
+    packaged = [entry for entry in weights.status() if entry.checksum == "packaged"]
+    assert [entry.name for entry in packaged] == ["gainmap"]
+    for entry in packaged:
+        assert entry.path.stat().st_size == entry.size
+        assert weights.locate("", entry.model) == weights.locate(entry.name, entry.model) == entry.path
+
+
 def test_converts_nothing_that_fits_no_network(tmp_path):
     state = expandnet_state()
     state["mid_net.3.bias"] = torch.zeros(63)
@@ -291,7 +318,7 @@ def test_lists_all_and_what_is_here(cache):
     cache.mkdir()
     (cache / "hdrcnn-video.npz").write_bytes(b"1234567")
     lines = {line.name: line for line in weights.status()}
-    assert lines.keys() == catalogue.ENTRIES.keys()
+    assert lines.keys() == {"gainmap"} | catalogue.ENTRIES.keys()
     assert lines["hdrcnn-video"].path == cache / "hdrcnn-video.npz" and lines["hdrcnn-video"].size == 7
     assert lines["expandnet"].path is None and lines["expandnet"].size_text == "1.8 MB"
     assert lines["hdrcnn"].size_text == "about 118 MB"

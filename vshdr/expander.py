@@ -25,7 +25,7 @@ _LARGEST_PEAK = 10000.0  # where PQ ends; it stands in for "no limit" where an o
 class Expander:
     """A model on a device, with the user's options.
 
-        linear = Expander("expandmap", peak=600).expand(sdr)
+        linear = Expander("gainmap", peak=600).expand(sdr)
 
     Parameters: `model` and the fields of `ExpandOptions`, and `eotf`, the SDR display's curve (a key of
     `vshdr.colour.EOTF`). Raises ValueError for options that do not fit, OSError for weights that cannot be read and

@@ -16,7 +16,7 @@ REGISTRY = {
     "expandnet": "vshdr.models.expandnet:ExpandNet",
     "hdrcnn": "vshdr.models.hdrcnn:HDRCNN",
 }
-DEFAULT = "expandmap"
+DEFAULT = "gainmap"
 
 
 def _model_class(name: str) -> type[Model]:

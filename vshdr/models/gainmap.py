@@ -1,14 +1,14 @@
 """The default network: it looks at the frame small, and acts on it at full size.
 
 A U-Net with a view of the whole frame works on the picture folded to a quarter of its sides. For every cell of 4 x 4
-pixels it gives each channel a curve: the gain in stops at four values of the pixel's smallest code value, and a slope
-for how far the channel is above it. At full size the curves are interpolated between cells and looked up, which keeps
-edges where they are (a bilateral grid, Chen et al. 2007, Gharbi et al. 2017). The gain multiplies the linearised SDR,
-faded in towards clipping. Where nothing is near clipping the output is the linearised SDR.
+pixels it gives each channel two curves of gain in stops: one over the channel's own code value, one over the pixel's
+smallest. At full size the curves are interpolated between cells and looked up, which keeps edges where they are (a
+bilateral grid, Chen et al. 2007, Gharbi et al. 2017). The gain multiplies the linearised SDR, faded in towards
+clipping. Where nothing is near clipping the output is the linearised SDR.
 
-The smallest code value, because it is the last to clip: it tells the coloured rim of a lamp, where one channel is
-clipped, from the lamp's white middle, which must be lifted more. Looked up with each channel's own code value or with
-the largest, rims turn to orange rings.
+The smallest code value is the last to clip: it tells the coloured rim of a lamp, where one channel is clipped, from the
+lamp's white middle, which must be lifted more. Without it rims turn to orange rings; with it alone a sunset, where
+blue never clips, stays dull.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ FOLD = 4  # pixels per cell, in each direction
 WIDTHS = (32, 48, 64, 96)  # channels of the U-Net at 1/4, 1/8, 1/16 and 1/32 of the frame's sides
 GLANCE = 64  # side of the square that the whole frame is averaged to for the global branch
 CONTEXT_CHANNELS = 64  # what the global branch says of the frame
-KNOTS = (0.6, 0.8, 0.92, 1.0)  # smallest code values at which curves are given; straight between, constant below
+KNOTS = (0.6, 0.8, 0.92, 1.0)  # code values at which curves are given; straight between, constant below
 SOFTEST, STRONGEST = -2.0, 7.0  # bounds of the gain in stops; without them training can run away to infinity
-STRIP = 32  # rows that the full-size step takes at a time on a CPU, so that they stay in its caches; a multiple of FOLD
+STRIP = 16  # rows that the full-size step takes at a time on a CPU, so that they stay in its caches; a multiple of FOLD
 FADE_FROM, FADE_TO = 0.6, 0.98  # code values of the largest channel between which the gain fades in
 
 
@@ -36,7 +36,7 @@ def _conv(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
 
 
 class GainMap(Model):
-    """Fifteen coefficients per cell: for each channel its gain in stops at the four `KNOTS`, and its slope."""
+    """24 coefficients per cell: two curves per channel, each the gain in stops at the four `KNOTS`."""
 
     description = Description(
         name="gainmap",
@@ -60,7 +60,7 @@ class GainMap(Model):
             nn.Sequential(_conv(a, b, stride=2), _conv(b, b)) for a, b in zip(WIDTHS, WIDTHS[1:], strict=False)
         )
         self.up = nn.ModuleList(_conv(b + a, a) for a, b in zip(WIDTHS, WIDTHS[1:], strict=False))
-        self.leave = nn.Conv2d(WIDTHS[0], 3 * len(KNOTS) + 3, 3, padding=1, padding_mode="replicate")
+        self.leave = nn.Conv2d(WIDTHS[0], 6 * len(KNOTS), 3, padding=1, padding_mode="replicate")
         self.glance = nn.Sequential(
             _conv(3, 16, stride=2),
             _conv(16, 32, stride=2),
@@ -96,7 +96,7 @@ class GainMap(Model):
         return light[0] if len(light) == 1 else torch.cat(light, dim=2)
 
     def _coefficients(self, sdr: Tensor, summary: Tensor) -> Tensor:
-        """N x 15 x H/4 x W/4: four values of red, of green, of blue, and their slopes."""
+        """N x 24 x H/4 x W/4: four values of red, of green and of blue over themselves, the same over the smallest."""
         features = self.enter(F.pixel_unshuffle(sdr, FOLD))
         skips = []
         for stage in self.down:
@@ -111,16 +111,16 @@ class GainMap(Model):
 
 
 def _gain(grid: Tensor, sdr: Tensor) -> Tensor:
-    """The gain in stops, N x 3 x H x W, of coefficients N x 15 x H x W; zero where the largest channel is at most 0.6."""
-    curves, slope = grid[:, :-3].unflatten(1, (3, len(KNOTS))), grid[:, -3:]
-    least = sdr.amin(dim=1, keepdim=True)
-    gain = (_look_up(curves, least) + slope * (sdr - least)).clamp(SOFTEST, STRONGEST)
+    """The gain in stops, N x 3 x H x W, of coefficients N x 24 x H x W; zero where no channel is above 0.6."""
+    over_own, over_smallest = grid.unflatten(1, (2, 3, len(KNOTS))).unbind(1)
+    gain = _look_up(over_own, sdr) + _look_up(over_smallest, sdr.amin(dim=1, keepdim=True))
+    gain = gain.clamp(SOFTEST, STRONGEST)
     fade = ((sdr.amax(dim=1, keepdim=True) - FADE_FROM) / (FADE_TO - FADE_FROM)).clamp(0.0, 1.0)
     return gain * (fade * fade * (3.0 - 2.0 * fade))
 
 
 def _look_up(curves: Tensor, code: Tensor) -> Tensor:
-    """Piecewise linear curves (N x 3 x 4 x H x W, values at `KNOTS`) at `code` (N x 1 x H x W), N x 3 x H x W."""
+    """Piecewise linear curves (N x 3 x 4 x H x W, values at `KNOTS`) at `code` (N x 3 or 1 x H x W), N x 3 x H x W."""
     value = curves[:, :, 0]
     for place, (start, end) in enumerate(zip(KNOTS, KNOTS[1:], strict=False)):
         share = ((code - start) / (end - start)).clamp(0.0, 1.0)

@@ -230,7 +230,7 @@ def test_weights_that_do_not_fit(material, tmp_path, capsys, monkeypatch, file, 
         (["--frame-rate", "24"], "frame rate"),
         (["--preview", "-1"], "preview"),
         (["--codec", "ffv1", "--crf", "18"], "crf"),
-        (["--weights", "x.pth"], "without weights"),
+        (["--weights", "x.pth", "--model", "none"], "without weights"),
         (["--model", "hdrcnn"], "vshdr weights fetch"),
     ],
 )

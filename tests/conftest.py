@@ -1,11 +1,11 @@
-"""What all tests share: folders of their own for configuration and caches, and vspipe."""
+"""What all tests share: folders of their own for configuration and caches, vspipe, and torch on one thread."""
 
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -34,3 +34,14 @@ def vspipe() -> Callable[..., subprocess.CompletedProcess[bytes]]:
         return subprocess.run([command, *map(str, arguments)], capture_output=True, timeout=60)
 
     return run
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Torch on one thread: on pictures as small as those of tests, more of them only wait for each other."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

@@ -15,14 +15,7 @@ from vshdr.training.overlays import compose, draw_overlays
 from vshdr.training.panoramas import Panoramas
 from vshdr.training.procedural import procedural_panorama
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """On pictures this small threads cost more than they give."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,7 @@ CONDITIONS = ("ideal", "camera", "graded", "broadcast", "still")
 
 
 @pytest.fixture(scope="module")
-def run() -> Iterator[Callable[..., str]]:
+def run(one_thread: None) -> Iterator[Callable[..., str]]:
     """Runs the benchmark with these arguments, tiny, and returns what it printed."""
     sys.path.insert(0, str(BENCHMARKS))
     main = importlib.import_module("quality").main
@@ -37,10 +37,7 @@ def run() -> Iterator[Callable[..., str]]:
             main(["--quick", *map(str, arguments)])
         return printed.getvalue()
 
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # pictures this small are slower on more
     yield run
-    torch.set_num_threads(threads)
     sys.path.remove(str(BENCHMARKS))
 
 

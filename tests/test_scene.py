@@ -3,8 +3,6 @@ says."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 from torch.nn import functional
@@ -14,13 +12,7 @@ from vshdr.training.scene import Camera, camera_at, camera_curve, camera_sdr, fl
 WIDTH, HEIGHT = 160, 90
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Tiles this small only wait for each other on many threads."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

@@ -49,13 +49,7 @@ class TinyGain(Model):
         return sdr.clamp_min(1e-3).pow(2.4) * torch.exp2(7.0 * torch.tanh(self.net(sdr)))
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """On pictures this small threads cost more than they give."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture

@@ -116,18 +116,17 @@ def test_expandnet_loss_is_l1_and_five_times_the_angle():
 def test_highlight_loss_of_a_clipped_page():
     sdr, truth = flat(1.0, 1.0, 1.0), flat(7.0, 7.0, 7.0)
     output = 2.0 * (truth + EPSILON) - EPSILON  # a stop too bright everywhere
-    share = 4.0 / (4.0 + 1e-3)  # weight 1 + log2(8)
+    share = 1.0 / (1.0 + 1e-3)
     expected = share * (1.0 + math.sqrt(1.01) - 0.1)
     assert float(LOSSES["highlight"](output, truth, sdr)) == pytest.approx(expected, rel=1e-4)
 
 
 def test_highlight_loss_minds_paper_that_is_taken_for_a_lamp():
     sdr, truth = flat(1.0, 1.0, 1.0, size=2), flat(1.0, 1.0, 1.0, size=2)
-    truth[..., 0] = 7.0  # half of the white is a lamp of weight 1 + log2(8), half is paper of weight 1 + log2(2)
+    truth[..., 0] = 7.0  # half of the white is a lamp, half is paper
     output = truth.clone()
     output[..., 1] = 2.0 * (1.0 + EPSILON) - EPSILON  # a stop too bright
-    paper, lamp = PAPER * 2.0, 4.0
-    share = 0.5 * paper / (0.5 * (paper + lamp) + 1e-3)
+    share = 0.5 * PAPER / (0.5 * (PAPER + 1.0) + 1e-3)
     expected = share * (1.0 + math.sqrt(1.01) - 0.1)
     assert float(LOSSES["highlight"](output, truth, sdr)) == pytest.approx(expected, rel=1e-4)
 

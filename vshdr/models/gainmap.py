@@ -1,17 +1,23 @@
 """The default network: it looks at the frame small, and acts on it at full size.
 
-A U-Net with a view of the whole frame works on the picture folded to a quarter of its sides. For every cell of 4 x 4
-pixels it gives each channel two curves of gain in stops: one over the channel's own code value, one over the pixel's
-smallest. At full size the curves are interpolated between cells and looked up, which keeps edges where they are (a
-bilateral grid, Chen et al. 2007, Gharbi et al. 2017). The gain multiplies the linearised SDR, faded in towards
-clipping. Where nothing is near clipping the output is the linearised SDR.
+A U-Net works on the picture at half its sides, folded to cells of 4 x 4 of those pixels. For every cell it gives each
+channel two curves of gain in stops: one over the channel's own code value, one over the pixel's smallest. The curves
+are interpolated between cells and looked up at half size, which keeps edges where they are (a bilateral grid, Chen et
+al. 2007, Gharbi et al. 2017). The gain is enlarged, faded in towards clipping, and multiplies the linearised SDR at
+full size. Where nothing is near clipping the output is the linearised SDR.
 
 The smallest code value is the last to clip: it tells the coloured rim of a lamp, where one channel is clipped, from the
 lamp's white middle, which must be lifted more. Without it rims turn to orange rings; with it alone a sunset, where
-blue never clips, stays dull.
+blue never clips, stays dull. It is the noisiest guide, too, so it is looked up smoothed.
+
+What white means cannot be seen from near by: a grade that rolls highlights off leaves other shares of the frame near
+white than one that clips them. So the network is told how the frame's code values are distributed.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -20,14 +26,17 @@ from torch import Tensor, nn
 from vshdr.colour import EOTF
 from vshdr.models.contract import Description, Display, Model, load_state
 
-FOLD = 4  # pixels per cell, in each direction
-WIDTHS = (32, 48, 64, 96)  # channels of the U-Net at 1/4, 1/8, 1/16 and 1/32 of the frame's sides
-GLANCE = 64  # side of the square that the whole frame is averaged to for the global branch
-CONTEXT_CHANNELS = 64  # what the global branch says of the frame
+REDUCTION = 2  # pixels, in each direction, that are averaged before the network looks
+FOLD = 4  # of the reduced pixels per cell, in each direction
+WIDTHS = (32, 48, 64, 96)  # channels of the U-Net at 1/8, 1/16, 1/32 and 1/64 of the frame's sides
 KNOTS = (0.6, 0.8, 0.92, 1.0)  # code values at which curves are given; straight between, constant below
+CURVES = 6 * len(KNOTS)  # coefficients of a cell
 SOFTEST, STRONGEST = -2.0, 7.0  # bounds of the gain in stops; without them training can run away to infinity
-STRIP = 16  # rows that the full-size step takes at a time on a CPU, so that they stay in its caches; a multiple of FOLD
 FADE_FROM, FADE_TO = 0.6, 0.98  # code values of the largest channel between which the gain fades in
+LEVELS = (0.2, 0.35, 0.5, 0.6, 0.68, 0.75, 0.81, 0.86, 0.9, 0.93, 0.95, 0.965, 0.977, 0.986, 0.993, 0.998, 1.0)
+"""Code values whose distribution over the frame is told to the network, closest where highlights roll off."""
+CONTEXT = 64  # numbers that say what the distribution means
+STRIP = 16  # rows that work at full size takes at a time on a CPU, so that they stay in its caches
 
 
 def _conv(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
@@ -42,8 +51,8 @@ class GainMap(Model):
         name="gainmap",
         summary="Keeps the grade and restores clipped highlights from their surroundings, quietly over time.",
         source="vshdr",
-        multiple=32,
-        context=192,
+        multiple=64,
+        context=384,
         whole_frame=True,
         weights=("gainmap",),
         precision="fp16",
@@ -56,73 +65,95 @@ class GainMap(Model):
         """
         super().__init__(display)
         self.enter = _conv(3 * FOLD * FOLD, WIDTHS[0])
-        self.down = nn.ModuleList(
-            nn.Sequential(_conv(a, b, stride=2), _conv(b, b)) for a, b in zip(WIDTHS, WIDTHS[1:], strict=False)
+        self.down = nn.ModuleList(nn.Sequential(_conv(a, b, stride=2), _conv(b, b)) for a, b in pairwise(WIDTHS))
+        self.up = nn.ModuleList(_conv(b + a, a) for a, b in pairwise(WIDTHS))
+        self.leave = nn.Conv2d(WIDTHS[0], CURVES, 3, padding=1, padding_mode="replicate")
+        self.judge = nn.Sequential(
+            nn.Linear(3 * (len(LEVELS) - 1), CONTEXT), nn.ReLU(), nn.Linear(CONTEXT, CONTEXT), nn.ReLU()
         )
-        self.up = nn.ModuleList(_conv(b + a, a) for a, b in zip(WIDTHS, WIDTHS[1:], strict=False))
-        self.leave = nn.Conv2d(WIDTHS[0], 6 * len(KNOTS), 3, padding=1, padding_mode="replicate")
-        self.glance = nn.Sequential(
-            _conv(3, 16, stride=2),
-            _conv(16, 32, stride=2),
-            _conv(32, 64, stride=2),
-            nn.AdaptiveAvgPool2d(1),
-            nn.Conv2d(64, CONTEXT_CHANNELS, 1),
-            nn.ReLU(inplace=True),
-        )
-        self.tell = nn.Conv2d(CONTEXT_CHANNELS, 2 * WIDTHS[-1], 1)
+        self.tell_deepest = nn.Linear(CONTEXT, 2 * WIDTHS[-1])
+        self.tell_last = nn.Linear(CONTEXT, 2 * WIDTHS[0] + CURVES)
         if state is None:
-            nn.init.zeros_(self.leave.weight)
-            nn.init.zeros_(self.leave.bias)
-            nn.init.zeros_(self.tell.weight)
-            nn.init.zeros_(self.tell.bias)
+            for layer in (self.leave, self.tell_deepest, self.tell_last):
+                nn.init.zeros_(layer.weight)
+                nn.init.zeros_(layer.bias)
         else:
             load_state(self, state, origin)
 
     def summarise(self, sdr: Tensor) -> Tensor:
-        """What the global branch says of whole frames, N x 64 x 1 x 1."""
-        return self.glance(F.adaptive_avg_pool2d(sdr, GLANCE))
+        """What the distribution of code values in whole frames means, N x 64."""
+        return self.judge(_distribution(sdr))
 
     def forward(self, sdr: Tensor, summary: Tensor | None = None) -> Tensor:
-        coefficients = self._coefficients(sdr, self.summarise(sdr) if summary is None else summary).float()
-        beyond = F.pad(coefficients, (0, 0, 1, 1), mode="replicate")  # what a strip's interpolation sees around it
-        height = sdr.shape[2]
-        rows = STRIP if sdr.device.type == "cpu" and not torch.is_grad_enabled() else height
-        light = []
-        for top in range(0, height, rows):
-            strip = sdr[:, :, top : top + rows]
-            cells = beyond[:, :, top // FOLD : (top + strip.shape[2]) // FOLD + 2]
-            grid = F.interpolate(cells, scale_factor=FOLD, mode="bilinear")[:, :, FOLD:-FOLD]
-            light.append(EOTF[self.display.eotf](strip) * torch.exp2(_gain(grid, strip)))
-        return light[0] if len(light) == 1 else torch.cat(light, dim=2)
+        reduced = F.avg_pool2d(sdr, REDUCTION)
+        coefficients = self._coefficients(reduced, self.summarise(sdr) if summary is None else summary).float()
+        smallest = F.pad(reduced.amin(dim=1, keepdim=True), (1, 1, 1, 1), mode="replicate")
+        smallest = F.avg_pool2d(smallest, 3, stride=1)
+        gain = torch.cat(
+            [
+                _look_up_both(curves, reduced[:, :, rows], smallest[:, :, rows])
+                for rows, curves in _enlarge(coefficients, FOLD)
+            ],
+            dim=2,
+        )
+        return torch.cat([self._brighten(part, sdr[:, :, rows]) for rows, part in _enlarge(gain, REDUCTION)], dim=2)
 
-    def _coefficients(self, sdr: Tensor, summary: Tensor) -> Tensor:
-        """N x 24 x H/4 x W/4: four values of red, of green and of blue over themselves, the same over the smallest."""
-        features = self.enter(F.pixel_unshuffle(sdr, FOLD))
+    def _coefficients(self, reduced: Tensor, summary: Tensor) -> Tensor:
+        """N x 24 x H/8 x W/8: four values of red, of green and of blue over themselves, the same over the smallest."""
+        features = self.enter(F.pixel_unshuffle(reduced, FOLD))
         skips = []
         for stage in self.down:
             skips.append(features)
             features = stage(features)
-        scale, shift = self.tell(summary).chunk(2, dim=1)
+        scale, shift = self.tell_deepest(summary)[:, :, None, None].chunk(2, dim=1)
         features = features * (1.0 + scale) + shift
         for stage, skip in zip(reversed(self.up), reversed(skips), strict=True):
             features = F.interpolate(features, scale_factor=2, mode="bilinear")
             features = stage(torch.cat([features, skip], dim=1))
-        return self.leave(features)
+        told = self.tell_last(summary)[:, :, None, None]
+        scale, shift, curves = told.split((WIDTHS[0], WIDTHS[0], CURVES), dim=1)
+        return self.leave(features * (1.0 + scale) + shift) + curves
+
+    def _brighten(self, gain: Tensor, sdr: Tensor) -> Tensor:
+        """The linearised SDR with the gain in stops, both N x 3 x H x W; as it is where no channel is above 0.6."""
+        fade = ((sdr.amax(dim=1, keepdim=True) - FADE_FROM) / (FADE_TO - FADE_FROM)).clamp(0.0, 1.0)
+        return EOTF[self.display.eotf](sdr) * torch.exp2(gain * (fade * fade * (3.0 - 2.0 * fade)))
 
 
-def _gain(grid: Tensor, sdr: Tensor) -> Tensor:
-    """The gain in stops, N x 3 x H x W, of coefficients N x 24 x H x W; zero where no channel is above 0.6."""
-    over_own, over_smallest = grid.unflatten(1, (2, 3, len(KNOTS))).unbind(1)
-    gain = _look_up(over_own, sdr) + _look_up(over_smallest, sdr.amin(dim=1, keepdim=True))
-    gain = gain.clamp(SOFTEST, STRONGEST)
-    fade = ((sdr.amax(dim=1, keepdim=True) - FADE_FROM) / (FADE_TO - FADE_FROM)).clamp(0.0, 1.0)
-    return gain * (fade * fade * (3.0 - 2.0 * fade))
+def _distribution(sdr: Tensor) -> Tensor:
+    """How much of each frame passes each of `LEVELS`, N x 48 around 0: log2 of shares of the pixels' largest, smallest
+    and mean channels.
+    """
+    seen = F.adaptive_avg_pool2d(sdr, [max(1, side // (2 * REDUCTION)) for side in sdr.shape[2:]])
+    values = torch.stack((seen.amax(dim=1), seen.amin(dim=1), seen.mean(dim=1)), dim=1)
+    # Ramps and not steps: noise must not make a share jump.
+    passed = [((values - low) / (high - low)).clamp(0.0, 1.0).mean(dim=(2, 3)) for low, high in pairwise(LEVELS)]
+    return (torch.stack(passed, dim=2).flatten(1) + 1e-3).log2() / 5.0 + 1.0
+
+
+def _enlarge(small: Tensor, factor: int) -> Iterator[tuple[slice, Tensor]]:
+    """`small` enlarged bilinearly, as strips of rows from top to bottom and where they lie; on a GPU and in training
+    as one.
+    """
+    height = small.shape[2] * factor
+    rows = STRIP if small.device.type == "cpu" and not torch.is_grad_enabled() else height
+    beyond = F.pad(small, (0, 0, 1, 1), mode="replicate")  # what a strip's interpolation sees around it
+    for top in range(0, height, rows):
+        bottom = min(top + rows, height)
+        seen = beyond[:, :, top // factor : bottom // factor + 2]
+        yield slice(top, bottom), F.interpolate(seen, scale_factor=factor, mode="bilinear")[:, :, factor:-factor]
+
+
+def _look_up_both(curves: Tensor, code: Tensor, smallest: Tensor) -> Tensor:
+    """The gain in stops, N x 3 x H x W, of coefficients N x 24 x H x W at the channels' codes and the smallest."""
+    over_own, over_smallest = curves.unflatten(1, (2, 3, len(KNOTS))).unbind(1)
+    return (_look_up(over_own, code) + _look_up(over_smallest, smallest)).clamp(SOFTEST, STRONGEST)
 
 
 def _look_up(curves: Tensor, code: Tensor) -> Tensor:
     """Piecewise linear curves (N x 3 x 4 x H x W, values at `KNOTS`) at `code` (N x 3 or 1 x H x W), N x 3 x H x W."""
     value = curves[:, :, 0]
-    for place, (start, end) in enumerate(zip(KNOTS, KNOTS[1:], strict=False)):
+    for place, (start, end) in enumerate(pairwise(KNOTS)):
         share = ((code - start) / (end - start)).clamp(0.0, 1.0)
         value = torch.lerp(value, curves[:, :, place + 1], share)
     return value

@@ -149,10 +149,10 @@ def highlight_loss(output: Tensor, truth: Tensor, sdr: Tensor, grade: float = 1.
 
         sum(s w p(log2 y - log2 y*)) / sum(s w)  +  grade * sum((1 - s) p(log2 y - log2 x_lin)) / sum(1 - s)
 
-    with s = `restoration_share`, w = 1 + log2(1 + max_c y*), p(e) = e^2 + sqrt(e^2 + 0.1^2) - 0.1, x_lin
-    the light that a BT.1886 display shows, and y* clipped at `SHOWN`. w is `PAPER` times as large where the SDR is
-    white and the truth is just that, as on paper, subtitles and logos: they are rare beside clipped light, and to take
-    them for lamps is the worst of errors.
+    with s = `restoration_share`, p(e) = e^2 + sqrt(e^2 + 0.1^2) - 0.1, x_lin the light that a BT.1886 display shows,
+    and y* clipped at `SHOWN`. w is `PAPER` where the SDR is white and the truth is just that, as on paper, subtitles
+    and logos: they are rare beside clipped light, and to take them for lamps is the worst of errors. Elsewhere w = 1:
+    were brighter pixels to weigh more, all that is uncertain would come out too bright.
 
     A camera's unknown curve makes the truth of mid-tones differ from x_lin by what nobody can know. Were both
     judged against the truth in one mean, that error, over most of the picture, would drown the highlights
@@ -160,9 +160,8 @@ def highlight_loss(output: Tensor, truth: Tensor, sdr: Tensor, grade: float = 1.
     """
     light, truth = in_stops(output), truth.clamp_max(SHOWN)
     share = restoration_share(sdr)
-    most = truth.amax(dim=1, keepdim=True)
-    paper = (sdr.amax(dim=1, keepdim=True) >= 0.98) & (most <= 1.001)
-    weight = share * (1.0 + torch.log2(1.0 + most)) * torch.where(paper, PAPER, 1.0)
+    paper = (sdr.amax(dim=1, keepdim=True) >= 0.98) & (truth.amax(dim=1, keepdim=True) <= 1.001)
+    weight = share * torch.where(paper, PAPER, 1.0)
     # A thousandth of the pixels counts as seen, lest a lone clipped one has the say over all weights.
     restored = (weight * _penalty(light - in_stops(truth))).mean() / (weight.mean() + 1e-3)
     kept = ((1.0 - share) * _penalty(light - in_stops(EOTF["bt1886"](sdr)))).mean() / ((1.0 - share).mean() + 1e-3)

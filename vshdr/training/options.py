@@ -60,9 +60,7 @@ class TrainOptions:
     steps: int = option(0, "steps to train for; 0 for the model's own, which are many", low=0)
     minutes: float = option(0.0, "end after so many minutes, with a checkpoint to go on from; 0 for no limit", low=0.0)
     batch: int = option(0, "crops per step and process; 0 for the model's own", low=0)
-    size: tuple[int, int] = option(
-        (0, 0), "width and height of crops in pixels, multiples of 32; 0 0 for the model's own"
-    )
+    size: tuple[int, int] = option((0, 0), "width and height of crops in pixels; 0 0 for the model's own")
     rate: float | None = option(None, "Adam's learning rate; the model's own if not given", low=0.0)
     schedule: str = option(
         "",
@@ -92,8 +90,7 @@ class TrainOptions:
 
     def __post_init__(self) -> None:
         check(self)
-        whole = len(self.size) == 2 and all(side >= 0 and side % 32 == 0 for side in self.size)
-        if not whole or (0 in self.size and self.size != (0, 0)):
-            raise ValueError(f"size must be a width and a height in multiples of 32, not {list(self.size)}")
+        if len(self.size) != 2 or (min(self.size) <= 0 and self.size != (0, 0)):
+            raise ValueError(f"size must be a width and a height in pixels, not {list(self.size)}")
         if self.stability and self.phase != "stability":
             raise ValueError(f"stability {self.stability} is for phase stability; leave it out or change the phase")

@@ -6,6 +6,7 @@ import dataclasses
 import math
 from dataclasses import dataclass
 
+from vshdr import models
 from vshdr.training.options import TrainOptions
 
 
@@ -81,8 +82,15 @@ RECIPES: dict[tuple[str, str], Recipe] = {
 
 
 def resolve(options: TrainOptions) -> TrainOptions:
-    """`options` with the recipe's value for all that was left open."""
+    """`options` with the recipe's value for all that was left open.
+
+    Raises ValueError where crops are no multiples of what the model needs.
+    """
     recipe = RECIPES[options.model, options.phase]
+    size = options.size if options.size != (0, 0) else recipe.size
+    multiple = models.describe(options.model).multiple
+    if any(side % multiple for side in size):
+        raise ValueError(f"size must be in multiples of {multiple} for {options.model}, not {list(size)}")
     stability = (options.stability or recipe.stability) if options.phase == "stability" else ""
     return dataclasses.replace(
         options,
@@ -91,7 +99,7 @@ def resolve(options: TrainOptions) -> TrainOptions:
         stability=stability,
         steps=options.steps or recipe.epochs * recipe.epoch,
         batch=options.batch or recipe.batch,
-        size=options.size if options.size != (0, 0) else recipe.size,
+        size=size,
         rate=recipe.rate if options.rate is None else options.rate,
         schedule=options.schedule or recipe.schedule,
         ema=recipe.ema if options.ema is None else options.ema,

@@ -165,7 +165,7 @@ _PUBLISHED = {"l1": (_l1, 0.40), "l2": (_l2, 0.80), "rec": (_rec, 0.38), "ssim":
 STABILITY: dict[str, Stability] = {
     "transform": Stability(function=transform, domain="log", alpha=0.95, motion="affine+noise"),
     "sparse_jacobian": Stability(function=sparse_jacobian, domain="log", alpha=0.95, motion="affine+noise"),
-    "highlight": Stability(function=highlight, domain="linear", alpha=0.8, motion="affine", both=True),
+    "highlight": Stability(function=highlight, domain="linear", alpha=0.95, motion="affine", both=True),
     # Zheng et al., "Improving the robustness of deep neural networks via stability training", CVPR 2016.
     "noise": Stability(function=transform, domain="log", alpha=0.95, motion="noise"),
     **{name: _expandnet_term(_invariant(compare), alpha) for name, (compare, alpha) in _PUBLISHED.items()},

@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vshdr.colour import LUMA_709
+
 HEIGHT, WIDTH = 36, 64  # of the thumbnail: large enough to tell pictures apart, small enough for a millisecond
 _NEIGHBOURHOOD = 9  # pixels of the thumbnail over which its texture is normalised
 _NOISE = 0.02  # code values: contrast below this is not taken for texture
@@ -60,7 +62,7 @@ class Glance:
 
     @cached_property
     def _luma(self) -> NDArray[np.float32]:
-        return np.tensordot(np.float32([0.2126, 0.7152, 0.0722]), self.thumbnail, axes=1)
+        return np.tensordot(np.float32(LUMA_709), self.thumbnail, axes=1)
 
     @cached_property
     def _texture(self) -> NDArray[np.float32]:

@@ -42,6 +42,11 @@ def transition(number: int, glances: Mapping[int, Glance]) -> Transition | None:
     return "flash" if any(alike(before, b) for b in later) else None
 
 
+def starts_shot(number: int, glances: Mapping[int, Glance]) -> bool:
+    """Whether frame `number` begins a shot. Arguments as for `transition`."""
+    return transition(number, glances) in ("cut", "fade")
+
+
 def alike(a: Glance, b: Glance) -> bool:
     """Whether two frames may belong to one shot."""
     same = likeness(a, b)

@@ -1,0 +1,68 @@
+"""Smoothing of the gain over the frames of a shot.
+
+A frame's gain becomes the weighted mean of the gains of the frames around it, as many before as behind, moved along
+with the picture. What is averaged is never the picture: detail, grain and motion of the SDR stay as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from vshdr.temporal.flow import box, enlarge, flow, warp
+from vshdr.temporal.percentile import smooth_percentiles
+from vshdr.temporal.window import Moment, members
+
+# Differences of SDR code values at which a neighbour's weight has fallen to 1/e: of the reduced pictures, whose noise
+# is averaged away; of single pixels, whose noise must not decide; of the brightness of whole frames.
+_OTHER_PICTURE, _OTHER_PIXEL, _OTHER_LIGHT = 0.05, 0.1, 0.05
+
+
+class Smoother:
+    """Smoothing with the user's options.
+
+    `radius` is the number of frames on either side; `mode` is "gain" or "percentile".
+    """
+
+    def __init__(self, radius: int, mode: str) -> None:
+        self.radius = radius
+        self._mode = mode
+
+    def __call__(self, number: int, window: Mapping[int, Moment]) -> Tensor:
+        """The smoothed gain of frame `number`, 3 x H x W.
+
+        `window` holds the frames within `radius` as far as the clip has them. The result depends on those of its shot
+        and on nothing else.
+        """
+        shot = members(number, window, self.radius)
+        if self._mode == "percentile":
+            return smooth_percentiles(number, window, shot, self.radius)
+        return smooth_gain(number, window, shot)
+
+
+def smooth_gain(number: int, window: Mapping[int, Moment], shot: range) -> Tensor:
+    """The mean of the gains of the frames `shot`, each moved to where frame `number` has what it shows.
+
+    Motion is sought in reduced pictures (`flow`). A neighbour's gain counts by how much its SDR looks the same there:
+    exp(-d^2) with d for the reduced picture around the pixel, for the pixel itself, which keeps the edges of the full
+    size, and for the brightness of the whole frame, which keeps the neighbours of a flash out of it.
+    """
+    here = window[number]
+    size = here.gain.shape[-2:]
+    total, weights = here.gain[None].clone(), torch.ones_like(here.luma)
+    for other in shot:
+        if other == number:
+            continue
+        there = window[other]
+        motion = flow(here.small_luma, there.small_luma)
+        difference = (warp(there.small, motion) - here.small).abs().mean(dim=1, keepdim=True)
+        alike = (box(difference, 3) / _OTHER_PICTURE).square()
+        alike += ((there.brightness - here.brightness) / _OTHER_LIGHT) ** 2
+        moved = warp(torch.cat([there.gain[None], there.luma], dim=1), enlarge(here.factor * motion, here.factor, size))
+        pixel = ((moved[:, 3:] - here.luma) / _OTHER_PIXEL).square()
+        weight = torch.exp(-(enlarge(alike, here.factor, size) + pixel))
+        total += weight * moved[:, :3]
+        weights += weight
+    return (total / weights)[0]

@@ -1,0 +1,119 @@
+"""Frames around a frame: what smoothing sees of each, and which of them belong to its shot."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from vshdr.colour import LUMA_709, light_of
+from vshdr.temporal.glance import Glance
+from vshdr.temporal.transitions import LOOK, starts_shot
+
+_SMALL = 480 * 270  # pixels, about, of the reduced frame: motion is sought there
+PERCENTILES = (1.0, 25.0, 50.0, 75.0, 99.0)
+"""Of ExpandNet's percentile smoother."""
+
+
+@dataclass(frozen=True, eq=False)
+class Moment:
+    """One frame of a window."""
+
+    code: Tensor
+    """3 x H x W, SDR code values in [0, 1]."""
+    gain: Tensor
+    """3 x H x W, stops, on the same device: what the model gave for this frame by itself."""
+    brightness: float
+    """Mean luma code of the frame."""
+    starts_shot: bool
+    """Whether a cut or a fade lies between this frame and the one before it."""
+    linearise: Callable[[Tensor], Tensor]
+    """The SDR display's curve: code values to linear light."""
+
+    @property
+    def base(self) -> Tensor:
+        """3 x H x W, the linearised SDR."""
+        return self.linearise(self.code)
+
+    @cached_property
+    def luma(self) -> Tensor:
+        """1 x 1 x H x W code values."""
+        red, green, blue = self.code
+        weights = LUMA_709
+        return (weights[0] * red + weights[1] * green + weights[2] * blue)[None, None]
+
+    @cached_property
+    def factor(self) -> int:
+        """How many times the reduced frame is smaller, in each direction."""
+        height, width = self.code.shape[-2:]
+        return max(2, round(math.sqrt(height * width / _SMALL)))
+
+    @cached_property
+    def small(self) -> Tensor:
+        """1 x 3 x h x w: the frame reduced by `factor`, each pixel the mean of those that it stands for."""
+        return F.avg_pool2d(self.code[None], self.factor, ceil_mode=True)
+
+    @cached_property
+    def small_luma(self) -> Tensor:
+        """1 x 1 x h x w."""
+        return F.avg_pool2d(self.luma, self.factor, ceil_mode=True)
+
+    @cached_property
+    def percentiles(self) -> Tensor:
+        """The `PERCENTILES` of all samples of this frame's light, with linear interpolation."""
+        samples = light_of(self.base, self.gain).flatten().sort().values
+        place = torch.tensor(PERCENTILES, dtype=torch.float64) / 100.0 * (len(samples) - 1)
+        below = place.long()
+        above = (below + 1).clamp_max(len(samples) - 1)
+        share = (place - below).to(samples)
+        return torch.lerp(samples[below.to(samples.device)], samples[above.to(samples.device)], share)
+
+
+def members(number: int, window: Mapping[int, Moment], radius: int) -> range:
+    """The frames within `radius` of `number` that belong to its shot."""
+    first = last = number
+    while first > number - radius and not window[first].starts_shot and first - 1 in window:
+        first -= 1
+    while last < number + radius and last + 1 in window and not window[last + 1].starts_shot:
+        last += 1
+    return range(first, last + 1)
+
+
+def with_boundaries[T](frames: Iterable[tuple[T, Glance]]) -> Iterator[tuple[T, Glance, bool]]:
+    """Frames with their glances and whether a shot begins with them; three frames late."""
+    window: dict[int, tuple[T | None, Glance]] = {}
+
+    def answer(number: int) -> tuple[T, Glance, bool]:
+        frame, glance = window[number]
+        window[number] = None, glance  # only the glance is still needed
+        return frame, glance, starts_shot(number, {n: glance for n, (_, glance) in window.items()})
+
+    due = 0
+    for number, frame in enumerate(frames):
+        window[number] = frame
+        window.pop(number - 2 * LOOK, None)
+        if number >= LOOK - 1:
+            yield answer(due)
+            due += 1
+    for number in range(due, max(window, default=-1) + 1):
+        yield answer(number)
+
+
+def windows[T](frames: Iterable[T], radius: int) -> Iterator[tuple[int, Mapping[int, T]]]:
+    """For each frame of a clip its number and the frames within `radius` of it; `radius` frames late."""
+    window: dict[int, T] = {}
+    due = 0
+    for number, frame in enumerate(frames):
+        window[number] = frame
+        if number >= radius:
+            yield due, window
+            window.pop(due - radius, None)
+            due += 1
+    for number in range(due, max(window, default=-1) + 1):
+        yield number, window
+        window.pop(number - radius, None)

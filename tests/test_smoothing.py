@@ -1,0 +1,387 @@
+"""Temporal smoothing of the gain: quieter, without lag, ghosts or a look across a cut, the same through each door."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections import Counter
+from fractions import Fraction
+from functools import cache
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+import vapoursynth as vs
+from torch import Tensor
+
+from vshdr import Expander, convert
+from vshdr.colour import light_of
+from vshdr.media.exr import read_exr
+from vshdr.media.reader import open_source, read_sdr
+from vshdr.metrics.stability import still_instability
+from vshdr.temporal import flow
+from vshdr.temporal.percentile import remap
+from vshdr.temporal.smoothing import Smoother
+from vshdr.temporal.window import Moment
+from vshdr.training.scene import Camera, camera_sdr, render
+
+core = vs.core
+WIDTH, HEIGHT = 128, 72
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@cache
+def view(position: float, turn: float = 0.3, seed: int = 0) -> Tensor:
+    """Linear light of the harbour from a place on the quay."""
+    camera = Camera(position=(position, 1.72, 0.0), target=(position + turn, 1.95, 12.0))
+    return render(camera, WIDTH, HEIGHT, samples=1, seed=seed)
+
+
+def seen(light: Tensor, *, exposure: float = 1.0, seed: int = 0) -> Tensor:
+    """Code values of eight bits, with noise."""
+    code = camera_sdr(light, exposure=exposure, noise=0.02, generator=torch.Generator().manual_seed(seed))
+    return (code * 255).round() / 255
+
+
+@cache
+def two_shots() -> Tensor:
+    """Nine frames of one walk, then eight of another."""
+    walk = [seen(view(0.02 * n), seed=n) for n in range(9)]
+    return torch.stack(walk + [seen(view(1.5 + 0.02 * n, seed=3), seed=n) for n in range(8)])
+
+
+def moments(sdr: Tensor, gain: Tensor, starts: tuple[int, ...] = ()) -> dict[int, Moment]:
+    return {
+        n: Moment(code, g, float(code.mean()), n in starts, lambda code: code.pow(2.4))
+        for n, (code, g) in enumerate(zip(sdr, gain, strict=True))
+    }
+
+
+def smoothed(sdr: Tensor, gain: Tensor, radius: int = 2, mode: str = "gain", starts: tuple[int, ...] = ()) -> Tensor:
+    smoother, window = Smoother(radius, mode), moments(sdr, gain, starts)
+    return torch.stack([smoother(number, window) for number in window])
+
+
+def test_a_still_frame_with_fresh_noise_becomes_several_times_quieter() -> None:
+    """What is left above the noise of the SDR itself, which smoothing does not touch."""
+    clip = torch.stack([seen(view(0.0), exposure=1.5, seed=n) for n in range(9)])
+    bright = (clip.mean(dim=0).amax(dim=0) > 0.8).expand(9, 1, -1, -1)
+    own = still_instability(Expander("none").expand(clip), bright)
+    alone, calm = (still_instability(Expander("gainmap", smooth=n).expand(clip), bright) for n in (0, 2))
+    assert alone - own > 4 * (calm - own)
+
+
+def test_planted_flicker_of_the_gain_is_averaged_to_its_mean() -> None:
+    """Radius 1 over a flicker of period 3 leaves nothing."""
+    sdr = seen(view(0.0))[None].expand(9, -1, -1, -1)
+    flicker = torch.tensor([0.3, 0.0, -0.3]).repeat(3)[:, None, None, None]
+    result = smoothed(sdr, (1.0 + flicker).expand(9, 3, HEIGHT, WIDTH), radius=1)
+    torch.testing.assert_close(result[1:-1], torch.ones_like(result[1:-1]), atol=1e-4, rtol=0)
+
+
+def test_the_gain_moves_with_the_picture() -> None:
+    """A pan of three pixels per frame: the gain that belongs to a thing is averaged with itself only."""
+    wide = camera_sdr(render(0.5, 2 * WIDTH, HEIGHT, samples=1))
+    sdr = torch.stack([wide[..., 3 * n : 3 * n + WIDTH] for n in range(9)])
+    gain = 2.0 * sdr
+    inside = smoothed(sdr, gain)[4][..., 12:-12]
+    assert (inside - gain[4][..., 12:-12]).abs().mean() < 0.02
+    still = smoothed(sdr[4:5].expand(9, -1, -1, -1), gain)[4][..., 12:-12]  # the picture does not tell of the motion
+    assert (still - gain[4][..., 12:-12]).abs().mean() > 0.05
+
+
+def moving_lamp(frames: int, speed: int) -> tuple[Tensor, Tensor]:
+    """A clipped lamp that crosses a dim wall, and the gain of two stops where it is."""
+    y, x = torch.meshgrid(torch.arange(HEIGHT), torch.arange(WIDTH), indexing="ij")
+    lamp = torch.stack([((x - 20 - speed * n).square() + (y - 36).square() < 64) for n in range(frames)])
+    sdr = torch.where(lamp[:, None], 1.0, view(0.0).clamp(0.0, 0.4)[None])
+    return sdr, 2.0 * lamp[:, None].expand(-1, 3, -1, -1)
+
+
+@pytest.mark.parametrize("speed", [2, 9, 30])
+def test_a_moving_lamp_leaves_no_ghost(speed: int) -> None:
+    sdr, gain = moving_lamp(5, speed)
+    result = smoothed(sdr, gain)[2]
+    lit = gain[2, :1]
+    near = F.max_pool2d(lit, 3, 1, 1)  # edges may move by a fraction of a pixel
+    assert result[:, near[0] == 0].abs().max() < 0.01  # nothing of it is seen where it was or will be
+    assert result[:, lit[0] > 0].mean() > 1.98
+
+
+@pytest.mark.parametrize("length", [1, 2, 3])
+def test_a_flash_keeps_its_frames(length: int) -> None:
+    """The gain of a flash stays its own, and none of it is seen before or after."""
+    sdr = torch.stack([seen(view(0.0), exposure=8.0 if 4 <= n < 4 + length else 1.0, seed=n) for n in range(11)])
+    gain = torch.zeros(11, 3, HEIGHT, WIDTH)
+    gain[4 : 4 + length] = 1.5
+    means = smoothed(sdr, gain).mean(dim=(1, 2, 3))
+    torch.testing.assert_close(means, gain.mean(dim=(1, 2, 3)), atol=0.03, rtol=0)
+
+
+def test_a_fade_stays_where_it_is() -> None:
+    levels = torch.linspace(1.0, 0.0, 25)
+    sdr = view(0.0).clamp(0.0, 1.0).pow(1 / 2.4) * levels[:, None, None, None]
+    gain = levels[:, None, None, None].expand(-1, 3, HEIGHT, WIDTH)
+    result = smoothed(sdr, gain, radius=3).mean(dim=(1, 2, 3))
+    torch.testing.assert_close(result[3:-3], levels[3:-3], atol=0.005, rtol=0)
+    torch.testing.assert_close(result, levels, atol=0.08, rtol=0)
+
+
+@pytest.mark.parametrize("mode", ["gain", "percentile"])
+def test_nothing_crosses_a_cut(mode: str) -> None:
+    clip = two_shots()
+    both, first = (Expander("gainmap", smooth=3, smooth_mode=mode).expand(part) for part in (clip, clip[:9]))
+    torch.testing.assert_close(both[:9], first, rtol=0, atol=0)
+    second = Expander("gainmap", smooth=3, smooth_mode=mode).expand(clip[9:])
+    torch.testing.assert_close(both[9:], second, rtol=0, atol=0)
+
+
+def test_strength_and_the_peak_come_after_smoothing() -> None:
+    clip = two_shots()[:5]
+    plain = Expander("gainmap", peak=0.0)
+    window = moments(clip, plain.gain(clip))
+    gain = Smoother(2, "gain")(2, window)
+    wanted = light_of(window[2].base, 0.5 * gain)
+    got = Expander("gainmap", peak=0.0, strength=0.5, smooth=2).expand(clip)[2]
+    torch.testing.assert_close(got, wanted, rtol=1e-5, atol=1e-5)
+    assert Expander("gainmap", peak=300.0, smooth=2).expand(clip).max() <= 300 / 203
+
+
+def test_expand_clip_streams_the_same_frames() -> None:
+    asked = []
+
+    def frames():
+        for number, frame in enumerate(two_shots()):
+            asked.append(number)
+            yield frame
+
+    expander = Expander("gainmap", smooth=2)
+    stream = expander.expand_clip(frames())
+    first = next(stream)
+    assert len(asked) == 2 + 3 + 1
+    torch.testing.assert_close(torch.stack([first, *stream]), expander.expand(two_shots()), rtol=0, atol=0)
+
+
+# ---- percentile mode ----
+
+
+def test_percentiles_are_smoothed_without_lag() -> None:
+    """An impulse of all light at frame 12 has its largest effect there, and the same to both sides."""
+    sdr = torch.full((25, 3, 8, 8), 0.5)
+    gain = torch.zeros(25, 3, 8, 8)
+    gain[12] = 1.0
+    means = smoothed(sdr, gain, radius=6, mode="percentile").mean(dim=(1, 2, 3))
+    assert means.argmax() == 12
+    torch.testing.assert_close(means, means.flip(0), atol=1e-5, rtol=0)
+    assert means[11] > 0.1
+
+
+def test_remapped_light_keeps_what_is_above_its_percentiles() -> None:
+    own = torch.tensor([0.1, 0.2, 0.3, 0.4, 1.0])
+    light = torch.tensor([0.0, 0.05, 0.1, 0.25, 0.4, 1.0, 5.0])
+    torch.testing.assert_close(remap(light, own, own), light)
+    brighter = remap(light, own, 1.5 * own)
+    torch.testing.assert_close(brighter[:-1], 1.5 * light[:-1])
+    assert brighter[-1] == pytest.approx(5.5)
+
+
+# ---- flow ----
+
+
+@pytest.mark.parametrize("method", [flow.inverse_search, flow.lucas_kanade])
+@pytest.mark.parametrize("shift", [(3, 0), (-2, 5), (14, -6)])
+def test_flow_finds_a_known_motion(method, shift: tuple[int, int]) -> None:
+    wide = camera_sdr(render(0.5, 240, 136, samples=1)).mean(dim=0)[None, None]
+    x, y = shift
+    here = wide[..., 20:116, 20:220]
+    there = wide[..., 20 - y : 116 - y, 20 - x : 220 - x]
+    found = method(here, there)[0, :, 16:-16, 16:-16]
+    error = (found - torch.tensor([x, y])[:, None, None].float()).norm(dim=0)
+    assert error.median() < 0.5 and (error < 1.5).float().mean() > 0.8
+
+
+def test_flow_does_not_depend_on_threads() -> None:
+    here, there = (seen(view(0.02 * n), seed=n).mean(dim=0)[None, None] for n in range(2))
+    threads = cv2.getNumThreads()
+    try:
+        cv2.setNumThreads(1)
+        alone = flow.flow(here, there)
+        cv2.setNumThreads(4)
+        assert torch.equal(flow.flow(here, there), alone)
+    finally:
+        cv2.setNumThreads(threads)
+
+
+def test_the_flow_for_gpus_smooths_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    clip = two_shots()[:7]
+    ours = Expander("gainmap", smooth=2).expand(clip)
+    monkeypatch.setattr("vshdr.temporal.smoothing.flow", flow.lucas_kanade)
+    other = Expander("gainmap", smooth=2).expand(clip)
+    unsmoothed = Expander("gainmap").expand(clip)
+    assert not torch.equal(other, ours)
+    assert (other - ours).abs().mean() < 0.3 * (unsmoothed - ours).abs().mean()
+
+
+# ---- the three doors ----
+
+
+def encode(path: Path, frames: Tensor) -> Path:
+    with av.open(path, "w") as container:
+        stream = container.add_stream("ffv1", rate=Fraction(24))
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv444p"
+        for frame in frames:
+            rgb = np.ascontiguousarray((frame * 255).byte().permute(1, 2, 0).numpy())
+            picture = av.VideoFrame.from_ndarray(rgb, "rgb24").reformat(format="yuv444p", dst_colorspace=1)
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode())
+    return path
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return encode(tmp_path_factory.mktemp("smoothing") / "clip.mkv", two_shots())
+
+
+def clip_of(video: Path, calls: list[int] | None = None) -> vs.VideoNode:
+    """The frames of a video, as a clip."""
+    planes = [frame.planes for frame in open_source(video)]
+    blank = core.std.BlankClip(width=WIDTH, height=HEIGHT, format=vs.YUV444P8, length=len(planes), keep=True)
+
+    def fill(n: int, f: vs.VideoFrame) -> vs.VideoFrame:
+        if calls is not None:
+            calls.append(n)
+        frame = f.copy()
+        for number, plane in enumerate(planes[n]):
+            np.asarray(frame[number])[:] = plane
+        return frame
+
+    return core.std.ModifyFrame(blank, blank, fill)
+
+
+def pixels(frame: vs.VideoFrame) -> np.ndarray:
+    return np.stack([np.array(frame[plane]) for plane in range(3)])
+
+
+@pytest.mark.parametrize(
+    "options", [{"smooth": 2}, {"smooth": 2, "smooth_mode": "percentile"}, {"smooth": 1, "strength": 0.7, "gamma": 1.2}]
+)
+def test_file_plugin_and_tensors_give_the_same_bits(video: Path, tmp_path: Path, options: dict) -> None:
+    source = open_source(video)
+    sdr = torch.stack([code for _, code in read_sdr(source)])
+    wanted = Expander("gainmap", eotf=source.signal.eotf, **options).expand(sdr).numpy()
+    assert len(wanted) == 17
+
+    convert(video, tmp_path / "out.####.exr", model="gainmap", exr_type="float", **options)
+    for number, frame in enumerate(wanted):
+        np.testing.assert_array_equal(read_exr(tmp_path / f"out.{1001 + number}.exr")[0], frame)
+
+    for batch in (1, 3):
+        expanded = core.hdr.Expand(clip_of(video), model="gainmap", batch=batch, **options)
+        order = random.Random(batch).sample(range(17), 17)
+        for number in order:
+            np.testing.assert_array_equal(pixels(expanded.get_frame(number)), wanted[number])
+
+
+def digests(clip: vs.VideoNode, order) -> dict[int, str]:
+    return {n: hashlib.sha256(pixels(clip.get_frame(n))).hexdigest() for n in order}
+
+
+@pytest.mark.parametrize("mode", ["gain", "percentile"])
+def test_any_order_of_requests_gives_the_same_frames(video: Path, mode: str) -> None:
+    def expanded() -> vs.VideoNode:
+        return core.hdr.Expand(clip_of(video), model="expandmap", smooth=3, smooth_mode=mode)
+
+    linear = digests(expanded(), range(17))
+    assert len(set(linear.values())) == 17
+    assert digests(expanded(), reversed(range(17))) == linear
+    assert digests(expanded(), random.Random(1).choices(range(17), k=30)).items() <= linear.items()
+    clip = expanded()
+    requests = {n: clip.get_frame_async(n) for n in random.Random(2).sample(range(17), 17)}
+    got = {n: hashlib.sha256(pixels(request.result())).hexdigest() for n, request in requests.items()}
+    assert got == linear
+
+
+def test_random_access_under_vspipe_equals_linear_access(video: Path, tmp_path: Path, vspipe) -> None:
+    def hashes(order: str) -> list[str]:
+        script = tmp_path / "clip.vpy"
+        script.write_text(
+            "import sys, torch, vapoursynth as vs\n"
+            f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+            "torch.set_num_threads(1)\n"
+            "from test_smoothing import clip_of\n"
+            f"clip = vs.core.hdr.Expand(clip_of({str(video)!r}), smooth=2, format=vs.RGBS)\n"
+            f"numbers = {order}\n"
+            "vs.core.std.Splice([clip[n] for n in numbers]).set_output()\n"
+        )
+        result = vspipe(script, "-")
+        assert result.returncode == 0, result.stderr.decode()
+        size = 3 * WIDTH * HEIGHT * 4
+        return [hashlib.sha256(result.stdout[at : at + size]).hexdigest() for at in range(0, len(result.stdout), size)]
+
+    linear = hashes("list(range(17))")
+    assert len(set(linear)) == 17
+    assert hashes("list(reversed(range(17)))") == linear[::-1]
+    shuffled = random.Random(4).sample(range(17), 17)
+    assert hashes(str(shuffled)) == [linear[n] for n in shuffled]
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_linear_access_decodes_and_expands_each_frame_once(video: Path, batch: int, monkeypatch) -> None:
+    gain, expanded_frames = Expander.gain, []
+    monkeypatch.setattr(Expander, "gain", lambda self, sdr: (expanded_frames.append(len(sdr)), gain(self, sdr))[1])
+    calls: list[int] = []
+    expanded = core.hdr.Expand(clip_of(video, calls), model="none", smooth=2, batch=batch)
+    calls.clear()  # the first frame was looked at for its properties
+    for number in range(17):
+        expanded.get_frame(number)
+    assert Counter(calls) == Counter(range(17))
+    assert sum(expanded_frames) == 17
+
+
+def test_scripts_say_where_shots_begin(video: Path, tmp_path: Path) -> None:
+    """A mark in the middle of a shot splits it; a mark of "no" joins two. Through the plugin and through convert."""
+    sdr = torch.stack([code for _, code in read_sdr(open_source(video))])
+    marked = clip_of(video)[:9].std.SetFrameProps(_SceneChangePrev=0)
+    marked = marked[:4] + marked[4].std.SetFrameProps(_SceneChangePrev=1) + marked[5:]
+    frames = core.hdr.Expand(marked, model="gainmap", smooth=2)
+    parts = [Expander("gainmap", smooth=2).expand(part).numpy() for part in (sdr[:4], sdr[4:9])]
+    for number, wanted in enumerate(np.concatenate(parts)):
+        np.testing.assert_array_equal(pixels(frames.get_frame(number)), wanted)
+    joined = clip_of(video).std.SetFrameProps(_SceneChangePrev=0)
+    apart = core.hdr.Expand(clip_of(video), model="gainmap", smooth=2, smooth_mode="percentile").get_frame(8)
+    together = core.hdr.Expand(joined, model="gainmap", smooth=2, smooth_mode="percentile").get_frame(8)
+    assert not np.array_equal(pixels(apart), pixels(together))
+
+
+def test_resumed_frames_equal_those_of_a_whole_run(video: Path, tmp_path: Path) -> None:
+    pattern = tmp_path / "shot.####.exr"
+    convert(video, pattern, smooth=2)
+    files = sorted(tmp_path.glob("*.exr"))
+    wanted = [read_exr(path)[0] for path in files]
+    for number in (0, 7, 8, 13):
+        files[number].unlink()
+    assert convert(video, pattern, smooth=2, resume=True).frames == 4
+    for path, frame in zip(files, wanted, strict=True):
+        np.testing.assert_array_equal(read_exr(path)[0], frame)
+    for other in ({"smooth": 3}, {"smooth": 2, "smooth_mode": "percentile"}):
+        with pytest.raises(ValueError, match="with other options"):
+            convert(video, pattern, resume=True, **other)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 3), (101, 53)])
+def test_any_size(size: tuple[int, int]) -> None:
+    clip = core.std.BlankClip(width=size[0], height=size[1], format=vs.RGB24, length=4, color=[250, 240, 200])
+    frame = core.hdr.Expand(clip, smooth=2).get_frame(1)
+    assert (frame.width, frame.height) == size
+    np.testing.assert_allclose(pixels(frame), pixels(core.hdr.Expand(clip).get_frame(1)), rtol=1e-4)
+
+
+def test_options_out_of_range_are_refused() -> None:
+    with pytest.raises(ValueError, match="smooth must be from 0 to 12"):
+        Expander(smooth=13)
+    with pytest.raises(vs.Error, match="Expand: smooth_mode must be one of gain, percentile"):
+        core.hdr.Expand(core.std.BlankClip(length=1), smooth=1, smooth_mode="median")

@@ -109,7 +109,13 @@ class Expander:
     def moment(self, sdr: Tensor, gain: Tensor, glance: Glance, starts_shot: bool) -> Moment:
         """A frame and its gain, 3 x H x W each, as `smooth` takes it."""
         code = sdr.to(self.device, torch.float32).clamp(0.0, 1.0)
-        return Moment(code, gain.to(self.device), glance.brightness, starts_shot, self._linearise)
+        return Moment.of(
+            code,
+            gain.to(self.device),
+            brightness=glance.brightness,
+            starts_shot=starts_shot,
+            linearise=self._linearise,
+        )
 
     @torch.no_grad()
     def smooth(self, number: int, window: Mapping[int, Moment]) -> Tensor:

@@ -10,10 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 _SMALLEST = 32  # pixels: sides below this say nothing about motion
-_WINDOW = 7  # pixels over which Lucas-Kanade takes motion for constant
-_STEPS = 4  # of Lucas-Kanade, per level of the pyramid
+_WINDOW = 11  # pixels over which Lucas-Kanade takes motion for constant
+_STEPS = 3  # of Lucas-Kanade, per level of the pyramid
 _LONGEST_STEP = 2.0  # pixels: a longer one comes from a window without structure
-_FLAT = 1e-4  # added to the structure tensor: windows of noise alone stay where they are
+_FLAT = 3e-3  # added to the structure tensor: more than noise has, so that windows of noise alone stay in place
 
 
 def flow(here: Tensor, there: Tensor) -> Tensor:
@@ -64,18 +64,25 @@ def _refine(a: Tensor, b: Tensor, motion: Tensor) -> Tensor:
 def warp(picture: Tensor, motion: Tensor) -> Tensor:
     """1 x C x H x W looked up where `motion`, 1 x 2 x H x W pixels, says, bilinearly; the border is repeated."""
     height, width = picture.shape[-2:]
-    x = torch.arange(width, device=motion.device, dtype=motion.dtype)
-    y = torch.arange(height, device=motion.device, dtype=motion.dtype)[:, None]
-    grid = torch.stack(
-        [(2.0 * (x + motion[:, 0]) + 1.0) / width - 1.0, (2.0 * (y + motion[:, 1]) + 1.0) / height - 1.0], dim=-1
-    )
+    shares = motion * motion.new_tensor([2.0 / width, 2.0 / height])[:, None, None]
+    return look_up(picture, places(height, width, motion), shares)
+
+
+def places(height: int, width: int, like: Tensor) -> Tensor:
+    """1 x 2 x H x W: x and y of the pixels, from -1 to 1 between the outer edges of the frame."""
+    x = (2.0 * torch.arange(width).to(like) + 1.0) / width - 1.0
+    y = (2.0 * torch.arange(height).to(like) + 1.0) / height - 1.0
+    return torch.stack(torch.meshgrid(x, y, indexing="xy"))[None]
+
+
+def look_up(picture: Tensor, place: Tensor, motion: Tensor) -> Tensor:
+    """1 x C x H x W at `place` + `motion`, both 1 x 2 x H x W as of `places`, bilinearly; the border is repeated."""
+    grid = (place + motion).permute(0, 2, 3, 1)
     return F.grid_sample(picture, grid, padding_mode="border", align_corners=False)
 
 
 def enlarge(small: Tensor, factor: int, size: tuple[int, int]) -> Tensor:
     """1 x C x h x w enlarged `factor` times, bilinearly, and cut to `size`: undoes `avg_pool2d` with ceil_mode."""
-    if factor == 1:
-        return small
     return F.interpolate(small, scale_factor=factor, mode="bilinear")[..., : size[0], : size[1]]
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from vshdr.temporal.flow import box, enlarge, flow, warp
+from vshdr.temporal.flow import box, enlarge, flow, look_up, places, warp
 from vshdr.temporal.percentile import smooth_percentiles
 from vshdr.temporal.window import Moment, members
 
@@ -50,19 +50,30 @@ def smooth_gain(number: int, window: Mapping[int, Moment], shot: range) -> Tenso
     size, and for the brightness of the whole frame, which keeps the neighbours of a flash out of it.
     """
     here = window[number]
-    size = here.gain.shape[-2:]
-    total, weights = here.gain[None].clone(), torch.ones_like(here.luma)
+    height, width = here.gain.shape[-2:]
+    own, place = here.layers, places(height, width, here.layers)
+    total, weights = own[:, :3].clone(), torch.ones_like(own[:, 3:])
     for other in shot:
         if other == number:
             continue
         there = window[other]
-        motion = flow(here.small_luma, there.small_luma)
-        difference = (warp(there.small, motion) - here.small).abs().mean(dim=1, keepdim=True)
-        alike = (box(difference, 3) / _OTHER_PICTURE).square()
-        alike += ((there.brightness - here.brightness) / _OTHER_LIGHT) ** 2
-        moved = warp(torch.cat([there.gain[None], there.luma], dim=1), enlarge(here.factor * motion, here.factor, size))
-        pixel = ((moved[:, 3:] - here.luma) / _OTHER_PIXEL).square()
-        weight = torch.exp(-(enlarge(alike, here.factor, size) + pixel))
-        total += weight * moved[:, :3]
-        weights += weight
-    return (total / weights)[0]
+        fine = enlarge(_motion_and_distance(here, there), here.factor, (height, width))
+        moved = look_up(there.layers, place, fine[:, :2])
+        # In place, as memory is what limits these steps.
+        weight = moved[:, 3:].sub_(own[:, 3:]).div_(_OTHER_PIXEL).square_().add_(fine[:, 2:]).neg_().exp_()
+        total.addcmul_(weight, moved[:, :3])
+        weights.add_(weight)
+    return total.div_(weights)[0]
+
+
+def _motion_and_distance(here: Moment, there: Moment) -> Tensor:
+    """1 x 3 x h x w of the reduced size: motion from `here` to `there` as shares of half the frame's sides, and how far
+    what is found there looks otherwise, as the exponent of the weight.
+    """
+    height, width = here.gain.shape[-2:]
+    motion = flow(here.small_luma, there.small_luma)
+    difference = (warp(there.small, motion) - here.small).abs().mean(dim=1, keepdim=True)
+    distance = (box(difference, 3) / _OTHER_PICTURE).square()
+    distance += ((there.brightness - here.brightness) / _OTHER_LIGHT) ** 2
+    shares = motion * motion.new_tensor([2 * here.factor / width, 2 * here.factor / height])[:, None, None]
+    return torch.cat([shares, distance], dim=1)

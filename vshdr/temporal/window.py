@@ -26,8 +26,8 @@ class Moment:
 
     code: Tensor
     """3 x H x W, SDR code values in [0, 1]."""
-    gain: Tensor
-    """3 x H x W, stops, on the same device: what the model gave for this frame by itself."""
+    layers: Tensor
+    """1 x 4 x H x W on the same device: the gain that the model gave for this frame by itself, in stops, and luma."""
     brightness: float
     """Mean luma code of the frame."""
     starts_shot: bool
@@ -35,17 +35,30 @@ class Moment:
     linearise: Callable[[Tensor], Tensor]
     """The SDR display's curve: code values to linear light."""
 
+    @classmethod
+    def of(
+        cls,
+        code: Tensor,
+        gain: Tensor,
+        *,
+        brightness: float,
+        starts_shot: bool,
+        linearise: Callable[[Tensor], Tensor],
+    ) -> Moment:
+        """A frame from its code values and its gain, 3 x H x W each."""
+        luma = torch.einsum("c,chw->hw", code.new_tensor(LUMA_709), code)
+        layers = torch.cat([gain, luma[None]])[None]
+        return cls(code, layers, brightness, starts_shot, linearise)
+
     @property
     def base(self) -> Tensor:
         """3 x H x W, the linearised SDR."""
         return self.linearise(self.code)
 
-    @cached_property
-    def luma(self) -> Tensor:
-        """1 x 1 x H x W code values."""
-        red, green, blue = self.code
-        weights = LUMA_709
-        return (weights[0] * red + weights[1] * green + weights[2] * blue)[None, None]
+    @property
+    def gain(self) -> Tensor:
+        """3 x H x W, stops."""
+        return self.layers[0, :3]
 
     @cached_property
     def factor(self) -> int:
@@ -61,7 +74,7 @@ class Moment:
     @cached_property
     def small_luma(self) -> Tensor:
         """1 x 1 x h x w."""
-        return F.avg_pool2d(self.luma, self.factor, ceil_mode=True)
+        return F.avg_pool2d(self.layers[:, 3:], self.factor, ceil_mode=True)
 
     @cached_property
     def percentiles(self) -> Tensor:

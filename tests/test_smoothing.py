@@ -177,6 +177,18 @@ def test_expand_clip_streams_the_same_frames() -> None:
     torch.testing.assert_close(torch.stack([first, *stream]), expander.expand(two_shots()), rtol=0, atol=0)
 
 
+@pytest.mark.usefixtures("each_flow")
+@pytest.mark.parametrize("speed", [3, 10])
+def test_a_moving_lamp_has_no_rings(speed: int) -> None:
+    """Inside a clipped lamp all SDR is white, also where a neighbour shows its rim: its gain must not be seen there."""
+    y, x = torch.meshgrid(torch.arange(HEIGHT), torch.arange(WIDTH), indexing="ij")
+    far = torch.stack([((x - 36 - speed * n).square() + (y - 36).square()).float().sqrt() for n in range(5)])
+    sdr = torch.where(far[:, None] < 20, 1.0, view(0.0).clamp(0.0, 0.4)[None])
+    gain = ((20 - far) / 5).clamp(0.0, 2.0)[:, None].expand(-1, 3, -1, -1)  # two stops in the middle, none at the rim
+    ring = (smoothed(sdr, gain)[2] - gain[2]).abs()
+    assert ring.max() < 0.5 and ring[:, far[2] < 14].mean() < 0.02
+
+
 # ---- percentile mode ----
 
 

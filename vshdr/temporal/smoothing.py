@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from vshdr.temporal.flow import box, enlarge, flow, look_up, places, warp
@@ -16,8 +17,10 @@ from vshdr.temporal.percentile import smooth_percentiles
 from vshdr.temporal.window import Moment, members
 
 # Differences of SDR code values at which a neighbour's weight has fallen to 1/e: of the reduced pictures, whose noise
-# is averaged away; of single pixels, whose noise must not decide; of the brightness of whole frames.
-_OTHER_PICTURE, _OTHER_PIXEL, _OTHER_LIGHT = 0.05, 0.1, 0.05
+# is averaged away; of single pixels, whose noise must not decide; of the brightness of whole frames; and of the wider
+# surroundings, once their noise is taken off.
+_OTHER_PICTURE, _OTHER_PIXEL, _OTHER_LIGHT, _OTHER_SURROUNDINGS = 0.05, 0.1, 0.05, 0.02
+_NOISE = 0.01
 
 
 class Smoother:
@@ -47,7 +50,8 @@ def smooth_gain(number: int, window: Mapping[int, Moment], shot: range) -> Tenso
 
     Motion is sought in reduced pictures (`flow`). A neighbour's gain counts by how much its SDR looks the same there:
     exp(-d^2) with d for the reduced picture around the pixel, for the pixel itself, which keeps the edges of the full
-    size, and for the brightness of the whole frame, which keeps the neighbours of a flash out of it.
+    size, and for the brightness of the whole frame, which keeps the neighbours of a flash out of it. Clipped light
+    looks the same everywhere: what tells a lamp's middle from its rim is d for the wider surroundings.
     """
     here = window[number]
     height, width = here.gain.shape[-2:]
@@ -74,6 +78,8 @@ def _motion_and_distance(here: Moment, there: Moment) -> Tensor:
     motion = flow(here.small_luma, there.small_luma)
     difference = (warp(there.small, motion) - here.small).abs().mean(dim=1, keepdim=True)
     distance = (box(difference, 3) / _OTHER_PICTURE).square()
+    surroundings = box(F.avg_pool2d((difference - _NOISE).clamp_min(0.0), 4, ceil_mode=True), 9)
+    distance += enlarge((surroundings / _OTHER_SURROUNDINGS).square(), 4, distance.shape[-2:])
     distance += ((there.brightness - here.brightness) / _OTHER_LIGHT) ** 2
     shares = motion * motion.new_tensor([2 * here.factor / width, 2 * here.factor / height])[:, None, None]
     return torch.cat([shares, distance], dim=1)

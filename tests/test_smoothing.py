@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import random
+import weakref
 from collections import Counter
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -187,6 +189,32 @@ def test_a_moving_lamp_has_no_rings(speed: int) -> None:
     gain = ((20 - far) / 5).clamp(0.0, 2.0)[:, None].expand(-1, 3, -1, -1)  # two stops in the middle, none at the rim
     ring = (smoothed(sdr, gain)[2] - gain[2]).abs()
     assert ring.max() < 0.5 and ring[:, far[2] < 14].mean() < 0.02
+
+
+def test_memory_does_not_grow_with_the_clip(monkeypatch: pytest.MonkeyPatch) -> None:
+    alive: weakref.WeakSet[Moment] = weakref.WeakSet()
+    make, largest = Expander.moment, 0
+
+    def counted(*arguments: Any) -> Moment:
+        alive.add(moment := make(*arguments))
+        return moment
+
+    monkeypatch.setattr(Expander, "moment", counted)
+    frame = two_shots()[0]
+    for _ in Expander("none", smooth=3).expand_clip(frame for _ in range(40)):
+        largest = max(largest, len(alive))
+    assert largest <= 8
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("mode", ["gain", "percentile"])
+def test_cuda_smooths_as_the_cpu_does(mode: str) -> None:
+    clip = two_shots()
+    options = {"precision": "fp32", "smooth": 2, "smooth_mode": mode}
+    gpu, cpu = Expander("gainmap", device="cuda", **options), Expander("gainmap", device="cpu", **options)
+    assert (gpu.expand(clip) - cpu.expand(clip)).abs().mean() < 0.01
+    torch.testing.assert_close(gpu.expand(clip)[:9], gpu.expand(clip[:9]), rtol=0, atol=0)
 
 
 # ---- percentile mode ----

@@ -47,7 +47,8 @@ class _Marked:
     """A decoded frame on its way to smoothing."""
 
     frame: Frame
-    sdr: Tensor
+    sdr: Tensor | None
+    """Until the network has seen it: then `moment` has all that is needed."""
     wanted: bool
     needed: bool = False
     """Wanted, or a neighbour of one that is."""
@@ -83,6 +84,8 @@ def _add_gain(expander: Expander, batch: tuple) -> list[_Marked]:
             gains = expander.gain(code)
         for (marked, look, starts_shot), sdr, gain in zip(needed, code, gains, strict=True):
             marked.moment = expander.moment(sdr, gain, look, starts_shot)
+    for marked, _, _ in batch:
+        marked.sdr = None
     return [marked for marked, _, _ in batch]
 
 
@@ -92,7 +95,7 @@ def _smooth(expander: Expander, number: int, window: Mapping[int, _Marked]) -> l
         return []
     with _named([here.frame]):
         linear = expander.smooth(number, {n: marked.moment for n, marked in window.items()}).cpu()
-    return [Expanded(here.frame, here.sdr, linear)]
+    return [Expanded(here.frame, here.moment.code.cpu(), linear)]
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ from vshdr.temporal.glance import Glance, glance
 from vshdr.temporal.transitions import LOOK, starts_shot
 from vshdr.temporal.window import Moment
 
-_SPARE = 4  # moments kept beyond a window: frames are not always asked for in order
+_SPARE = 1  # moments kept beyond a window, for frames that are not asked for in order
 
 
 class Neighbours:

@@ -90,6 +90,7 @@ static VSNode *string_together(struct build *b, VSNode *clip, const VSFrame *fir
         linear = made(b, vshdr_unpack(batches, sdr, batch, prefetch, b->core, vsapi));
     if (linear && radius) {
         VSNode *gain = linear;
+        vsapi->setCacheMode(gain, cmForceDisable); /* its frames are those of the carriers, which are kept */
         linear = made(b, vshdr_smoothed(gain, sdr, radius, setting(b, "reach"), expander, b->core, vsapi));
         vsapi->freeNode(gain);
     }

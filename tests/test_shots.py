@@ -6,7 +6,6 @@ import csv
 import subprocess
 import sys
 from fractions import Fraction
-from functools import cache
 from pathlib import Path
 
 import av
@@ -14,31 +13,13 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from walks import HEIGHT, WIDTH, seen, view, walk
 
 from vshdr.temporal.glance import glance
 from vshdr.temporal.shots import Shot, shots, transitions
 from vshdr.temporal.transitions import LOOK, transition
-from vshdr.training.scene import Camera, camera_sdr, render
 
-WIDTH, HEIGHT = 128, 72
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-
-@cache
-def view(position: float, turn: float, seed: int = 0) -> Tensor:
-    """Linear light of the harbour from a place on the quay, looking aside by `turn` metres at 12 metres."""
-    camera = Camera(position=(position, 1.72, 0.0), target=(position + turn, 1.95, 12.0), time=0.1 * turn)
-    return render(camera, WIDTH, HEIGHT, samples=1, seed=seed)
-
-
-def sdr(light: Tensor, exposure: float = 1.0, seed: int = 0) -> Tensor:
-    """Code values of eight bits, with noise."""
-    code = camera_sdr(light, exposure=exposure, noise=0.01, generator=torch.Generator().manual_seed(seed))
-    return (code * 255).round() / 255
-
-
-def walk(frames: int, *, start: float = 0.0, step: float = 0.02, seed: int = 0) -> list[Tensor]:
-    return [sdr(view(start + step * n, 0.3, seed), seed=n) for n in range(frames)]
 
 
 def found(frames: list[Tensor]) -> list[Shot]:
@@ -55,7 +36,7 @@ def test_hard_cuts_between_views_are_found_at_their_frame() -> None:
 
 
 def test_a_cut_to_the_same_place_seen_otherwise_is_found() -> None:
-    clip = walk(6) + [sdr(view(0.1 + 0.02 * n, -9.0)) for n in range(6)]
+    clip = walk(6) + [seen(view(0.1 + 0.02 * n, -9.0)) for n in range(6)]
     assert [shot.start for shot in found(clip)] == [0, 6]
 
 
@@ -63,7 +44,7 @@ def test_a_cut_to_the_same_place_seen_otherwise_is_found() -> None:
 def test_a_flash_is_no_cut(length: int) -> None:
     clip = walk(12)
     for n in range(5, 5 + length):
-        clip[n] = sdr(view(0.02 * n, 0.3), exposure=20.0)
+        clip[n] = seen(view(0.02 * n), exposure=20.0)
     assert len(found(clip)) == 1
     for n in range(5, 5 + length):
         clip[n] = torch.ones(3, HEIGHT, WIDTH)
@@ -104,7 +85,7 @@ def test_a_dissolve_has_no_boundary() -> None:
 
 @pytest.mark.parametrize("step", [0.3, 0.8])
 def test_a_fast_pan_is_no_cut(step: float) -> None:
-    clip = [sdr(view(0.0, -4.0 + step * n)) for n in range(10)]
+    clip = [seen(view(0.0, -4.0 + step * n)) for n in range(10)]
     assert len(found(clip)) == 1
 
 
@@ -114,10 +95,10 @@ def test_light_that_is_switched_on_is_no_cut() -> None:
     x = torch.linspace(0.0, 1.0, WIDTH)
     lamp = torch.exp(-((x - 0.3) / 0.15).square())
     for n in range(5, 14):
-        clip[n] = sdr(view(0.02 * n, 0.3) + lamp, seed=n)
+        clip[n] = seen(view(0.02 * n) + lamp, seed=n)
     assert len(found(clip)) == 1
     for n in range(9, 14):
-        clip[n] = sdr(view(0.02 * n, 0.3) + lamp, exposure=2.8, seed=n)
+        clip[n] = seen(view(0.02 * n) + lamp, exposure=2.8, seed=n)
     assert len(found(clip)) == 1
 
 
@@ -128,7 +109,7 @@ def test_an_explosion_is_no_cut() -> None:
     fire = torch.tensor([4.0, 1.5, 0.4])[:, None, None]
     for n in range(4, 14):
         size = 0.35 * (1 - 0.5 ** (n - 3))  # half of its full size within one frame
-        clip[n] = sdr(view(0.02 * n, 0.3) + fire * (radius < size), seed=n)
+        clip[n] = seen(view(0.02 * n) + fire * (radius < size), seed=n)
     assert len(found(clip)) == 1
 
 

@@ -20,8 +20,10 @@ from vshdr.colour import EOTF, gain_of, light_of, soft_ceiling
 from vshdr.models.contract import Display
 from vshdr.options import ExpandOptions
 from vshdr.temporal.glance import Glance, glance
+from vshdr.temporal.moments import Moment
+from vshdr.temporal.shots import with_boundaries
 from vshdr.temporal.smoothing import Smoother
-from vshdr.temporal.window import Moment, windows, with_boundaries
+from vshdr.temporal.stream import windows
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _LARGEST_PEAK = 10000.0  # where PQ ends; it stands in for "no limit" where an operator needs a number
@@ -140,7 +142,7 @@ class Expander:
             for batch in itertools.batched(frames, self.batch):
                 yield from self.expand(torch.stack(batch)).to(self.device)
             return
-        for number, window in windows(self._moments(frames), self.options.smooth):
+        for number, window in windows(self._moments(frames), self.options.smooth, self.options.smooth):
             yield self.smooth(number, window)
 
     def _moments(self, frames: Iterable[Tensor]) -> Iterator[Moment]:

@@ -15,7 +15,9 @@ from vshdr.media.reader import Frame, Source, read_sdr
 from vshdr.outputs import Expanded
 from vshdr.stages import Channel, Pipeline
 from vshdr.temporal.glance import glance
-from vshdr.temporal.window import Moment, windows, with_boundaries
+from vshdr.temporal.moments import Moment
+from vshdr.temporal.shots import with_boundaries
+from vshdr.temporal.stream import windows
 
 Wanted = Callable[[Frame], bool]
 
@@ -29,16 +31,17 @@ def add_expansion(
     through the network only where a neighbour that is wanted needs them.
     """
     decoded = pipeline.channel()
-    if not expander.options.smooth:
+    radius = expander.options.smooth
+    if not radius:
         frames = (item for item in read_sdr(clip) if wanted(item[0]))
         pipeline.add("decode", frames, lambda item: item, [decoded], produces=True)
         pipeline.add("network", _batches(decoded, expander), lambda batch: _expand(expander, batch), list(outputs))
         return
-    marked = _mark(read_sdr(clip), wanted, expander.options.smooth)
+    marked = _mark(read_sdr(clip), wanted, radius)
     pipeline.add("decode", marked, lambda item: item, [decoded], produces=True)
     with_gain = pipeline.channel()
     pipeline.add("network", _batches(decoded, expander), lambda batch: _add_gain(expander, batch), [with_gain])
-    around = windows(itertools.chain.from_iterable(with_gain), expander.options.smooth)
+    around = windows(itertools.chain.from_iterable(with_gain), radius, radius)
     pipeline.add("smooth", around, lambda item: _smooth(expander, *item), list(outputs))
 
 
@@ -61,7 +64,7 @@ def _mark(frames: Iterable[tuple[Frame, Tensor]], wanted: Wanted, radius: int) -
     looked = (
         (_Marked(frame=frame, sdr=sdr, wanted=wanted(frame)), glance(sdr, frame.scene_change)) for frame, sdr in frames
     )
-    for number, window in windows(with_boundaries(looked), radius):
+    for number, window in windows(with_boundaries(looked), radius, radius):
         window[number][0].needed = any(marked.wanted for marked, _, _ in window.values())
         yield window[number]
 

@@ -13,7 +13,7 @@ import numpy as np
 from torch import Tensor
 
 from vshdr.colour import gain_of, light_of
-from vshdr.temporal.window import Moment
+from vshdr.temporal.moments import Moment
 
 
 def smooth_percentiles(number: int, window: Mapping[int, Moment], shot: range, radius: int) -> Tensor:

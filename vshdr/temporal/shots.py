@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from vshdr.temporal.glance import Glance
-from vshdr.temporal.transitions import LOOK, Transition, transition
+from vshdr.temporal.stream import windows
+from vshdr.temporal.transitions import LOOK, SHOT_BEGINS, Transition, transition
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,17 +26,22 @@ class Shot:
 
 
 def transitions(glances: Iterable[Glance]) -> Iterator[Transition | None]:
-    """`transition` of each frame of a clip in order, three frames late; keeps eight glances."""
-    window: dict[int, Glance] = {}
-    asked = 0
-    for number, here in enumerate(glances):
-        window[number] = here
-        window.pop(number - 2 * LOOK, None)
-        if number >= LOOK - 1:
-            yield transition(asked, window)
-            asked += 1
-    for number in range(asked, max(window, default=-1) + 1):
+    """`transition` of each frame of a clip in order, three frames late."""
+    for number, window in windows(glances, LOOK, LOOK - 1):
         yield transition(number, window)
+
+
+def with_boundaries[T](frames: Iterable[tuple[T, Glance]]) -> Iterator[tuple[T, Glance, bool]]:
+    """Frames with their glances and whether a shot begins with them; three frames late."""
+    waiting: deque[tuple[T, Glance]] = deque()
+
+    def glances() -> Iterator[Glance]:
+        for item in frames:
+            waiting.append(item)
+            yield item[1]
+
+    for event in transitions(glances()):
+        yield *waiting.popleft(), event in SHOT_BEGINS
 
 
 def shots(glances: Iterable[Glance]) -> Iterator[Shot]:

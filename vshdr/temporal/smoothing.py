@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vshdr.temporal.flow import box, enlarge, flow, look_up, places, warp
+from vshdr.temporal.moments import Moment, members
 from vshdr.temporal.percentile import smooth_percentiles
-from vshdr.temporal.window import Moment, members
 
 # Differences of SDR code values at which a neighbour's weight has fallen to 1/e: of the reduced pictures, whose noise
 # is averaged away; of single pixels, whose noise must not decide; of the brightness of whole frames; and of the wider
@@ -30,18 +30,17 @@ class Smoother:
     """
 
     def __init__(self, radius: int, mode: str) -> None:
-        self.radius = radius
-        self._mode = mode
+        self._radius, self._mode = radius, mode
 
     def __call__(self, number: int, window: Mapping[int, Moment]) -> Tensor:
         """The smoothed gain of frame `number`, 3 x H x W.
 
-        `window` holds the frames within `radius` as far as the clip has them. The result depends on those of its shot
+        `window` holds the frames within the radius as far as the clip has them. The result depends on those of its shot
         and on nothing else.
         """
-        shot = members(number, window, self.radius)
+        shot = members(number, window, self._radius)
         if self._mode == "percentile":
-            return smooth_percentiles(number, window, shot, self.radius)
+            return smooth_percentiles(number, window, shot, self._radius)
         return smooth_gain(number, window, shot)
 
 

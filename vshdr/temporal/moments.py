@@ -1,9 +1,9 @@
-"""Frames around a frame: what smoothing sees of each, and which of them belong to its shot."""
+"""What smoothing sees of a frame, and which of its neighbours belong to its shot."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,8 +12,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vshdr.colour import LUMA_709, light_of
-from vshdr.temporal.glance import Glance
-from vshdr.temporal.transitions import LOOK, starts_shot
 
 _SMALL = 480 * 270  # pixels, about, of the reduced frame: motion is sought there
 PERCENTILES = (1.0, 25.0, 50.0, 75.0, 99.0)
@@ -95,38 +93,3 @@ def members(number: int, window: Mapping[int, Moment], radius: int) -> range:
     while last < number + radius and last + 1 in window and not window[last + 1].starts_shot:
         last += 1
     return range(first, last + 1)
-
-
-def with_boundaries[T](frames: Iterable[tuple[T, Glance]]) -> Iterator[tuple[T, Glance, bool]]:
-    """Frames with their glances and whether a shot begins with them; three frames late."""
-    window: dict[int, tuple[T | None, Glance]] = {}
-
-    def answer(number: int) -> tuple[T, Glance, bool]:
-        frame, glance = window[number]
-        window[number] = None, glance  # only the glance is still needed
-        return frame, glance, starts_shot(number, {n: glance for n, (_, glance) in window.items()})
-
-    due = 0
-    for number, frame in enumerate(frames):
-        window[number] = frame
-        window.pop(number - 2 * LOOK, None)
-        if number >= LOOK - 1:
-            yield answer(due)
-            due += 1
-    for number in range(due, max(window, default=-1) + 1):
-        yield answer(number)
-
-
-def windows[T](frames: Iterable[T], radius: int) -> Iterator[tuple[int, Mapping[int, T]]]:
-    """For each frame of a clip its number and the frames within `radius` of it; `radius` frames late."""
-    window: dict[int, T] = {}
-    due = 0
-    for number, frame in enumerate(frames):
-        window[number] = frame
-        if number >= radius:
-            yield due, window
-            window.pop(due - radius, None)
-            due += 1
-    for number in range(due, max(window, default=-1) + 1):
-        yield number, window
-        window.pop(number - radius, None)

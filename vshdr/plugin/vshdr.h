@@ -28,8 +28,8 @@ enum vshdr_group {
     VSHDR_ARGUMENT, /* arguments that the user gave to Expand */
     VSHDR_PROPERTY, /* properties of a frame */
     /* From Python. */
-    VSHDR_SETTING,  /* batch, prefetch, cache (frames kept ahead of the network), carriers (batches kept behind it);
-                     * with smoothing also radius and reach (frames around a frame whose gain and SDR it needs) */
+    VSHDR_SETTING,  /* batch, prefetch, cache (frames kept ahead of the network), carriers (batches kept behind
+                     * it); radius and reach: how far around a frame smoothing needs gain and SDR, 0: none */
     VSHDR_SOURCE,   /* frame properties that complete the clip's colour description */
     VSHDR_TO_SDR,   /* arguments of core.resize from the clip to RGBS; none: nothing to convert */
     VSHDR_LINEAR,   /* frame properties of linear light */
@@ -51,8 +51,8 @@ struct vshdr_item {
     const char *text; /* UTF-8 */
 };
 
-/* One plane of a frame that goes in and of the one that comes out: float samples, strides in bytes. With smoothing,
- * infer gives the gain in place of linear light. */
+/* One plane of a frame that goes in and of the one that comes out: float samples, strides in bytes. With
+ * smoothing, infer gives the gain in place of linear light. */
 struct vshdr_plane {
     const void *sdr;
     void *linear;
@@ -134,7 +134,7 @@ void vshdr_add_int(struct vshdr_items *items, int group, const char *key, int64_
 /* Every integer, float and text of a map; nodes and frames are passed over. */
 void vshdr_add_map(struct vshdr_items *items, int group, const VSMap *map, const VSAPI *vsapi);
 
-/* ---- nodes.c and smooth.c: the filters that Expand strings together. Each returns a new node, or NULL. ---- */
+/* ---- nodes.c, smooth.c: the filters that Expand strings together. Each returns a new node, or NULL. ---- */
 
 /* A Python expander, shared by the nodes that use it. */
 struct vshdr_expander;
@@ -149,7 +149,8 @@ VSNode *vshdr_describe(VSNode *clip, const VSFrame *first, const VSMap *properti
                        struct vshdr_expander *expander, VSCore *core, const VSAPI *vsapi);
 /* The clip, with a cache that keeps the frames decoded ahead. */
 VSNode *vshdr_keep(VSNode *clip, int frames, VSCore *core, const VSAPI *vsapi);
-/* One carrier frame per batch, whose properties hold the linear frames of the batch; kept of them are cached. */
+/* One carrier frame per batch, whose properties hold the linear frames of the batch; kept of them are
+ * cached. */
 VSNode *vshdr_batches(VSNode *sdr, int batch, int kept, const VSMap *linear, const VSMap *removed,
                       struct vshdr_expander *expander, VSCore *core, const VSAPI *vsapi);
 /* The linear frames out of their carriers; asks for the frames of the next prefetch batches as it goes. */

@@ -28,8 +28,8 @@ enum vshdr_group {
     VSHDR_ARGUMENT, /* arguments that the user gave to Expand */
     VSHDR_PROPERTY, /* properties of a frame */
     /* From Python. */
-    VSHDR_SETTING,  /* batch, prefetch, cache (frames kept ahead of the network), carriers (batches kept behind
-                     * it); radius and reach: how far around a frame smoothing needs gain and SDR, 0: none */
+    VSHDR_SETTING,  /* batch, prefetch, cache (frames kept ahead of the network), carriers (batches kept
+                     * behind it); radius and reach: how far around a frame smoothing needs gain and SDR */
     VSHDR_SOURCE,   /* frame properties that complete the clip's colour description */
     VSHDR_TO_SDR,   /* arguments of core.resize from the clip to RGBS; none: nothing to convert */
     VSHDR_LINEAR,   /* frame properties of linear light */

@@ -53,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"vshdr {vshdr.__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_convert(commands)
+    _add_shots(commands)
     _add_models(commands)
     _add_weights(commands)
     _add_encoder_args(commands)
@@ -131,6 +132,34 @@ def _print_summary(summary: Summary) -> None:
 
 def _print(text: str) -> None:
     _console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _add_shots(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "shots",
+        help="list the shots of a clip",
+        description="Finds cuts, fades and flashes. Where a script's frames carry _SceneChangePrev, that is taken.",
+    )
+    parser.add_argument("source", metavar="IN", help="a video, a sequence (%%04d, #### or a folder) or a .vpy script")
+    parser.add_argument("--csv", metavar="FILE", help="write the list as CSV")
+    parser.add_argument("--chapters", metavar="FILE", help="write chapters as mkvmerge --chapters takes them")
+    parser.set_defaults(run=_shots)
+
+
+def _shots(arguments: argparse.Namespace) -> None:
+    from vshdr.shot_list import clock_time, list_shots, write_chapters, write_csv
+
+    found = []
+    for timed in list_shots(arguments.source):
+        shot, flashes = timed.shot, ""
+        if shot.flashes:
+            flashes = f", flashes at {', '.join(map(str, shot.flashes))}"
+        print(f"{clock_time(timed.start)}  frames {shot.start}-{shot.end - 1}  {shot.begins}{flashes}", flush=True)
+        found.append(timed)
+    if arguments.csv:
+        write_csv(arguments.csv, found)
+    if arguments.chapters:
+        write_chapters(arguments.chapters, found)
 
 
 def _add_models(commands: argparse._SubParsersAction) -> None:

@@ -88,6 +88,24 @@ def convert_primaries(linear: Tensor, source: int, target: int) -> Tensor:
     return torch.einsum("ij,njhw->nihw", matrix, linear)
 
 
+GAIN_FLOOR = 1e-5
+"""Added to light before a ratio of it is taken: keeps gain finite in black. Far below the darkest code of ten bits."""
+
+
+def gain_of(base: Tensor, linear: Tensor) -> Tensor:
+    """The gain in stops that takes `base`, linearised SDR, to `linear`; any shape, both >= 0."""
+    return torch.log2((linear + GAIN_FLOOR) / (base + GAIN_FLOOR))
+
+
+def light_of(base: Tensor, gain: Tensor) -> Tensor:
+    """`base`, linearised SDR, brightened by `gain` stops; the inverse of `gain_of`. Nothing is negative."""
+    return ((base + GAIN_FLOOR) * torch.exp2(gain) - GAIN_FLOOR).clamp_min(0.0)
+
+
+LUMA_709 = (0.2126, 0.7152, 0.0722)
+"""Weights of red, green and blue code values in luma (ITU-R BT.709)."""
+
+
 def luminance(linear: Tensor, primaries: int = 1) -> Tensor:
     """Relative luminance of linear RGB, N x 3 x H x W to N x 1 x H x W; 1.0 for white."""
     weights = rgb_to_xyz(primaries)[1].to(linear)

@@ -6,17 +6,24 @@ same everywhere.
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from vshdr import models
-from vshdr.colour import EOTF, soft_ceiling
+from vshdr.colour import EOTF, gain_of, light_of, soft_ceiling
 from vshdr.models.contract import Display
 from vshdr.options import ExpandOptions
+from vshdr.temporal.glance import Glance, glance
+from vshdr.temporal.moments import Moment
+from vshdr.temporal.shots import with_boundaries
+from vshdr.temporal.smoothing import Smoother
+from vshdr.temporal.stream import windows
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _LARGEST_PEAK = 10000.0  # where PQ ends; it stands in for "no limit" where an operator needs a number
@@ -32,7 +39,8 @@ class Expander:
     RuntimeError for a device that is not there.
 
     The same frame gives the same output, bit for bit, at any place in a clip and in any batch: on a CPU frames go
-    through one by one, on a GPU always in batches of one size, the last filled up.
+    through one by one, on a GPU always in batches of one size, the last filled up. With `smooth` this holds for the
+    same frame among the same neighbours.
     """
 
     def __init__(self, model: str = "", *, eotf: str = "bt1886", **options) -> None:
@@ -50,6 +58,7 @@ class Expander:
         # Gamma and strength above 1 raise what a model gives to their power; one that stays below the peak all the same
         # is not bent.
         self._brightest = self._model.brightest ** (max(1.0, self.options.gamma) * max(1.0, self.options.strength))
+        self._smoother = Smoother(self.options.smooth, self.options.smooth_mode) if self.options.smooth else None
         self.batch = self.options.batch or (1 if self.device.type == "cpu" else 4)
 
     def __repr__(self) -> str:
@@ -79,40 +88,105 @@ class Expander:
     def expand(self, sdr: Tensor) -> Tensor:
         """Linear light of SDR frames.
 
-        `sdr` is a float tensor N x 3 x H x W of code values in [0, 1] (values outside are clamped), on any device.
-        Returns float32, N x 3 x H x W, on the same device as `sdr`; 1.0 is SDR white, nothing is negative or above
-        `peak / white`.
+        `sdr` is a float tensor N x 3 x H x W of code values in [0, 1] (values outside are clamped), on any device. With
+        `smooth` they are taken for successive frames of a clip. Returns float32, N x 3 x H x W, on the same device as
+        `sdr`; 1.0 is SDR white, nothing is negative or above `peak / white`.
 
         Raises ValueError for another shape or type, and RuntimeError where the model gives NaN or infinity or the
         device's memory is too small.
         """
-        if not isinstance(sdr, Tensor):
-            raise ValueError(f"frames must be a float tensor N x 3 x H x W, not {type(sdr).__name__}")
-        if sdr.ndim != 4 or sdr.shape[1] != 3 or not sdr.is_floating_point() or 0 in sdr.shape:
-            raise ValueError(f"frames must be a float tensor N x 3 x H x W, not {sdr.dtype} {tuple(sdr.shape)}")
-        try:
-            parts = [self._expand_batch(part) for part in sdr.split(1 if self.device.type == "cpu" else self.batch)]
-        except torch.OutOfMemoryError as error:
-            raise RuntimeError(
-                f"{self.device} ran out of memory on {sdr.shape[3]}x{sdr.shape[2]} frames; lower batch "
-                f"(now {self.batch}), set tile, or use a smaller model"
-            ) from error
-        return parts[0] if len(parts) == 1 else torch.cat(parts)
+        _refuse_other_shapes(sdr)
+        if self._smoother:
+            return torch.stack(list(self.expand_clip(sdr))).to(sdr.device)
+        return self._in_batches(sdr, lambda code: self._finish(code, self._light(code)))
 
-    def _expand_batch(self, frames: Tensor) -> Tensor:
+    @torch.no_grad()
+    def gain(self, sdr: Tensor) -> Tensor:
+        """What the model adds to SDR frames, in stops, before smoothing, strength and the peak: N x 3 x H x W on the
+        device of `sdr`. Argument and errors as for `expand`.
+        """
+        _refuse_other_shapes(sdr)
+        return self._in_batches(sdr, lambda code: gain_of(self._linearise(code), self._light(code)))
+
+    def moment(self, sdr: Tensor, gain: Tensor, glance: Glance, starts_shot: bool) -> Moment:
+        """A frame and its gain, 3 x H x W each, as `smooth` takes it."""
+        code = sdr.to(self.device, torch.float32).clamp(0.0, 1.0)
+        return Moment.of(
+            code,
+            gain.to(self.device),
+            brightness=glance.brightness,
+            starts_shot=starts_shot,
+            linearise=self._linearise,
+        )
+
+    @torch.no_grad()
+    def smooth(self, number: int, window: Mapping[int, Moment]) -> Tensor:
+        """Linear light of frame `number` with its gain smoothed over `window`, 3 x H x W on the expander's device.
+
+        `window` holds the moments within `options.smooth` frames as far as the clip has them. Strength and the peak
+        come after smoothing. Raises RuntimeError where the device's memory is too small.
+        """
+        here = window[number]
+        with self._memory_explained(here.code):
+            code, gain = here.code[None], self._smoother(number, window)[None]
+            return self._finish(code, light_of(self._linearise(code), gain))[0]
+
+    @torch.no_grad()
+    def expand_clip(self, frames: Iterable[Tensor]) -> Iterator[Tensor]:
+        """Linear light of the successive frames of a clip, 3 x H x W each, on the expander's device.
+
+        The frames are those that `expand` gives for all at once; with `smooth` each comes that many and three more
+        late. Memory does not grow with the clip. Errors are those of `expand`.
+        """
+        if not self._smoother:
+            for batch in itertools.batched(frames, self.batch):
+                yield from self.expand(torch.stack(batch)).to(self.device)
+            return
+        for number, window in windows(self._moments(frames), self.options.smooth, self.options.smooth):
+            yield self.smooth(number, window)
+
+    def _moments(self, frames: Iterable[Tensor]) -> Iterator[Moment]:
+        for batch in itertools.batched(with_boundaries((sdr, glance(sdr)) for sdr in frames), self.batch):
+            gains = self.gain(torch.stack([sdr for sdr, _, _ in batch]))
+            for (sdr, look, starts_shot), gain in zip(batch, gains, strict=True):
+                yield self.moment(sdr, gain, look, starts_shot)
+
+    def _in_batches(self, sdr: Tensor, work: Callable[[Tensor], Tensor]) -> Tensor:
+        with self._memory_explained(sdr):
+            size = 1 if self.device.type == "cpu" else self.batch
+            parts = [self._one_batch(part, work) for part in sdr.split(size)]
+            return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def _one_batch(self, frames: Tensor, work: Callable[[Tensor], Tensor]) -> Tensor:
         count = len(frames)
         code = frames.to(self.device, torch.float32).clamp(0.0, 1.0)
         if self.device.type != "cpu" and count < self.batch:
             # Kernels are chosen by shape, and another kernel may round otherwise: the last batch is filled up.
             code = torch.cat([code, code[-1:].expand(self.batch - count, -1, -1, -1)])
+        return work(code)[:count].to(frames.device)
+
+    @contextlib.contextmanager
+    def _memory_explained(self, frames: Tensor) -> Iterator[None]:
+        try:
+            yield
+        except torch.OutOfMemoryError as error:
+            raise RuntimeError(
+                f"{self.device} ran out of memory on {frames.shape[-1]}x{frames.shape[-2]} frames; lower batch "
+                f"(now {self.batch}), set tile, or use a smaller model"
+            ) from error
+
+    def _light(self, code: Tensor) -> Tensor:
+        """What the model makes of code values, with gamma."""
         linear = self._with_gamma(code)
         if not all(torch.isfinite(extreme) for extreme in torch.aminmax(linear)):
             raise RuntimeError(
                 f"{self.description.name} gave values that are not finite; try precision fp32 or other weights"
             )
-        linear = self._with_strength(code, linear.clamp_min_(0.0))
-        linear = soft_ceiling(linear, self._ceiling, brightest=self._brightest)
-        return linear[:count].to(frames.device)
+        return linear.clamp_min_(0.0)
+
+    def _finish(self, code: Tensor, linear: Tensor) -> Tensor:
+        """Strength, and the roll-off to the peak."""
+        return soft_ceiling(self._with_strength(code, linear), self._ceiling, brightest=self._brightest)
 
     def _with_gamma(self, code: Tensor) -> Tensor:
         """y = f(x^(1/g))^g (HDRCNN's --gamma)."""
@@ -125,9 +199,8 @@ class Expander:
         """Scales the gain, log2 of linear over linearised SDR, by the strength."""
         if self.options.strength == 1.0:
             return linear
-        floor = 1e-5  # keeps the ratio finite in black; far below the darkest code value of ten bits
-        base = self._linearise(code) + floor
-        return (base * ((linear + floor) / base).pow(self.options.strength) - floor).clamp_min(0.0)
+        base = self._linearise(code)
+        return light_of(base, self.options.strength * gain_of(base, linear))
 
     def _run(self, code: Tensor) -> Tensor:
         """The model on whole frames of any size: padded to its multiple, in tiles where they are wanted."""
@@ -164,6 +237,13 @@ class Expander:
                     ..., top - above : bottom - above, left - before : right - before
                 ]
         return linear
+
+
+def _refuse_other_shapes(sdr: Tensor) -> None:
+    if not isinstance(sdr, Tensor):
+        raise ValueError(f"frames must be a float tensor N x 3 x H x W, not {type(sdr).__name__}")
+    if sdr.ndim != 4 or sdr.shape[1] != 3 or not sdr.is_floating_point() or 0 in sdr.shape:
+        raise ValueError(f"frames must be a float tensor N x 3 x H x W, not {sdr.dtype} {tuple(sdr.shape)}")
 
 
 def _round_up(value: int, multiple: int) -> int:

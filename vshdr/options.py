@@ -85,6 +85,18 @@ class ExpandOptions:
         low=0.0,
         high=2.0,
     )
+    smooth: int = option(
+        0,
+        "temporal smoothing of the gain: frames on either side that a frame's gain is averaged with, within its shot, "
+        "0 to 12; 0 is off, 2 takes most of the flicker, more takes a little more and costs more",
+        low=0,
+        high=12,
+    )
+    smooth_mode: str = option(
+        "gain",
+        "gain averages along the motion of the picture; percentile is ExpandNet's smoother, for comparison",
+        choices=("gain", "percentile"),
+    )
     device: str = option("auto", "auto takes CUDA where there is one", choices=("auto", "cpu", "cuda"))
     device_index: int = option(0, "which CUDA device, from 0", low=0)
     precision: str = option(

@@ -9,21 +9,19 @@ import dataclasses
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-import torch
-from torch import Tensor
-
 from vshdr import __version__
 from vshdr.expander import Expander
+from vshdr.expansion import add_expansion
 from vshdr.media.light import LightMeter
-from vshdr.media.reader import Frame, Source, open_source, read_sdr
+from vshdr.media.reader import Frame, Source, open_source
 from vshdr.options import ConvertOptions, ExpandOptions
 from vshdr.outputs import Expanded, Output, PreviewOutput, open_output
-from vshdr.stages import Channel, Pipeline
+from vshdr.stages import Pipeline
 
 _DIGEST_BYTES = 1 << 20  # read from either end of a source to recognise it
 
@@ -146,19 +144,18 @@ def _run(clip: Source, expander: Expander, writers: list[Output], on_progress: C
     pipeline = Pipeline(depth=2)
     frames = 0
 
-    def expand(batch: list[tuple[Frame, Tensor]]) -> list[Expanded]:
+    def measure(expanded: Expanded) -> None:
         nonlocal frames
-        expanded = _expand(expander, batch)
-        frames += len(batch)
-        return expanded
+        meter.add(expanded.linear)
+        frames += 1
 
-    decoded = pipeline.channel()
+    def wanted(frame: Frame) -> bool:
+        return any([writer.wants(frame.index) for writer in writers])  # a list: each has to be asked
+
     # Pairs and not a dictionary: two outputs may have the same file name in different folders.
-    taps = [("light", lambda expanded: meter.add(expanded.linear)), *((w.name, w.write) for w in writers)]
+    taps = [("light", measure), *((w.name, w.write) for w in writers)]
     channels = [pipeline.channel() for _ in taps]
-    wanted = (item for item in read_sdr(clip) if any([writer.wants(item[0].index) for writer in writers]))
-    pipeline.add("decode", wanted, lambda item: item, [decoded], produces=True)
-    pipeline.add("network", _batches(decoded, expander.batch), expand, channels)
+    add_expansion(pipeline, clip, expander, wanted, channels)
     for (name, work), channel in zip(taps, channels, strict=True):
         pipeline.add(name, channel, _each(work), [])
 
@@ -176,27 +173,6 @@ def _run(clip: Source, expander: Expander, writers: list[Output], on_progress: C
         meter.summary(),
         {stage.name: stage.busy for stage in pipeline.stages},
     )
-
-
-def _batches(items: Channel, size: int) -> Iterator[list[tuple[Frame, Tensor]]]:
-    batch = []
-    for item in items:
-        batch.append(item)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
-
-
-def _expand(expander: Expander, batch: list[tuple[Frame, Tensor]]) -> list[Expanded]:
-    try:
-        linear = expander.expand(torch.stack([sdr for _, sdr in batch]))
-    except RuntimeError as error:
-        first, last = batch[0][0].index, batch[-1][0].index
-        where = f"frame {first}" if first == last else f"frames {first}-{last}"
-        raise RuntimeError(f"{where}: {error}") from error
-    return [Expanded(frame, sdr, light) for (frame, sdr), light in zip(batch, linear, strict=True)]
 
 
 def _each(work: Callable[[Expanded], None]) -> Callable[[list[Expanded]], None]:

@@ -42,7 +42,14 @@ class ScriptSource(Source):
                 clock += _seconds(frame, self.frame_rate)
                 end = max(pts + 1, round(clock / self.time_base))
                 planes = [np.asarray(frame[number]) for number in range(frame.format.num_planes)]
-                yield Frame(index=index, pts=pts, duration=end - pts, planes=planes)
+                change = frame.props.get("_SceneChangePrev")
+                yield Frame(
+                    index=index,
+                    pts=pts,
+                    duration=end - pts,
+                    planes=planes,
+                    scene_change=None if change is None else bool(change),
+                )
                 index, pts = index + 1, end
         except vs.Error as error:
             raise ValueError(f"{self.name}: frame {index}: {_last_line(error)}") from None

@@ -28,6 +28,8 @@ class Frame:
     """Time until the next frame, in the same units; at least 1."""
     planes: Sequence[NDArray]
     """R, G, B or Y, U, V or Y as uint8, uint16, float16 or float32, of the source's coded size, not yet upright."""
+    scene_change: bool | None = None
+    """The script's property `_SceneChangePrev`: whether a shot begins here; None where nothing says so."""
 
 
 @dataclass(frozen=True, kw_only=True)

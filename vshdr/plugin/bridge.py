@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from vshdr.plugin.clip import ExpandedClip
 
-ABI = 1
+ABI = 2
 
 
 class Group(enum.IntEnum):
@@ -68,11 +68,20 @@ class Plane(ctypes.Structure):
     _fields_ = [("sdr", c_void_p), ("linear", c_void_p), ("sdr_stride", c_int64), ("linear_stride", c_int64)]
 
 
+class Neighbour(ctypes.Structure):
+    """struct vshdr_moment."""
+
+    _fields_ = [("number", c_int32), ("scene_change", c_int32), ("planes", Plane * 3)]
+
+
 Put = ctypes.CFUNCTYPE(None, c_void_p, POINTER(Item))
 Close = ctypes.CFUNCTYPE(c_int32)
 Create = ctypes.CFUNCTYPE(c_int64, POINTER(Item), c_int32, c_void_p, c_void_p, c_int32)
 Check = ctypes.CFUNCTYPE(c_int32, c_int64, POINTER(Item), c_int32, c_void_p, c_int32)
 Infer = ctypes.CFUNCTYPE(c_int32, c_int64, POINTER(Plane), c_int32, c_int32, c_int32, c_void_p, c_int32)
+Smooth = ctypes.CFUNCTYPE(
+    c_int32, c_int64, c_int32, POINTER(Neighbour), c_int32, POINTER(Plane), c_int32, c_int32, c_void_p, c_int32
+)
 Destroy = ctypes.CFUNCTYPE(None, c_int64)
 About = ctypes.CFUNCTYPE(None, c_void_p)
 
@@ -88,6 +97,7 @@ class Table(ctypes.Structure):
         ("create", Create),
         ("check", Check),
         ("infer", Infer),
+        ("smooth", Smooth),
         ("destroy", Destroy),
         ("about", About),
     ]
@@ -162,7 +172,7 @@ class Bridge:
         self._clips: dict[int, ExpandedClip] = {}
         self._ids = itertools.count(1)
         table.create, table.check = Create(self._create), Check(self._check)
-        table.infer, table.destroy = Infer(self._infer), Destroy(self._destroy)
+        table.infer, table.smooth, table.destroy = Infer(self._infer), Smooth(self._smooth), Destroy(self._destroy)
         table.about = About(self._about)
 
     @_guarded(failed=0)
@@ -183,6 +193,11 @@ class Bridge:
     @_guarded(failed=1)
     def _infer(self, number: int, planes, frames: int, width: int, height: int) -> int:
         self._clips[number].infer(planes, frames, width, height)
+        return 0
+
+    @_guarded(failed=1)
+    def _smooth(self, number: int, frame: int, window, frames: int, out, width: int, height: int) -> int:
+        self._clips[number].smooth(frame, window[:frames], out, width, height)
         return 0
 
     def _destroy(self, number: int) -> None:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import ctypes
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
 import vapoursynth as vs
-from torch import Tensor
 
 from vshdr.expander import Expander
 from vshdr.media.signal import Delivery, Signal, describe, input_properties, linear_properties, sdr_arguments
 from vshdr.memory import Trimmer
 from vshdr.options import ExpandOptions, check, option
-from vshdr.plugin.bridge import Plane
+from vshdr.plugin.bridge import Neighbour, Plane
+from vshdr.plugin.neighbours import Neighbours
+from vshdr.plugin.planes import read_planes, write_planes
+from vshdr.temporal.transitions import LOOK
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +77,7 @@ class ExpandedClip:
             dither=self.options.dither,
         )
         self._refuse_odd_sizes()
+        self._neighbours = Neighbours(self._expander)
         longest_batch = min(self._expander.batch, clip["frames"])
         self._sdr = torch.empty(longest_batch, 3, clip["height"], clip["width"])
         self._trimmer = Trimmer()
@@ -94,12 +97,23 @@ class ExpandedClip:
 
     def settings(self) -> dict[str, dict[str, Any]]:
         """The flat tables that C needs, by the names of `bridge.Group`."""
-        batch, prefetch = self._expander.batch, self.options.prefetch
+        batch, prefetch, radius = self._expander.batch, self.options.prefetch, self._expander.options.smooth
+        reach = radius + LOOK  # to know where the shots of the frames within the radius begin
+        # Requests for as many frames as there are threads are under way at a time, and share what they need.
+        shared = self._clip["threads"] if radius else 0
         to_sdr = sdr_arguments(self._signal)
         to_delivery = self._delivery.resize_arguments()
         return {
             # The cache holds the batch in the making and those ahead; one more lets requests run out of order.
-            "SETTING": {"batch": batch, "prefetch": prefetch, "cache": (prefetch + 2) * batch},
+            "SETTING": {
+                "batch": batch,
+                "prefetch": prefetch,
+                "cache": (prefetch + 2) * batch + (2 * reach + shared if radius else 0),
+                # The batch that is being handed out, and its neighbour for requests that are out of order.
+                "carriers": 2 + math.ceil((2 * radius + shared) / batch),
+                "radius": radius,
+                "reach": reach if radius else 0,
+            },
             "SOURCE": input_properties(self._signal),
             "TO_SDR": {} if to_sdr == {"format": self._clip["format"]} else to_sdr,
             "LINEAR": linear_properties(self._signal.working_primaries) | self._delivery.properties(),
@@ -117,22 +131,25 @@ class ExpandedClip:
         raise ValueError(f"the colour description changes within the clip ({changes}); bring all frames to one first")
 
     def infer(self, planes: Sequence[Plane], frames: int, width: int, height: int) -> None:
-        """Expands a batch: reads `planes[3 * i + c].sdr` and writes `.linear` of frame i and channel c.
+        """Expands a batch: reads `planes[3 * i + c].sdr` and writes `.linear` of frame i and channel c; with smoothing
+        that is the gain.
 
         C never runs two batches of one clip at a time, so one tensor serves them all: fresh memory of this size costs
         more than filling it.
         """
         sdr = self._sdr[:frames]
         for i in range(frames):
-            for c in range(3):
-                plane = planes[3 * i + c]
-                sdr[i, c].copy_(_view(plane.sdr, plane.sdr_stride, width, height))
-        linear = self._expander.expand(sdr)
+            read_planes(planes[3 * i : 3 * i + 3], "sdr", sdr[i])
+        expanded = self._expander.gain(sdr) if self._expander.options.smooth else self._expander.expand(sdr)
         for i in range(frames):
-            for c in range(3):
-                plane = planes[3 * i + c]
-                _view(plane.linear, plane.linear_stride, width, height).copy_(linear[i, c])
-        self._trimmer.count(linear.nbytes)
+            write_planes(planes[3 * i : 3 * i + 3], expanded[i])
+        self._trimmer.count(expanded.nbytes)
+
+    def smooth(self, number: int, window: Sequence[Neighbour], out: Sequence[Plane], width: int, height: int) -> None:
+        """Writes the linear light of frame `number` into `out`, smoothed over the frames of `window`."""
+        moments = self._neighbours.moments(number, window, (3, height, width))
+        write_planes(out[:3], self._expander.smooth(number, moments))
+        self._trimmer.count(3 * len(window) * width * height * 4)
 
 
 def _chosen(options: type, arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -145,10 +162,3 @@ def _chosen(options: type, arguments: Mapping[str, Any]) -> dict[str, Any]:
                 value = tuple(value if isinstance(value, list) else [value])
             chosen[field.name] = value
     return chosen
-
-
-def _view(address: int, stride: int, width: int, height: int) -> Tensor:
-    """A plane of floats in VapourSynth's memory as a tensor H x W, without a copy; rows are `stride` bytes apart."""
-    row = stride // 4
-    memory = (ctypes.c_float * (row * height)).from_address(address)
-    return torch.frombuffer(memory, dtype=torch.float32).as_strided((height, width), (row, 1))

@@ -1,4 +1,5 @@
-/* The filters that Expand strings together: clip -> describe -> (core.resize) -> keep -> batches -> unpack.
+/* The filters that Expand strings together: clip -> describe -> (core.resize) -> keep -> batches -> unpack,
+ * and with smoothing (smooth.c) -> smoothed.
  *
  * True batching without a lock and without a cache of our own: `batches` makes one carrier frame per batch,
  * whose properties hold the linear frames; `unpack` hands them out. VapourSynth merges concurrent requests
@@ -13,14 +14,6 @@
 
 #include "vshdr.h"
 
-static void *allocate(size_t size)
-{
-    void *memory = calloc(1, size);
-    if (!memory)
-        abort();
-    return memory;
-}
-
 /* ---- The expander that nodes share ---- */
 
 struct vshdr_expander {
@@ -30,16 +23,21 @@ struct vshdr_expander {
 
 struct vshdr_expander *vshdr_expander_new(int64_t id)
 {
-    struct vshdr_expander *expander = allocate(sizeof *expander);
+    struct vshdr_expander *expander = vshdr_allocate(sizeof *expander);
     expander->id = id;
     atomic_init(&expander->references, 1);
     return expander;
 }
 
-static struct vshdr_expander *share(struct vshdr_expander *expander)
+struct vshdr_expander *vshdr_expander_share(struct vshdr_expander *expander)
 {
     atomic_fetch_add(&expander->references, 1);
     return expander;
+}
+
+int64_t vshdr_expander_id(const struct vshdr_expander *expander)
+{
+    return expander->id;
 }
 
 void vshdr_expander_release(struct vshdr_expander *expander)
@@ -138,11 +136,11 @@ VSNode *vshdr_describe(VSNode *clip, const VSFrame *first, const VSMap *properti
                        struct vshdr_expander *expander, VSCore *core, const VSAPI *vsapi)
 {
     int count = vsapi->mapNumKeys(properties);
-    struct describe *d = allocate(sizeof *d + (size_t)count * sizeof *d->first);
+    struct describe *d = vshdr_allocate(sizeof *d + (size_t)count * sizeof *d->first);
     d->clip = vsapi->addNodeRef(clip);
     d->properties = vsapi->createMap();
     vsapi->copyMap(properties, d->properties);
-    d->expander = share(expander);
+    d->expander = vshdr_expander_share(expander);
     d->count = count;
     for (int i = 0; i < count; i++)
         d->first[i] = observe(vsapi->getFramePropertiesRO(first), vsapi->mapGetKey(d->properties, i), vsapi);
@@ -212,8 +210,8 @@ static VSFrame *expand_batch(const struct batches *b, int first, int count, VSFr
 {
     VSFrame *carrier = vsapi->newVideoFrame(&b->carrier, 1, 1, NULL, core);
     VSMap *carried = vsapi->getFramePropertiesRW(carrier);
-    const VSFrame **sdr = allocate((size_t)count * sizeof *sdr);
-    struct vshdr_plane *planes = allocate((size_t)count * 3 * sizeof *planes);
+    const VSFrame **sdr = vshdr_allocate((size_t)count * sizeof *sdr);
+    struct vshdr_plane *planes = vshdr_allocate((size_t)count * 3 * sizeof *planes);
     for (int i = 0; i < count; i++) {
         sdr[i] = vsapi->getFrameFilter(first + i, b->sdr, context);
         VSFrame *linear = new_linear(b, sdr[i], core, vsapi);
@@ -272,16 +270,16 @@ static void VS_CC batches_free(void *data, VSCore *core, const VSAPI *vsapi)
     free(b);
 }
 
-VSNode *vshdr_batches(VSNode *sdr, int batch, const VSMap *linear, const VSMap *removed,
+VSNode *vshdr_batches(VSNode *sdr, int batch, int kept, const VSMap *linear, const VSMap *removed,
                       struct vshdr_expander *expander, VSCore *core, const VSAPI *vsapi)
 {
-    struct batches *b = allocate(sizeof *b);
+    struct batches *b = vshdr_allocate(sizeof *b);
     b->sdr = vsapi->addNodeRef(sdr);
     b->linear = vsapi->createMap();
     vsapi->copyMap(linear, b->linear);
     b->removed = vsapi->createMap();
     vsapi->copyMap(removed, b->removed);
-    b->expander = share(expander);
+    b->expander = vshdr_expander_share(expander);
     b->frames = *vsapi->getVideoInfo(sdr);
     b->batch = batch;
     vsapi->getVideoFormatByID(&b->carrier, pfGray8, core);
@@ -293,9 +291,8 @@ VSNode *vshdr_batches(VSNode *sdr, int batch, const VSMap *linear, const VSMap *
     VSNode *node = vsapi->createVideoFilter2("Expand (batches)", &carriers, batches_frame, batches_free,
                                              fmParallelRequests, needs, 1, b, core);
     if (node) {
-        /* The batch that is being handed out, and its neighbour for requests that are out of order. */
         vsapi->setCacheMode(node, cmForceEnable);
-        vsapi->setCacheOptions(node, 1, 2, 0);
+        vsapi->setCacheOptions(node, 1, kept, 0);
     }
     return node;
 }
@@ -354,7 +351,7 @@ static void VS_CC unpack_free(void *data, VSCore *core, const VSAPI *vsapi)
 
 VSNode *vshdr_unpack(VSNode *batches, VSNode *sdr, int batch, int prefetch, VSCore *core, const VSAPI *vsapi)
 {
-    struct unpack *u = allocate(sizeof *u);
+    struct unpack *u = vshdr_allocate(sizeof *u);
     u->batches = vsapi->addNodeRef(batches);
     u->sdr = vsapi->addNodeRef(sdr);
     u->batch = batch;

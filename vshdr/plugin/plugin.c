@@ -40,6 +40,13 @@ static VSNode *resize(struct build *b, VSNode *node, enum vshdr_group group)
     return resized;
 }
 
+/* A number out of what Python decided; 0 where it says nothing. */
+static int setting(struct build *b, const char *key)
+{
+    int missing;
+    return b->vsapi->mapGetIntSaturated(b->settings->groups[VSHDR_SETTING], key, 0, &missing);
+}
+
 /* Asks Python for an expander that suits the clip, and for the settings of the nodes. */
 static struct vshdr_expander *create_expander(struct build *b, const VSMap *in, const VSVideoInfo *info,
                                               const VSFrame *first)
@@ -53,6 +60,9 @@ static struct vshdr_expander *create_expander(struct build *b, const VSMap *in, 
     vshdr_add_int(&items, VSHDR_CLIP, "width", info->width);
     vshdr_add_int(&items, VSHDR_CLIP, "height", info->height);
     vshdr_add_int(&items, VSHDR_CLIP, "frames", info->numFrames);
+    VSCoreInfo core;
+    b->vsapi->getCoreInfo(b->core, &core);
+    vshdr_add_int(&items, VSHDR_CLIP, "threads", core.numThreads);
     vshdr_add_map(&items, VSHDR_ARGUMENT, in, b->vsapi);
     vshdr_add_map(&items, VSHDR_PROPERTY, b->vsapi->getFramePropertiesRO(first), b->vsapi);
     int64_t id = vshdr_create(items.items, items.count, b->settings, b->message, sizeof b->message);
@@ -60,25 +70,30 @@ static struct vshdr_expander *create_expander(struct build *b, const VSMap *in, 
     return id ? vshdr_expander_new(id) : NULL;
 }
 
-/* clip -> describe -> core.resize -> keep -> batches -> unpack -> core.resize, or NULL with a message. */
+/* clip -> describe -> core.resize -> keep -> batches -> unpack (-> smoothed) -> core.resize, or NULL with a
+ * message. */
 static VSNode *string_together(struct build *b, VSNode *clip, const VSFrame *first,
                                struct vshdr_expander *expander)
 {
     const VSAPI *vsapi = b->vsapi;
     VSMap **groups = b->settings->groups;
-    int batch = vsapi->mapGetIntSaturated(groups[VSHDR_SETTING], "batch", 0, NULL);
-    int prefetch = vsapi->mapGetIntSaturated(groups[VSHDR_SETTING], "prefetch", 0, NULL);
-    int ahead = vsapi->mapGetIntSaturated(groups[VSHDR_SETTING], "cache", 0, NULL);
+    int batch = setting(b, "batch"), prefetch = setting(b, "prefetch"), radius = setting(b, "radius");
 
     VSNode *described = made(b, vshdr_describe(clip, first, groups[VSHDR_SOURCE], expander, b->core, vsapi));
     VSNode *code = resize(b, described, VSHDR_TO_SDR);
-    VSNode *sdr = code ? made(b, vshdr_keep(code, ahead, b->core, vsapi)) : NULL;
+    VSNode *sdr = code ? made(b, vshdr_keep(code, setting(b, "cache"), b->core, vsapi)) : NULL;
     VSNode *batches = NULL, *linear = NULL;
     if (sdr)
-        batches = made(b, vshdr_batches(sdr, batch, groups[VSHDR_LINEAR], groups[VSHDR_REMOVED], expander,
-                                        b->core, vsapi));
+        batches = made(b, vshdr_batches(sdr, batch, setting(b, "carriers"), groups[VSHDR_LINEAR],
+                                        groups[VSHDR_REMOVED], expander, b->core, vsapi));
     if (batches)
         linear = made(b, vshdr_unpack(batches, sdr, batch, prefetch, b->core, vsapi));
+    if (linear && radius) {
+        VSNode *gain = linear;
+        vsapi->setCacheMode(gain, cmForceDisable); /* its frames are those of the carriers, which are kept */
+        linear = made(b, vshdr_smoothed(gain, sdr, radius, setting(b, "reach"), expander, b->core, vsapi));
+        vsapi->freeNode(gain);
+    }
     vsapi->freeNode(code);
     vsapi->freeNode(sdr);
     vsapi->freeNode(batches);
@@ -167,6 +182,8 @@ VS_EXTERNAL_API(void) VapourSynthPluginInit2(VSPlugin *plugin, const VSPLUGINAPI
                              "white:float:opt;"
                              "peak:float:opt;"
                              "strength:float:opt;"
+                             "smooth:int:opt;"
+                             "smooth_mode:data:opt;"
                              "dither:data:opt;"
                              "device:data:opt;"
                              "device_index:int:opt;"

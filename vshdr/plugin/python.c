@@ -182,6 +182,16 @@ bool vshdr_infer(int64_t expander, const struct vshdr_plane *planes, int frames,
     return good;
 }
 
+bool vshdr_smooth(int64_t expander, int number, const struct vshdr_moment *window, int frames,
+                  const struct vshdr_plane *out, int width, int height, char *message, int size)
+{
+    if (!enter_or_say(message, size))
+        return false;
+    bool good = bridge.smooth(expander, number, window, frames, out, width, height, message, size) == 0;
+    leave();
+    return good;
+}
+
 void vshdr_destroy(int64_t expander)
 {
     /* At shutdown the process takes its memory back by itself. */

@@ -1,15 +1,21 @@
-/* Flat tables of items to and from Python. */
+/* Memory, and flat tables of items to and from Python. */
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "vshdr.h"
 
+void *vshdr_allocate(size_t size)
+{
+    void *memory = calloc(1, size);
+    if (!memory)
+        abort();
+    return memory;
+}
+
 struct vshdr_settings *vshdr_settings_new(const VSAPI *vsapi)
 {
-    struct vshdr_settings *settings = malloc(sizeof *settings);
-    if (!settings)
-        abort();
+    struct vshdr_settings *settings = vshdr_allocate(sizeof *settings);
     settings->vsapi = vsapi;
     for (int group = 0; group < VSHDR_GROUPS; group++)
         settings->groups[group] = vsapi->createMap();

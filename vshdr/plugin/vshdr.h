@@ -19,16 +19,17 @@
 
 /* ---- The table between C and Python. bridge.py mirrors it; both change together with VSHDR_ABI. ---- */
 
-#define VSHDR_ABI 1
+#define VSHDR_ABI 2
 
 /* What an item belongs to. */
 enum vshdr_group {
     /* To Python. */
-    VSHDR_CLIP,     /* format, width, height, frames, colour_family of the clip */
+    VSHDR_CLIP,     /* format, width, height, frames, colour_family of the clip; threads of the core */
     VSHDR_ARGUMENT, /* arguments that the user gave to Expand */
     VSHDR_PROPERTY, /* properties of a frame */
     /* From Python. */
-    VSHDR_SETTING,  /* batch, prefetch, cache (frames kept ahead of the network) */
+    VSHDR_SETTING,  /* batch, prefetch, cache (frames kept ahead of the network), carriers (batches kept
+                     * behind it); radius and reach: how far around a frame smoothing needs gain and SDR */
     VSHDR_SOURCE,   /* frame properties that complete the clip's colour description */
     VSHDR_TO_SDR,   /* arguments of core.resize from the clip to RGBS; none: nothing to convert */
     VSHDR_LINEAR,   /* frame properties of linear light */
@@ -50,12 +51,21 @@ struct vshdr_item {
     const char *text; /* UTF-8 */
 };
 
-/* One plane of a frame that goes in and of the one that comes out: float samples, strides in bytes. */
+/* One plane of a frame that goes in and of the one that comes out: float samples, strides in bytes. With
+ * smoothing, infer gives the gain in place of linear light. */
 struct vshdr_plane {
     const void *sdr;
     void *linear;
     int64_t sdr_stride;
     int64_t linear_stride;
+};
+
+/* One frame that smoothing looks at. */
+struct vshdr_moment {
+    int32_t number;
+    int32_t scene_change; /* _SceneChangePrev of the frame: 0 or 1, and -1 where it has none */
+    /* linear: the frame's gain; NULL beyond the radius, where only shots are looked for. */
+    struct vshdr_plane planes[3];
 };
 
 /* Functions that can fail write one sentence into message (size bytes, UTF-8, terminated). */
@@ -74,6 +84,10 @@ struct vshdr_bridge {
                      int32_t size);
     int32_t (*infer)(int64_t expander, const struct vshdr_plane *planes, int32_t frames, int32_t width,
                      int32_t height, char *message, int32_t size);
+    /* Frame number out of the window around it, in order of numbers. */
+    int32_t (*smooth)(int64_t expander, int32_t number, const struct vshdr_moment *window, int32_t frames,
+                      const struct vshdr_plane *out, int32_t width, int32_t height, char *message,
+                      int32_t size);
     void (*destroy)(int64_t expander);
     void (*about)(void *settings);
 };
@@ -90,10 +104,15 @@ int64_t vshdr_create(const struct vshdr_item *items, int count, void *settings, 
 bool vshdr_check(int64_t expander, const struct vshdr_item *items, int count, char *message, int size);
 bool vshdr_infer(int64_t expander, const struct vshdr_plane *planes, int frames, int width, int height,
                  char *message, int size);
+bool vshdr_smooth(int64_t expander, int number, const struct vshdr_moment *window, int frames,
+                  const struct vshdr_plane *out, int width, int height, char *message, int size);
 void vshdr_destroy(int64_t expander);
 void vshdr_about(void *settings);
 
-/* ---- settings.c: flat tables of items, and VapourSynth maps made of them ---- */
+/* ---- settings.c: memory, flat tables of items, and VapourSynth maps made of them ---- */
+
+/* Zeroed memory; there is always some. */
+void *vshdr_allocate(size_t size);
 
 struct vshdr_settings {
     const VSAPI *vsapi;
@@ -115,11 +134,13 @@ void vshdr_add_int(struct vshdr_items *items, int group, const char *key, int64_
 /* Every integer, float and text of a map; nodes and frames are passed over. */
 void vshdr_add_map(struct vshdr_items *items, int group, const VSMap *map, const VSAPI *vsapi);
 
-/* ---- nodes.c: the filters that Expand strings together. Each returns a new node, or NULL. ---- */
+/* ---- nodes.c, smooth.c: the filters that Expand strings together. Each returns a new node, or NULL. ---- */
 
 /* A Python expander, shared by the nodes that use it. */
 struct vshdr_expander;
 struct vshdr_expander *vshdr_expander_new(int64_t id);
+struct vshdr_expander *vshdr_expander_share(struct vshdr_expander *expander);
+int64_t vshdr_expander_id(const struct vshdr_expander *expander);
 void vshdr_expander_release(struct vshdr_expander *expander);
 
 /* The clip with a complete colour description on every frame; a frame that is described otherwise than first
@@ -128,10 +149,14 @@ VSNode *vshdr_describe(VSNode *clip, const VSFrame *first, const VSMap *properti
                        struct vshdr_expander *expander, VSCore *core, const VSAPI *vsapi);
 /* The clip, with a cache that keeps the frames decoded ahead. */
 VSNode *vshdr_keep(VSNode *clip, int frames, VSCore *core, const VSAPI *vsapi);
-/* One carrier frame per batch, whose properties hold the linear frames of the batch. */
-VSNode *vshdr_batches(VSNode *sdr, int batch, const VSMap *linear, const VSMap *removed,
+/* One carrier frame per batch, whose properties hold the linear frames of the batch; kept of them are
+ * cached. */
+VSNode *vshdr_batches(VSNode *sdr, int batch, int kept, const VSMap *linear, const VSMap *removed,
                       struct vshdr_expander *expander, VSCore *core, const VSAPI *vsapi);
 /* The linear frames out of their carriers; asks for the frames of the next prefetch batches as it goes. */
 VSNode *vshdr_unpack(VSNode *batches, VSNode *sdr, int batch, int prefetch, VSCore *core, const VSAPI *vsapi);
+/* Linear frames out of gain frames, each smoothed over its neighbours. */
+VSNode *vshdr_smoothed(VSNode *gain, VSNode *sdr, int radius, int reach, struct vshdr_expander *expander,
+                       VSCore *core, const VSAPI *vsapi);
 
 #endif

@@ -1,0 +1,112 @@
+"""The middle of a conversion: from a source to linear light, frame by frame or smoothed over time."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from vshdr.expander import Expander
+from vshdr.media.reader import Frame, Source, read_sdr
+from vshdr.outputs import Expanded
+from vshdr.stages import Channel, Pipeline
+from vshdr.temporal.glance import glance
+from vshdr.temporal.moments import Moment
+from vshdr.temporal.shots import with_boundaries
+from vshdr.temporal.stream import windows
+
+Wanted = Callable[[Frame], bool]
+
+
+def add_expansion(
+    pipeline: Pipeline, clip: Source, expander: Expander, wanted: Wanted, outputs: Sequence[Channel]
+) -> None:
+    """Adds the stages that decode `clip` and expand it; they put lists of `Expanded` into every one of `outputs`.
+
+    `wanted` is asked once for each frame, in order; frames that are not wanted are left out, and with smoothing go
+    through the network only where a neighbour that is wanted needs them.
+    """
+    decoded = pipeline.channel()
+    radius = expander.options.smooth
+    if not radius:
+        frames = (item for item in read_sdr(clip) if wanted(item[0]))
+        pipeline.add("decode", frames, lambda item: item, [decoded], produces=True)
+        pipeline.add("network", _batches(decoded, expander), lambda batch: _expand(expander, batch), list(outputs))
+        return
+    marked = _mark(read_sdr(clip), wanted, radius)
+    pipeline.add("decode", marked, lambda item: item, [decoded], produces=True)
+    with_gain = pipeline.channel()
+    pipeline.add("network", _batches(decoded, expander), lambda batch: _add_gain(expander, batch), [with_gain])
+    around = windows(itertools.chain.from_iterable(with_gain), radius, radius)
+    pipeline.add("smooth", around, lambda item: _smooth(expander, *item), list(outputs))
+
+
+@dataclass(kw_only=True)
+class _Marked:
+    """A decoded frame on its way to smoothing."""
+
+    frame: Frame
+    sdr: Tensor | None
+    """Until the network has seen it: then `moment` has all that is needed."""
+    wanted: bool
+    needed: bool = False
+    """Wanted, or a neighbour of one that is."""
+    moment: Moment | None = None
+    """With its gain, where it is needed."""
+
+
+def _mark(frames: Iterable[tuple[Frame, Tensor]], wanted: Wanted, radius: int) -> Iterator[tuple]:
+    """Each frame as `_Marked` with its glance and whether a shot begins with it."""
+    looked = (
+        (_Marked(frame=frame, sdr=sdr, wanted=wanted(frame)), glance(sdr, frame.scene_change)) for frame, sdr in frames
+    )
+    for number, window in windows(with_boundaries(looked), radius, radius):
+        window[number][0].needed = any(marked.wanted for marked, _, _ in window.values())
+        yield window[number]
+
+
+def _batches(items: Channel, expander: Expander) -> Iterator[tuple]:
+    return itertools.batched(items, expander.batch)
+
+
+def _expand(expander: Expander, batch: tuple[tuple[Frame, Tensor], ...]) -> list[Expanded]:
+    with _named([frame for frame, _ in batch]):
+        linear = expander.expand(torch.stack([sdr for _, sdr in batch]))
+    return [Expanded(frame, sdr, light) for (frame, sdr), light in zip(batch, linear, strict=True)]
+
+
+def _add_gain(expander: Expander, batch: tuple) -> list[_Marked]:
+    needed = [item for item in batch if item[0].needed]
+    if needed:
+        with _named([marked.frame for marked, _, _ in needed]):
+            code = torch.stack([marked.sdr for marked, _, _ in needed]).to(expander.device)
+            gains = expander.gain(code)
+        for (marked, look, starts_shot), sdr, gain in zip(needed, code, gains, strict=True):
+            marked.moment = expander.moment(sdr, gain, look, starts_shot)
+    for marked, _, _ in batch:
+        marked.sdr = None
+    return [marked for marked, _, _ in batch]
+
+
+def _smooth(expander: Expander, number: int, window: Mapping[int, _Marked]) -> list[Expanded]:
+    here = window[number]
+    if not here.wanted:
+        return []
+    with _named([here.frame]):
+        linear = expander.smooth(number, {n: marked.moment for n, marked in window.items()}).cpu()
+    return [Expanded(here.frame, here.moment.code.cpu(), linear)]
+
+
+@contextlib.contextmanager
+def _named(frames: Sequence[Frame]) -> Iterator[None]:
+    """Puts the frames' numbers before the sentence of a RuntimeError."""
+    try:
+        yield
+    except RuntimeError as error:
+        first, last = frames[0].index, frames[-1].index
+        where = f"frame {first}" if first == last else f"frames {first}-{last}"
+        raise RuntimeError(f"{where}: {error}") from error

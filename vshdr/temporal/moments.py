@@ -1,0 +1,95 @@
+"""What smoothing sees of a frame, and which of its neighbours belong to its shot."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from vshdr.colour import LUMA_709, light_of
+
+_SMALL = 480 * 270  # pixels, about, of the reduced frame: motion is sought there
+PERCENTILES = (1.0, 25.0, 50.0, 75.0, 99.0)
+"""Of ExpandNet's percentile smoother."""
+
+
+@dataclass(frozen=True, eq=False)
+class Moment:
+    """One frame of a window."""
+
+    code: Tensor
+    """3 x H x W, SDR code values in [0, 1]."""
+    layers: Tensor
+    """1 x 4 x H x W on the same device: the gain that the model gave for this frame by itself, in stops, and luma."""
+    brightness: float
+    """Mean luma code of the frame."""
+    starts_shot: bool
+    """Whether a cut or a fade lies between this frame and the one before it."""
+    linearise: Callable[[Tensor], Tensor]
+    """The SDR display's curve: code values to linear light."""
+
+    @classmethod
+    def of(
+        cls,
+        code: Tensor,
+        gain: Tensor,
+        *,
+        brightness: float,
+        starts_shot: bool,
+        linearise: Callable[[Tensor], Tensor],
+    ) -> Moment:
+        """A frame from its code values and its gain, 3 x H x W each."""
+        luma = torch.einsum("c,chw->hw", code.new_tensor(LUMA_709), code)
+        layers = torch.cat([gain, luma[None]])[None]
+        return cls(code, layers, brightness, starts_shot, linearise)
+
+    @property
+    def base(self) -> Tensor:
+        """3 x H x W, the linearised SDR."""
+        return self.linearise(self.code)
+
+    @property
+    def gain(self) -> Tensor:
+        """3 x H x W, stops."""
+        return self.layers[0, :3]
+
+    @cached_property
+    def factor(self) -> int:
+        """How many times the reduced frame is smaller, in each direction."""
+        height, width = self.code.shape[-2:]
+        return max(2, round(math.sqrt(height * width / _SMALL)))
+
+    @cached_property
+    def small(self) -> Tensor:
+        """1 x 3 x h x w: the frame reduced by `factor`, each pixel the mean of those that it stands for."""
+        return F.avg_pool2d(self.code[None], self.factor, ceil_mode=True)
+
+    @cached_property
+    def small_luma(self) -> Tensor:
+        """1 x 1 x h x w."""
+        return F.avg_pool2d(self.layers[:, 3:], self.factor, ceil_mode=True)
+
+    @cached_property
+    def percentiles(self) -> Tensor:
+        """The `PERCENTILES` of all samples of this frame's light, with linear interpolation."""
+        samples = light_of(self.base, self.gain).flatten().sort().values
+        place = torch.tensor(PERCENTILES, dtype=torch.float64) / 100.0 * (len(samples) - 1)
+        below = place.long()
+        above = (below + 1).clamp_max(len(samples) - 1)
+        share = (place - below).to(samples)
+        return torch.lerp(samples[below.to(samples.device)], samples[above.to(samples.device)], share)
+
+
+def members(number: int, window: Mapping[int, Moment], radius: int) -> range:
+    """The frames within `radius` of `number` that belong to its shot."""
+    first = last = number
+    while first > number - radius and not window[first].starts_shot and first - 1 in window:
+        first -= 1
+    while last < number + radius and last + 1 in window and not window[last + 1].starts_shot:
+        last += 1
+    return range(first, last + 1)

@@ -1,0 +1,58 @@
+"""Shots of a clip, found while its frames go by."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from vshdr.temporal.glance import Glance
+from vshdr.temporal.stream import windows
+from vshdr.temporal.transitions import LOOK, SHOT_BEGINS, Transition, transition
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shot:
+    """Frames between two boundaries; `range(shot.start, shot.end)` are its numbers."""
+
+    start: int
+    """Number of its first frame."""
+    end: int
+    """Number of the frame after its last."""
+    begins: str
+    """How: "start" of the clip, "cut" or "fade"."""
+    flashes: tuple[int, ...] = ()
+    """First frames of flashes within it."""
+
+
+def transitions(glances: Iterable[Glance]) -> Iterator[Transition | None]:
+    """`transition` of each frame of a clip in order, three frames late."""
+    for number, window in windows(glances, LOOK, LOOK - 1):
+        yield transition(number, window)
+
+
+def with_boundaries[T](frames: Iterable[tuple[T, Glance]]) -> Iterator[tuple[T, Glance, bool]]:
+    """Frames with their glances and whether a shot begins with them; three frames late."""
+    waiting: deque[tuple[T, Glance]] = deque()
+
+    def glances() -> Iterator[Glance]:
+        for item in frames:
+            waiting.append(item)
+            yield item[1]
+
+    for event in transitions(glances()):
+        yield *waiting.popleft(), event in SHOT_BEGINS
+
+
+def shots(glances: Iterable[Glance]) -> Iterator[Shot]:
+    """The shots of a clip in order, each three frames after its end."""
+    start, begins, flashes = 0, "start", []
+    number = -1
+    for number, event in enumerate(transitions(glances)):
+        if event == "flash":
+            flashes.append(number)
+        elif event is not None:
+            yield Shot(start=start, end=number, begins=begins, flashes=tuple(flashes))
+            start, begins, flashes = number, event, []
+    if number >= 0:
+        yield Shot(start=start, end=number + 1, begins=begins, flashes=tuple(flashes))

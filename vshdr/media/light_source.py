@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -22,11 +23,18 @@ from vshdr.media.source import Frame, Source
 from vshdr.media.zimg import Resizer
 
 
+class LightFrame(NamedTuple):
+    """One frame."""
+
+    linear: Tensor
+    """3 x H x W float32, BT.709 primaries, 1.0 = SDR white; negative where a colour lies outside of BT.709."""
+    scene_change: bool | None = None
+    """As in `source.Frame`."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class LightSource:
-    """A clip as display-linear light. Iterating starts again at the first frame and gives 3 x H x W float32, BT.709
-    primaries, 1.0 = SDR white; negative where a colour lies outside of BT.709.
-    """
+    """A clip as display-linear light. Iterating starts again at the first frame."""
 
     name: str
     """What to call the clip in messages."""
@@ -36,9 +44,11 @@ class LightSource:
     """Nominal frames per second."""
     frame_count: int | None
     """As far as the clip tells."""
-    frames: Callable[[], Iterator[Tensor]]
+    hdr: bool
+    """True for EXR and for what is labelled PQ or HLG."""
+    frames: Callable[[], Iterator[LightFrame]]
 
-    def __iter__(self) -> Iterator[Tensor]:
+    def __iter__(self) -> Iterator[LightFrame]:
         return self.frames()
 
 
@@ -59,6 +69,7 @@ def open_light(path: str | Path, *, white: float = 203.0, frame_rate: Fraction |
         height=source.height,
         frame_rate=source.frame_rate,
         frame_count=source.frame_count,
+        hdr=bool(source.signal.hdr_label),
         frames=lambda: _decoded(source, white),
     )
 
@@ -81,7 +92,7 @@ def _open_exr(path: Path, files: list[Path], frame_rate: Fraction) -> LightSourc
     first, _ = read_exr(files[0])
     height, width = first.shape[1:]
 
-    def frames() -> Iterator[Tensor]:
+    def frames() -> Iterator[LightFrame]:
         for file in files:
             pixels, header = read_exr(file)
             if pixels.shape[1:] != (height, width):
@@ -89,10 +100,17 @@ def _open_exr(path: Path, files: list[Path], frame_rate: Fraction) -> LightSourc
                     f"{file.name} is {pixels.shape[2]}x{pixels.shape[1]}, {files[0].name} {width}x{height}; all images "
                     "of a sequence have to agree"
                 )
-            yield colour.convert_primaries(torch.from_numpy(pixels)[None], _primaries(header), PRIMARIES_BT709)[0]
+            linear = torch.from_numpy(pixels)[None]
+            yield LightFrame(colour.convert_primaries(linear, _primaries(header), PRIMARIES_BT709)[0])
 
     return LightSource(
-        name=path.name, width=width, height=height, frame_rate=frame_rate, frame_count=len(files), frames=frames
+        name=path.name,
+        width=width,
+        height=height,
+        frame_rate=frame_rate,
+        frame_count=len(files),
+        hdr=True,
+        frames=frames,
     )
 
 
@@ -103,10 +121,10 @@ def _primaries(header: dict) -> int:
     return 9 if said is not None and np.allclose(np.ravel(said)[:6], wide[:6], atol=1e-3) else 1
 
 
-def _decoded(source: Source, white: float) -> Iterator[Tensor]:
+def _decoded(source: Source, white: float) -> Iterator[LightFrame]:
     convert = _hdr_converter(source, white) if source.signal.hdr_label else _sdr_converter(source)
     for frame in source:
-        yield convert(frame)
+        yield LightFrame(convert(frame), frame.scene_change)
 
 
 def _sdr_converter(source: Source) -> Callable[[Frame], Tensor]:

@@ -32,6 +32,7 @@ WHITE = 203.0
 """Nits of SDR white, for what depends on them."""
 _TOLERANCE = 0.02  # stops that an uncertain place may bring in before the pixel counts half
 _MIDDLE_GREY = 0.18
+_FEWEST = 0.01  # share of the picture that has to be neither dark nor bright, to tell how bright it is
 
 
 class Light(NamedTuple):
@@ -108,39 +109,41 @@ def from_itself(linear: Tensor) -> Reference:
 def scale_to(linear: Tensor, source: Tensor | None) -> float | None:
     """The factor by which a clip has to be multiplied to have the source's mid-tones, or without a source a geometric
     mean of middle grey (Reinhard et al. 2002, eq. 1 and 2), from one frame of each, 1 x 3 x H x W. None for a frame
-    that is too dark to tell.
+    that is too dark to tell; 1 for a clip that is black where its source is not.
     """
     light = luminance(linear)
     ground = light if source is None else luminance(source)
-    middle = light > 0.0 if source is None else (ground >= DARK) & (ground <= 0.5) & (light > 0.0)
-    if middle.float().mean() < 0.01:
+    middle = light > 0.0 if source is None else (ground >= DARK) & (ground <= 0.5)
+    if middle.float().mean() < _FEWEST:
         return None
     if source is None:
         return _MIDDLE_GREY / math.exp(float(light[middle].log().mean()))
-    return float((ground[middle] / light[middle]).median())
+    level = float((light[middle] / ground[middle]).median())
+    return 1.0 / level if level > 0.0 else 1.0
 
 
 def change(now: Light, before: Light, reference: Reference, reference_before: Reference, motion: Motion) -> Change:
     """The change between two frames of a clip and of its reference.
 
-    X(p) - X'(w(p)) for each quantity X, X' being the frame before and w the motion: the warped difference of Lai et
-    al., "Learning Blind Video Temporal Consistency", ECCV 2018, taken in log luminance.
+    D X(p) = X(p) - X'(w(p)) for each quantity X, X' being the frame before and w the motion: the warped difference of
+    Lai et al., "Learning Blind Video Temporal Consistency", ECCV 2018, taken in log luminance. The gain's is D X - b D S,
+    where S is the source and b, 0 to 1, the share of the source's changes that the clip has kept (least squares over
+    the frame): 1 for an expansion, less where an encoder or a smoother has taken grain away, which is no flicker.
     """
-    gain, gain_before = now.stops - reference.light.stops, before.stops - reference_before.light.stops
-    pu21, pu21_before = now.pu21 - reference.light.pu21, before.pu21 - reference_before.light.pu21
-    lit_before = reference_before.lit.float()
-    highlight_before = reference_before.highlight.float()
-    stack = torch.cat((gain_before, before.stops, pu21_before, before.pu21, lit_before, highlight_before), dim=1)
+    theirs, theirs_before = reference.light, reference_before.light
+    lit_before, highlight_before = reference_before.lit.float(), reference_before.highlight.float()
+    stack = torch.cat((*before, *theirs_before, lit_before, highlight_before), dim=1)
     gone = warp(stack, motion.grid).split(1, dim=1)
-    lit = reference.lit & (gone[4] > 0.999)
-    nearest = torch.cat((*before, *reference_before.light), dim=1)
+    nearest = torch.cat((*before, *theirs_before), dim=1)
     nearest = functional.grid_sample(nearest, motion.grid, mode="nearest", align_corners=False).split(1, dim=1)
+    weight = (motion.visible & reference.lit & (gone[4] > 0.999)) * _confidence(now.stops - theirs.stops, motion)
+    light, light_pu21 = now.stops - gone[0], now.pu21 - gone[1]
     return Change(
-        gain=gain - gone[0],
-        gain_pu21=pu21 - gone[2],
-        light=now.stops - gone[1],
-        light_pu21=now.pu21 - gone[3],
-        weight=(motion.visible & lit) * _confidence(gain, motion),
+        gain=_beyond(light, theirs.stops - gone[2], weight),
+        gain_pu21=_beyond(light_pu21, theirs.pu21 - gone[3], weight),
+        light=light,
+        light_pu21=light_pu21,
+        weight=weight,
         highlight=reference.highlight | (gone[5] > 0.5),
         still=motion.speed < STILL,
         before=Light(*nearest[:2]),
@@ -152,6 +155,17 @@ def mean(values: Tensor, weight: Tensor) -> float:
     """The weighted mean, NaN where nothing has weight."""
     total = float(weight.sum(dtype=torch.float64))
     return float((values * weight).sum(dtype=torch.float64)) / total if total > 0.0 else math.nan
+
+
+def _beyond(change: Tensor, source: Tensor, weight: Tensor) -> Tensor:
+    """`change` less the share of the source's that is found in it."""
+    level, level_there = mean(change, weight), mean(source, weight)
+    apart = source - level_there
+    variance = mean(apart.square(), weight)
+    if not variance > 0.0:
+        return change - source
+    share = mean((change - level) * apart, weight) / variance
+    return change - min(max(share, 0.0), 1.0) * source
 
 
 def _confidence(gain: Tensor, motion: Motion) -> Tensor:

@@ -61,18 +61,17 @@ PER_FRAME = {
 """What each frame has. Numbers are NaN for the first frame of a shot, and where nothing is there to be measured."""
 
 PER_SHOT = {
-    "percent_flicker": Metric("percent flicker", "%", "of the overall gain within a second, as lamps are rated (IES)", 2),
+    "percent_flicker": Metric("percent flicker", "%", "of the overall gain in a second, as for lamps (IES)", 2),
     "percent_flicker_worst": Metric("percent flicker, worst second", "%", "the largest of these", 2),
-    "flicker_index": Metric("flicker index", "", "of the overall gain within a second, 0 to 1 (IES)"),
+    "flicker_index": Metric("flicker index", "", "of the overall gain in a second, 0 to 1 (IES)"),
 }
 PER_CLIP = {
     "peak_frequency": Metric("strongest frequency", "Hz", "at which the overall gain swings most", 1, ""),
     "peak_amplitude": Metric("  its amplitude", "stops", "how far it swings there"),
     "local_peak_frequency": Metric("strongest frequency, local", "Hz", "at which regions swing most", 1, ""),
     "local_peak_amplitude": Metric("  its amplitude", "stops", "how far they swing there, root mean square"),
-    "smoothness": Metric("smoothness S", "", "fast change of the source over the clip's own; above 1 is smoother", 3, "high"),
+    "smoothness": Metric("smoothness S", "", "fast change of the source over the clip's; above 1 is smoother", 3, "high"),
     "smoothness_normalised": Metric("smoothness, scale-free", "", "the same, each over its clip's power", 3, "high"),
-    "equivariance": Metric("equivariance error", "stops", "how far the model's output fails to move with the picture"),
     "jod": Metric("ColorVideoVDP", "JOD", "10 is no visible difference to the truth", 2, "high"),
 }
 

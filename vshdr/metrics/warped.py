@@ -26,11 +26,13 @@ def warped_error(change: Change) -> dict[str, float]:
 
 
 def excess(change: Change) -> dict[str, float]:
-    """How much the expansion adds to that: the mean of |D X - D S|, S being the source's light.
+    """How much the expansion adds to that: the mean of |D X - b D S|, S being the source's light and b the share of its
+    changes that the clip has kept (`change.change`).
 
-    In stops this is |D G|, the change of the gain G = log2 (HDR / linearised SDR) along the motion. It is zero for the
-    source itself, and equals the flicker where a steady clip is multiplied with one. Where the source is at its
-    maximum it shows no change, and all change is the expansion's: `beyond_truth` knows better.
+    For an expansion b is 1, and in stops this is |D G|, the change of the gain G = log2 (HDR / linearised SDR) along
+    the motion. It is zero for the source itself, and equals the flicker where a steady clip is multiplied with one.
+    Where the source is at its maximum it shows no change, and all change is the expansion's: `beyond_truth` knows
+    better.
     """
     return {
         "excess": mean(change.gain.abs(), change.weight),

@@ -92,7 +92,7 @@ def packed(before: Tensor, now: Tensor) -> str:
     differences = np.stack([np.diff(codes[0], axis=2, prepend=0), codes[1] - codes[0]]) & _LARGEST
     flat = differences.astype(np.uint16).ravel()
     data = (flat & 0xFF).astype(np.uint8).tobytes() + (flat >> 8).astype(np.uint8).tobytes()
-    return base64.b64encode(zlib.compress(data, 9)).decode()
+    return base64.b64encode(zlib.compress(data)).decode()
 
 
 def _codes(picture: Tensor) -> np.ndarray:

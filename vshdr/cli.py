@@ -273,9 +273,7 @@ def _flicker(arguments: argparse.Namespace) -> None:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with RichProgress(*columns, console=_console, transient=True, disable=not _console.is_terminal) as bar:
         task = bar.add_task("flicker", total=None)
-        found = compare(
-            arguments.clips, options, lambda done, total: bar.update(task, completed=done, total=total)
-        )
+        found = compare(arguments.clips, options, lambda done, total: bar.update(task, completed=done, total=total))
     console = Console()
     # A file or a pipe has no width to keep to.
     print_tables(found, console if console.is_terminal else Console(width=60 + 24 * len(found.clips)))

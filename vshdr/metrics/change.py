@@ -91,9 +91,7 @@ def from_source(linear: Tensor) -> Reference:
     """The reference that linearised SDR, 1 x 3 x H x W in 0..1, is."""
     grey = luminance(linear).clamp(0.0, 1.0)
     guide = (INVERSE_EOTF["bt1886"](grey) * 255.0).round().byte()
-    return Reference(
-        light_of(linear), grey >= DARK, linear.amax(dim=1, keepdim=True) >= HIGHLIGHT, guide[0, 0].numpy()
-    )
+    return Reference(light_of(linear), grey >= DARK, linear.amax(dim=1, keepdim=True) >= HIGHLIGHT, guide[0, 0].numpy())
 
 
 def from_itself(linear: Tensor) -> Reference:
@@ -126,9 +124,10 @@ def change(now: Light, before: Light, reference: Reference, reference_before: Re
     """The change between two frames of a clip and of its reference.
 
     D X(p) = X(p) - X'(w(p)) for each quantity X, X' being the frame before and w the motion: the warped difference of
-    Lai et al., "Learning Blind Video Temporal Consistency", ECCV 2018, taken in log luminance. The gain's is D X - b D S,
-    where S is the source and b, 0 to 1, the share of the source's changes that the clip has kept (least squares over
-    the frame): 1 for an expansion, less where an encoder or a smoother has taken grain away, which is no flicker.
+    Lai et al., "Learning Blind Video Temporal Consistency", ECCV 2018, taken in log luminance. The gain's is
+    D X - b D S, where S is the source and b, 0 to 1, the share of the source's changes that the clip has kept (least
+    squares over the frame): 1 for an expansion, less where an encoder or a smoother has taken grain away, which is no
+    flicker.
     """
     theirs, theirs_before = reference.light, reference_before.light
     lit_before, highlight_before = reference_before.lit.float(), reference_before.highlight.float()

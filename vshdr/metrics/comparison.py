@@ -203,8 +203,7 @@ class _Run:
         # For people: clips first, in the order given, then what they are held against.
         order = sorted(range(len(self._clips)), key=lambda n: (self._clips[n].role != "clip", n))
         moments = [
-            Moment(m.frame, m.score, order.index(m.clip), [m.pictures[n] for n in order])
-            for m in self._moments.worst()
+            Moment(m.frame, m.score, order.index(m.clip), [m.pictures[n] for n in order]) for m in self._moments.worst()
         ]
         return Comparison(
             clips=[self._clips[n] for n in order],
@@ -350,5 +349,5 @@ def _names(paths: list[Path]) -> list[str]:
 
     names = [short(path) for path in paths]
     if len(set(names)) < len(names):
-        names = [f"{path.absolute().parent.name}/{path.name}" for path in paths]
+        names = [f"{path.absolute().parent.name}/{name}" for path, name in zip(paths, names, strict=True)]
     return [name if names.count(name) == 1 else f"{name} ({number + 1})" for number, name in enumerate(names)]

@@ -43,7 +43,9 @@ PER_FRAME = {
     "excess_pu21_highlights": Metric("flicker in highlights, PU21", _PU21, "the same in highlights", 3),
     "beyond_truth": Metric("beyond the truth", _STOPS, "how much more the gain changes than the truth's does"),
     "beyond_truth_highlights": Metric("beyond the truth in highlights", _STOPS, "the same in highlights"),
-    "warped": Metric("all change", _STOPS, "how much light changes along the motion, grain and waves included", best=""),
+    "warped": Metric(
+        "all change", _STOPS, "how much light changes along the motion, grain and waves included", best=""
+    ),
     "warped_highlights": Metric("all change in highlights", _STOPS, "the same in highlights", best=""),
     "warped_pu21": Metric("all change, PU21", _PU21, "the same in steps that look equal", 3, ""),
     "warped_pu21_highlights": Metric("all change in highlights, PU21", _PU21, "the same in highlights", 3, ""),
@@ -70,7 +72,9 @@ PER_CLIP = {
     "peak_amplitude": Metric("  its amplitude", "stops", "how far it swings there"),
     "local_peak_frequency": Metric("strongest frequency, local", "Hz", "at which regions swing most", 1, ""),
     "local_peak_amplitude": Metric("  its amplitude", "stops", "how far they swing there, root mean square"),
-    "smoothness": Metric("smoothness S", "", "fast change of the source over the clip's; above 1 is smoother", 3, "high"),
+    "smoothness": Metric(
+        "smoothness S", "", "fast change of the source over the clip's; above 1 is smoother", 3, "high"
+    ),
     "smoothness_normalised": Metric("smoothness, scale-free", "", "the same, each over its clip's power", 3, "high"),
     "jod": Metric("ColorVideoVDP", "JOD", "10 is no visible difference to the truth", 2, "high"),
 }

@@ -52,6 +52,7 @@ class Spectrum:
         amplitude = np.abs(bins) * 2.0 / window.sum()
         amplitude[-1] /= 2.0  # the highest frequency has no mirror image
         amplitude /= 2.0 * np.sin(np.pi * self.frequencies / self._rate)[:, None]
+        amplitude[self.frequencies * len(changes) < self._rate] = 0.0  # a short shot does not show a whole swing
         power = amplitude**2
         self._power = power if self._power is None else self._power + power
         self._segments += 1

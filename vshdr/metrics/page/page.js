@@ -62,21 +62,23 @@ function fillHead() {
   const per = (clip) => `${clip.total.excess.toFixed(4)} stops per frame`;
   const ratio = loud.total.excess / quiet.total.excess;
   if (sorted.length === 1) $("verdict").textContent = `${quiet.name} flickers by ${per(quiet)}.`;
+  else if (quiet.total.excess < 0.0005 && ratio > 10) $("verdict").textContent = `${quiet.name} does not flicker; ` +
+    `${loud.name} does by ${per(loud)}.`;
   else if (ratio < 1.05) $("verdict").textContent = `All clips flicker alike, by ${per(quiet)}.`;
-  else $("verdict").textContent = `${quiet.name} is quietest with ${per(quiet)}` +
-    (Number.isFinite(ratio) ? `; ${loud.name} flickers ${ratio.toFixed(ratio < 10 ? 1 : 0)} times as much.` : ".");
+  else $("verdict").textContent = `${quiet.name} is quietest with ${per(quiet)}; ` +
+    `${loud.name} flickers ${ratio.toFixed(ratio < 10 ? 1 : 0)} times as much.`;
   $("footer").textContent = `Made by vshdr ${data.vshdr}. Everything is in this file; it loads nothing.`;
 }
 
 // ---- Plots ----
 
-const SIZE = { width: 1080, height: 300, left: 62, right: 18, top: 34, bottom: 30 };
+const SIZE = { width: 1080, height: 316, left: 62, right: 18, top: 52, bottom: 30 };
 let compact = false;
 
 function frameOf(plot) {
   // A narrow screen gets a plot of another shape, so that its text stays legible.
   compact = window.innerWidth < 700;
-  const size = compact ? { ...SIZE, width: 440, height: 300, left: 54, right: 12 } : SIZE;
+  const size = compact ? { ...SIZE, width: 440, height: 316, left: 54, right: 12 } : SIZE;
   const svg = make("svg", { viewBox: `0 0 ${size.width} ${size.height}`, role: "img" });
   plot.replaceChildren(svg);
   return { svg, size };
@@ -135,8 +137,8 @@ function plotTime() {
   data.moments.forEach((moment, index) => {
     const x = xOf(moment.frame);
     const mark = make("g", { class: "mark", "data-moment": index }, make("title", {}, `frame ${moment.frame}`),
-      make("line", { x1: x, x2: x, y1: 26, y2: size.height - size.bottom }),
-      make("circle", { cx: x, cy: 16, r: 10 }), make("text", { x, y: 20.5 }, String(index + 1)));
+      make("line", { x1: x, x2: x, y1: 45, y2: size.height - size.bottom }),
+      make("circle", { cx: x, cy: 35, r: 10 }), make("text", { x, y: 39.5 }, String(index + 1)));
     mark.addEventListener("click", () => choose(index, true));
     svg.append(mark);
   });
@@ -314,11 +316,19 @@ async function fillMoments() {
   $("moments").replaceChildren(...buttons);
 }
 
+// What to show beside a clip: the quietest of the others, else what it is held against, else itself.
+function opposite(clip) {
+  const others = clips.map((other, index) => index).filter((index) => index !== clip);
+  const own = others.filter((index) => clips[index].role === "clip" && clips[index].total.excess !== null);
+  own.sort((a, b) => clips[a].total.excess - clips[b].total.excess);
+  return own[0] ?? others[0] ?? clip;
+}
+
 function choose(index, show) {
   view.moment = index;
   const moment = data.moments[index];
   $("left").value = moment.clip;
-  if ($("right").value === $("left").value) $("right").value = (moment.clip + 1) % clips.length;
+  if ($("right").value === $("left").value || !show) $("right").value = opposite(moment.clip);
   markChosen();
   refresh();
   if (show) $("compare").scrollIntoView({ behavior: "smooth", block: "nearest" });
@@ -377,7 +387,6 @@ function wireCompare() {
     $(side).replaceChildren(...clips.map((clip, index) => make("option", { value: index }, clip.name)));
     $(side).addEventListener("change", refresh);
   }
-  $("right").value = clips.length > 1 ? 1 : 0;
   $("exposure").addEventListener("input", refresh);
   $("before").addEventListener("click", () => stand("before"));
   $("now").addEventListener("click", () => stand("now"));

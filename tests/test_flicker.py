@@ -15,7 +15,7 @@ from scipy.ndimage import gaussian_filter1d
 from vshdr.cli import main
 from vshdr.metrics.change import from_source, light_of
 from vshdr.metrics.flicker import ClipMeter
-from vshdr.metrics.motion import Follower, exact, identity
+from vshdr.metrics.motion import exact, follow, identity
 from vshdr.metrics.smoothness import Energy, smoothness
 from vshdr.metrics.waveform import Lamp, Spectrum, peak
 
@@ -112,7 +112,7 @@ def test_truth_takes_what_the_scene_does_upon_itself(still, tmp_path):
 
 def run(light: torch.Tensor, sdr: torch.Tensor, grids: torch.Tensor | None = None) -> dict[str, float]:
     """The totals of a clip along exact motion, T x H x W x 2, or followed motion."""
-    meter, follow, before = ClipMeter(RATE), Follower(), None
+    meter, before = ClipMeter(RATE), None
     for index in range(len(light)):
         reference, move = from_source(sdr[index, None]), None
         if before is not None and grids is None:

@@ -10,9 +10,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -53,8 +51,8 @@ class Reference(NamedTuple):
     """1 x 1 x H x W bool: bright enough to count."""
     highlight: Tensor
     """1 x 1 x H x W bool: at or near the source's maximum."""
-    guide: NDArray[np.uint8]
-    """H x W: the picture that motion is followed in."""
+    guide: Tensor
+    """1 x 1 x H x W: luma codes in [0, 1] of the picture that motion is followed in."""
 
 
 class Change(NamedTuple):
@@ -99,9 +97,8 @@ def from_itself(linear: Tensor) -> Reference:
     (eq. 3, Y / (1 + Y)) to follow motion in. Highlights are what is brighter than 1.0.
     """
     grey = luminance(linear).clamp_min(0.0)
-    guide = (INVERSE_EOTF["bt1886"](grey / (1.0 + grey)) * 255.0).round().byte()
     nothing = torch.zeros_like(grey)
-    return Reference(Light(nothing, nothing), grey >= DARK, grey > 1.0, guide[0, 0].numpy())
+    return Reference(Light(nothing, nothing), grey >= DARK, grey > 1.0, INVERSE_EOTF["bt1886"](grey / (1.0 + grey)))
 
 
 def scale_to(linear: Tensor, source: Tensor | None) -> float | None:

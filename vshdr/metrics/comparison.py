@@ -118,7 +118,6 @@ class _Run:
         self._clips = clips
         self._has_source = clips[0].role == "source"
         self._truth = next((clip for clip in clips if clip.role == "truth"), None)
-        self._follow = motion.Follower()
         self._before: list[Reference] = []
         self._starts = [0]
 
@@ -180,7 +179,7 @@ class _Run:
     def _motions(self, references: list[Reference]) -> list[motion.Motion | None]:
         if not self._before:
             return [None] * len(references)
-        return [self._follow(now.guide, then.guide) for now, then in zip(references, self._before, strict=True)]
+        return [motion.follow(now.guide, then.guide) for now, then in zip(references, self._before, strict=True)]
 
     def _cut(self) -> None:
         for clip in self._clips:

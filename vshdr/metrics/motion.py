@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import cv2
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from vshdr.metrics.stability import warp
+from vshdr.temporal.flow import inverse_search
 
 SMALLEST = 16
 """Pixels that either side of a picture needs, so that motion in it can be followed."""
@@ -48,33 +47,22 @@ def identity(height: int, width: int) -> Tensor:
     return torch.stack(torch.broadcast_tensors(x, y[:, None]), dim=-1)[None]
 
 
-class Follower:
-    """Follows motion by DIS (Kroeger, Timofte, Dai and Van Gool, "Fast Optical Flow using Dense Inverse Search",
-    ECCV 2016), OpenCV's medium preset, there and back.
+def follow(now: Tensor, before: Tensor) -> Motion:
+    """Motion between two pictures, luma codes 1 x 1 x H x W in [0, 1], at least `SMALLEST` pixels a side: DIS with
+    OpenCV's medium preset (`temporal.flow.inverse_search`), there and back.
+
+    A pixel is visible where its place lies in the frame before and the flow from there leads back to it (Sundaram et
+    al. 2010). What is left between its place and the way back is its doubt.
     """
-
-    def __init__(self) -> None:
-        self._dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-
-    def __call__(self, now: NDArray[np.uint8], before: NDArray[np.uint8]) -> Motion:
-        """Motion between two grey pictures, H x W, at least `SMALLEST` pixels a side.
-
-        A pixel is visible where its place lies in the frame before and the flow from there leads back to it (Sundaram
-        et al. 2010). What is left between its place and the way back is its doubt.
-        """
-        if np.array_equal(now, before):  # DIS would say the same, but for its rounding
-            zero = torch.zeros(1, 1, *now.shape)
-            return Motion(identity(*now.shape), torch.ones_like(zero, dtype=torch.bool), zero, zero)
-        there, back = self._flow(now, before), self._flow(before, now)
-        height, width = now.shape
-        grid = identity(height, width) + there.permute(0, 2, 3, 1) * torch.tensor([2 / width, 2 / height])
-        back = warp(back, grid)
-        squares = (there.square() + back.square()).sum(dim=1, keepdim=True)
-        doubt = (there + back).norm(dim=1, keepdim=True)
-        inside = (grid.abs() <= 1 - 1 / torch.tensor([width, height])).all(dim=-1).unsqueeze(1)
-        visible = inside & (doubt.square() < _RELATIVE * squares + _ABSOLUTE)
-        return Motion(grid, visible, there.norm(dim=1, keepdim=True), doubt)
-
-    def _flow(self, a: NDArray[np.uint8], b: NDArray[np.uint8]) -> Tensor:
-        """1 x 2 x H x W: where the pixels of `a` are in `b`, in pixels."""
-        return torch.from_numpy(self._dis.calc(a, b, None)).permute(2, 0, 1)[None]
+    height, width = now.shape[2:]
+    if torch.equal(now, before):  # DIS would say the same, but for its rounding
+        nothing = torch.zeros(1, 1, height, width)
+        return Motion(identity(height, width), torch.ones_like(nothing, dtype=torch.bool), nothing, nothing)
+    there, back = (inverse_search(*pair, cv2.DISOPTICAL_FLOW_PRESET_MEDIUM) for pair in ((now, before), (before, now)))
+    grid = identity(height, width) + there.permute(0, 2, 3, 1) * torch.tensor([2 / width, 2 / height])
+    back = warp(back, grid)
+    squares = (there.square() + back.square()).sum(dim=1, keepdim=True)
+    doubt = (there + back).norm(dim=1, keepdim=True)
+    inside = (grid.abs() <= 1 - 1 / torch.tensor([width, height])).all(dim=-1).unsqueeze(1)
+    visible = inside & (doubt.square() < _RELATIVE * squares + _ABSOLUTE)
+    return Motion(grid, visible, there.norm(dim=1, keepdim=True), doubt)

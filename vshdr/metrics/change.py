@@ -88,8 +88,8 @@ def light_of(linear: Tensor) -> Light:
 def from_source(linear: Tensor) -> Reference:
     """The reference that linearised SDR, 1 x 3 x H x W in 0..1, is."""
     grey = luminance(linear).clamp(0.0, 1.0)
-    guide = (INVERSE_EOTF["bt1886"](grey) * 255.0).round().byte()
-    return Reference(light_of(linear), grey >= DARK, linear.amax(dim=1, keepdim=True) >= HIGHLIGHT, guide[0, 0].numpy())
+    highlight = linear.amax(dim=1, keepdim=True) >= HIGHLIGHT
+    return Reference(light_of(linear), grey >= DARK, highlight, INVERSE_EOTF["bt1886"](grey))
 
 
 def from_itself(linear: Tensor) -> Reference:

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from vshdr.colour import INVERSE_EOTF, luminance
-from vshdr.metrics.motion import STILL, Motion
+from vshdr.metrics.motion import SMALLEST, STILL, Motion
 from vshdr.metrics.pu21 import pu21_encode
 from vshdr.metrics.stability import warp
 from vshdr.metrics.stops import stops
@@ -145,6 +145,16 @@ def change(now: Light, before: Light, reference: Reference, reference_before: Re
         before=Light(*nearest[:2]),
         reference_before=Light(*nearest[2:]),
     )
+
+
+def averaged_down(light: Tensor, width: int, height: int = 0) -> Tensor:
+    """1 x C x H x W averaged to `width` pixels and, unless a height is given, in proportion; as it is where it is no
+    wider. Metrics are taken there: sampling noise of single pixels is not what flickers.
+    """
+    if light.shape[3] <= width:
+        return light
+    height = height or max(SMALLEST, round(light.shape[2] * width / light.shape[3]))
+    return functional.interpolate(light, (height, width), mode="area")
 
 
 def mean(values: Tensor, weight: Tensor) -> float:

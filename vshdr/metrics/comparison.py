@@ -12,14 +12,14 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, interpolate
+from torch.nn.functional import avg_pool2d
 
 from vshdr.colour import INVERSE_EOTF, luminance
 from vshdr.expander import Expander
 from vshdr.media.light_source import LightSource, open_light
 from vshdr.media.sequence import NumberedName
 from vshdr.metrics import jod, motion, smoothness, stability
-from vshdr.metrics.change import Change, Reference, from_itself, from_source, light_of, scale_to
+from vshdr.metrics.change import WHITE, Change, Reference, averaged_down, from_itself, from_source, light_of, scale_to
 from vshdr.metrics.flicker import ClipMeter
 from vshdr.metrics.flicker_options import FlickerOptions
 from vshdr.metrics.moments import Moment, Moments
@@ -145,7 +145,7 @@ class _Run:
             light = light_of(lights[number])
             changes[clip.name] = clip.meter.add(light, references[at], before, moves[at] if known else None, truth)
             clip.meter.energy.add(_thumbnail(light.pu21))
-            clip.meter.delivered_energy.add(_thumbnail(pu21_encode(luminance(instant.lights[number]) * 203.0)))
+            clip.meter.delivered_energy.add(_thumbnail(pu21_encode(luminance(instant.lights[number]) * WHITE)))
         self._before = references
         self._judge(frame, lights)
 
@@ -255,7 +255,7 @@ class _JodMeter:
         self._sum, self._frames = 0.0, 0
 
     def add(self, test: Tensor, truth: Tensor) -> None:
-        self._waiting.append(tuple(_fit(light, _JOD_WIDTH) * 203.0 for light in (test, truth)))
+        self._waiting.append(tuple(averaged_down(light, _JOD_WIDTH) * WHITE for light in (test, truth)))
         if len(self._waiting) == _JOD_FRAMES:
             self.flush()
 
@@ -305,7 +305,7 @@ def _instants(sources: list[LightSource], size: tuple[int, int]) -> Iterator[_In
             if frame is None:
                 longer = next(s.name for s, f in zip(sources, frames, strict=True) if f is not None)
                 raise ValueError(f"{source.name} ends after {count} frames, {longer} goes on; cut them to one length")
-        lights = [_fit(frame.linear[None], size[0], size[1]) for frame in frames]
+        lights = [averaged_down(frame.linear[None], *size) for frame in frames]
         changes = [frame.scene_change for frame in frames if frame.scene_change is not None]
         # What the detector sees: code values, for HDR after Reinhard's curve.
         shown = lights[0] if not sources[0].hdr else lights[0].clamp_min(0.0) / (1.0 + lights[0].clamp_min(0.0))
@@ -325,13 +325,6 @@ def _with_transitions(instants: Iterator[_Instant]) -> Iterator[tuple[_Instant, 
 
     for event in transitions(glances()):
         yield waiting.popleft(), event
-
-
-def _fit(light: Tensor, width: int, height: int | None = None) -> Tensor:
-    """1 x 3 x H x W averaged down to a width (and height, else in proportion); smaller pictures stay."""
-    if light.shape[3] <= width:
-        return light
-    return interpolate(light, (height or max(1, round(light.shape[2] * width / light.shape[3])), width), mode="area")
 
 
 def _thumbnail(values: Tensor) -> Tensor:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate
+
+from vshdr.metrics.change import averaged_down
 
 COUNT = 6
 """Moments that are kept."""
@@ -76,10 +77,7 @@ class Moments:
 
 def small(linear: Tensor) -> Tensor:
     """Light, 1 x 3 x H x W, averaged down to a moment's picture, 3 x h x w float16."""
-    height, width = linear.shape[2:]
-    if width > WIDTH:
-        linear = interpolate(linear, (max(1, round(height * WIDTH / width)), WIDTH), mode="area")
-    return linear[0].clamp(0.0, 65504.0).half()
+    return averaged_down(linear, WIDTH)[0].clamp(0.0, 65504.0).half()
 
 
 def packed(before: Tensor, now: Tensor) -> str:

@@ -25,19 +25,8 @@ static VSNode *made(struct build *b, VSNode *node)
  * Consumes node. */
 static VSNode *resize(struct build *b, VSNode *node, enum vshdr_group group)
 {
-    const VSAPI *vsapi = b->vsapi;
-    VSMap *arguments = b->settings->groups[group];
-    if (!node || vsapi->mapNumKeys(arguments) == 0)
-        return node;
-    vsapi->mapConsumeNode(arguments, "clip", node, maReplace);
-    VSMap *result =
-        vsapi->invoke(vsapi->getPluginByID("com.vapoursynth.resize", b->core), "Bilinear", arguments);
-    const char *error = vsapi->mapGetError(result);
-    VSNode *resized = error ? NULL : vsapi->mapGetNode(result, "clip", 0, NULL);
-    if (error)
-        snprintf(b->message, sizeof b->message, "%s", error);
-    vsapi->freeMap(result);
-    return resized;
+    return vshdr_invoke(node, "com.vapoursynth.resize", "Bilinear", b->settings->groups[group], b->message,
+                        sizeof b->message, b->core, b->vsapi);
 }
 
 /* A number out of what Python decided; 0 where it says nothing. */
@@ -51,15 +40,8 @@ static int setting(struct build *b, const char *key)
 static struct vshdr_expander *create_expander(struct build *b, const VSMap *in, const VSVideoInfo *info,
                                               const VSFrame *first)
 {
-    const VSVideoFormat *f = &info->format;
     struct vshdr_items items = {0};
-    vshdr_add_int(&items, VSHDR_CLIP, "format",
-                  b->vsapi->queryVideoFormatID(f->colorFamily, f->sampleType, f->bitsPerSample,
-                                               f->subSamplingW, f->subSamplingH, b->core));
-    vshdr_add_int(&items, VSHDR_CLIP, "colour_family", f->colorFamily);
-    vshdr_add_int(&items, VSHDR_CLIP, "width", info->width);
-    vshdr_add_int(&items, VSHDR_CLIP, "height", info->height);
-    vshdr_add_int(&items, VSHDR_CLIP, "frames", info->numFrames);
+    vshdr_describe_clip(&items, VSHDR_CLIP, info, b->core, b->vsapi);
     VSCoreInfo core;
     b->vsapi->getCoreInfo(b->core, &core);
     vshdr_add_int(&items, VSHDR_CLIP, "threads", core.numThreads);
@@ -194,6 +176,7 @@ VS_EXTERNAL_API(void) VapourSynthPluginInit2(VSPlugin *plugin, const VSPLUGINAPI
                              "prefetch:int:opt;"
                              "allow_hdr:int:opt;",
                              "clip:vnode;", expand, NULL, plugin);
+    vspapi->registerFunction("Flicker", "clip:vnode;sdr:vnode;", "clip:vnode;", vshdr_flicker, NULL, plugin);
     vspapi->registerFunction(
         "Version", "", "vshdr:data;vapoursynth:int;vapoursynth_api:data;python:data:opt;torch:data:opt;",
         version, NULL, plugin);

@@ -93,14 +93,15 @@ struct build {
     char message[VSHDR_MESSAGE];
 };
 
-/* Adds what a clip and its first frame say to the items; the frame is kept by the caller, for the items borrow from
- * it. NULL with a message. */
+/* Adds what a clip and its first frame say to the items; the frame is kept by the caller, for the items
+ * borrow from it. NULL with a message. */
 static const VSFrame *look_at(struct build *b, VSNode *clip, const char *name, struct vshdr_items *items,
                               int clip_group, int property_group)
 {
     const VSVideoInfo *info = b->vsapi->getVideoInfo(clip);
     if (info->format.colorFamily == cfUndefined || info->width == 0 || info->height == 0) {
-        snprintf(b->message, sizeof b->message, "%s changes its format or resolution; bring all frames to one", name);
+        snprintf(b->message, sizeof b->message,
+                 "%s changes its format or resolution; bring all frames to one", name);
         return NULL;
     }
     char reason[VSHDR_MESSAGE / 2];
@@ -158,8 +159,8 @@ static VSNode *measured(struct build *b, VSNode *clip, VSNode *sdr)
     }
     VSFilterDependency needs[] = {{m->clip, rpStrictSpatial}, {m->linear, rpGeneral}, {m->sdr, rpGeneral}};
     /* Windows are gathered side by side, but measured one after the other. */
-    VSNode *node = vsapi->createVideoFilter2("Flicker", vsapi->getVideoInfo(clip), measured_frame, measured_free,
-                                             fmParallelRequests, needs, 3, m, b->core);
+    VSNode *node = vsapi->createVideoFilter2("Flicker", vsapi->getVideoInfo(clip), measured_frame,
+                                             measured_free, fmParallelRequests, needs, 3, m, b->core);
     if (!node)
         snprintf(b->message, sizeof b->message, "VapourSynth could not make a filter");
     return node;

@@ -209,7 +209,7 @@ def main(arguments: list[str] | None = None) -> None:
                          limit=options.limit))  # fmt: skip
     first = reels[0]
     rows = [row for reel in (standing(first), first) for row in recover(reel, options.amplitudes)]
-    zeros = [nothing(reel) for reel in (standing(first), *reels)]
+    zeros = [nothing(reel, bits) for reel in (standing(first), *reels) for bits in (8, 16)]
     print_planted(rows, zeros, console)
     report = {"version": __version__, "frame_rate": FRAME_RATE, "size": [width, height], "frames": options.frames}
     report |= {"planted": rows, "nothing": zeros}

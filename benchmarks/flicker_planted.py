@@ -62,10 +62,11 @@ def plants(amplitudes: Sequence[float] = AMPLITUDES) -> Iterator[Plant]:
         yield Plant("boil", amplitude)
 
 
-def exposed(reel: Footage) -> tuple[Tensor, Tensor]:
-    """The reel's light with SDR white at 1.0, and the 8-bit SDR of it, linearised."""
+def exposed(reel: Footage, bits: int = 8) -> tuple[Tensor, Tensor]:
+    """The reel's light with SDR white at 1.0, and the SDR of it in codes of so many bits, linearised."""
     light = reel.light / reel.light[0].flatten().quantile(1.0 - CLIPPED)
-    code = (light.clamp(0.0, 1.0).pow(1 / 2.4) * 255.0).round() / 255.0
+    steps = 2.0**bits - 1.0
+    code = (light.clamp(0.0, 1.0).pow(1 / 2.4) * steps).round() / steps
     return light, code.pow(2.4)
 
 
@@ -128,10 +129,10 @@ def recover(reel: Footage, amplitudes: Sequence[float]) -> list[dict]:
     return rows
 
 
-def nothing(reel: Footage) -> dict:
-    """What is found in the reel's own light, which does not flicker."""
-    light, sdr = exposed(reel)
-    row = {"reel": reel.name}
+def nothing(reel: Footage, bits: int) -> dict:
+    """What is found in the reel's own light, which does not flicker, against SDR of so many bits."""
+    light, sdr = exposed(reel, bits)
+    row = {"reel": f"{reel.name}, SDR of {bits} bits"}
     for way, exactly in (("exact", True), ("followed", False)):
         totals = measure(light, sdr, reel, exactly=exactly).totals()
         row |= {f"{way} {name}": totals[name] for name in ("excess", "excess_highlights", "jitter_50", "jitter_99")}

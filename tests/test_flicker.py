@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from flicker_clips import HEIGHT, RATE, WIDTH, scene, swing, write_exr, write_sd
 from scipy.ndimage import gaussian_filter1d
 
 from vshdr.cli import main
+from vshdr.metrics import jod
 from vshdr.metrics.change import from_source, light_of
 from vshdr.metrics.flicker import ClipMeter
 from vshdr.metrics.motion import exact, follow, identity
@@ -223,7 +225,8 @@ def test_a_cut_is_no_flicker_and_each_shot_has_its_numbers(tmp_path):
     clips = [write_exr(tmp_path / name, light) for name, light in (("a", steady), ("b", flickers))]
     sdr = write_sdr(tmp_path / "sdr", steady)
     found = measured(tmp_path, *clips, "--sdr", sdr, "--csv", str(tmp_path / "flicker.csv"))
-    assert found["shots"] == [{"start": 0, "end": 10}, {"start": 10, "end": 20}]
+    begins = [(shot["start"], shot["end"], shot["begins"]) for shot in found["shots"]]
+    assert begins == [(0, 10, "start"), (10, 20, "cut")]
     steady, flickers = found["clips"][:2]
     assert steady["total"]["excess"] < 1e-3
     assert flickers["shots"][0]["excess"] < 1e-3 and flickers["shots"][1]["excess"] > 0.1
@@ -252,3 +255,27 @@ def test_hdr_video_and_scripts_are_read(tmp_path, transfer, capsys):
     assert found["clips"][1]["total"]["warped"] < 1e-5  # the script's frames are all the same
     assert found["equivariance"] < 0.1
     assert "equivariance error of none" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(not jod.available(), reason="needs ColorVideoVDP (pip install vshdr[quality])")
+def test_colorvideovdp_tells_the_truth_from_flicker(still, tmp_path):
+    light = still[0][:8]
+    names = (("same", light), ("lively", times(light, swing(0.3, 6.0, 8))), ("truth", light))
+    same, lively, truth = (write_exr(tmp_path / name, frames) for name, frames in names)
+    clips = measured(tmp_path, same, lively, "--truth", truth, "--jod")["clips"]
+    assert clips[0]["total"]["jod"] == pytest.approx(10.0, abs=1e-3) and clips[1]["total"]["jod"] < 9.0
+    assert "jod" not in clips[2]["total"]
+
+
+def test_memory_does_not_grow_with_the_clip():
+    """All that a meter holds beside its numbers per frame is of one size after 100 frames and after 160."""
+    light, sdr = scene()[None], from_source(scene()[None].clamp(0.0, 1.0))
+    meter, sizes, move = ClipMeter(RATE), [], exact(identity(HEIGHT, WIDTH), torch.ones(1, 1, HEIGHT, WIDTH) > 0)
+    for index in range(161):
+        meter.add(light_of(light), sdr, sdr if index else None, move if index else None)
+        meter.energy.add(light.numpy())
+        if index in (100, 160):
+            state = {name: value for name, value in vars(meter).items() if name != "track"}
+            sizes.append(len(pickle.dumps(state)))
+    assert sizes[1] < 1.01 * sizes[0]
+    assert len(meter.track) == 161

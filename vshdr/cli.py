@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import math
+import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -266,6 +267,8 @@ def _add_flicker(commands: argparse._SubParsersAction) -> None:
 
 def _flicker(arguments: argparse.Namespace) -> None:
     options = from_arguments(FlickerOptions, arguments)
+    # Before torch is loaded: on pictures this small, threads of torch that spin while they wait cost more than they do.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from vshdr.metrics.comparison import compare
     from vshdr.metrics.flicker_page import write_page
     from vshdr.metrics.flicker_tables import print_tables, write_csv, write_json

@@ -6,17 +6,15 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from vshdr.metrics.change import Change, mean
+from vshdr.metrics.change import CELLS, Change, mean
 
-COLUMNS = 16
-"""Cells across the picture; they are square."""
 _FILLED = 0.25  # share of a cell's pixels that have to count, for the cell to count
 _WINDOW = 9  # pixels: a change that is alike over these is no boiling
 
 
 def cell_size(width: int) -> int:
     """Pixels along the side of a cell."""
-    return max(1, width // COLUMNS)
+    return max(1, width // CELLS)
 
 
 def cells(change: Change, weight: Tensor) -> tuple[Tensor, Tensor]:

@@ -30,6 +30,9 @@ WHITE = 203.0
 """Nits of SDR white, for what depends on them."""
 _TOLERANCE = 0.02  # stops that an uncertain place may bring in before the pixel counts half
 _MIDDLE_GREY = 0.18
+CELLS = 16
+"""Square cells across the picture, for what is said of its parts."""
+_FEWEST_PIXELS, _NO_VARIANCE = 8, 1e-12  # along a cell's side; of changes in squared stops
 _FEWEST = 0.01  # share of the picture that has to be neither dark nor bright, to tell how bright it is
 
 
@@ -123,8 +126,8 @@ def change(now: Light, before: Light, reference: Reference, reference_before: Re
     D X(p) = X(p) - X'(w(p)) for each quantity X, X' being the frame before and w the motion: the warped difference of
     Lai et al., "Learning Blind Video Temporal Consistency", ECCV 2018, taken in log luminance. The gain's is
     D X - b D S, where S is the source and b, 0 to 1, the share of the source's changes that the clip has kept (least
-    squares over the frame): 1 for an expansion, less where an encoder or a smoother has taken grain away, which is no
-    flicker.
+    squares over each of 16 cells across the picture): 1 for an expansion, less where grain or the steps of 8-bit codes
+    were taken away, which is no flicker.
     """
     theirs, theirs_before = reference.light, reference_before.light
     lit_before, highlight_before = reference_before.lit.float(), reference_before.highlight.float()
@@ -165,13 +168,18 @@ def mean(values: Tensor, weight: Tensor) -> float:
 
 def _beyond(change: Tensor, source: Tensor, weight: Tensor) -> Tensor:
     """`change` less the share of the source's that is found in it."""
-    level, level_there = mean(change, weight), mean(source, weight)
-    apart = source - level_there
-    variance = mean(apart.square(), weight)
-    if not variance > 0.0:
-        return change - source
-    share = mean((change - level) * apart, weight) / variance
-    return change - min(max(share, 0.0), 1.0) * source
+    size = max(_FEWEST_PIXELS, weight.shape[3] // CELLS)
+
+    def over_cells(values: Tensor) -> Tensor:
+        return functional.avg_pool2d(values * weight, size, ceil_mode=True) / total
+
+    total = functional.avg_pool2d(weight, size, ceil_mode=True).clamp_min(1e-6)
+    level, level_there = over_cells(change), over_cells(source)
+    variance = over_cells(source.square()) - level_there.square()
+    together = over_cells(change * source) - level * level_there
+    share = torch.where(variance > _NO_VARIANCE, together / variance.clamp_min(_NO_VARIANCE), 1.0).clamp(0.0, 1.0)
+    share = functional.interpolate(share, scale_factor=size)[..., : change.shape[2], : change.shape[3]]
+    return change - share * source
 
 
 def _confidence(gain: Tensor, motion: Motion) -> Tensor:

@@ -58,7 +58,7 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
         "size": list(comparison.size),
         "metrics": {name: dataclasses.asdict(metric) for name, metric in METRICS.items()},
         "equivariance": _finite(comparison.equivariance),
-        "shots": [{"start": shot.start, "end": shot.end} for shot in comparison.shots],
+        "shots": [{"start": shot.start, "end": shot.end, "begins": shot.begins} for shot in comparison.shots],
         "worst": [
             {"frame": moment.frame, "clip": comparison.clips[moment.clip].name, "excess": _finite(moment.score)}
             for moment in comparison.moments

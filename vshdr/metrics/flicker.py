@@ -68,9 +68,11 @@ PER_SHOT = {
     "flicker_index": Metric("flicker index", "", "of the overall gain in a second, 0 to 1 (IES)"),
 }
 PER_CLIP = {
-    "peak_frequency": Metric("strongest frequency", "Hz", "at which the overall gain swings most", 1, ""),
+    "peak_frequency": Metric("strongest frequency", "Hz", "at which the overall gain swings most, from 1 Hz on", 1, ""),
     "peak_amplitude": Metric("  its amplitude", "stops", "how far it swings there"),
-    "local_peak_frequency": Metric("strongest frequency, local", "Hz", "at which regions swing most", 1, ""),
+    "local_peak_frequency": Metric(
+        "strongest frequency, local", "Hz", "at which regions swing most, from 1 Hz on", 1, ""
+    ),
     "local_peak_amplitude": Metric("  its amplitude", "stops", "how far they swing there, root mean square"),
     "smoothness": Metric(
         "smoothness S", "", "fast change of the source over the clip's; above 1 is smoother", 3, "high"

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 SEGMENT = 64
 """Frames of a segment of the spectrum."""
+SLOWEST = 1.0
+"""Hertz: what swings more slowly is seen as a change, not as flicker."""
 _SHORTEST = 8  # frames of a segment that is still worth something
 _PADDING = 4  # times as many frequencies as a segment has by itself, so that none falls far between two
 
@@ -72,8 +74,8 @@ class Spectrum:
 
 
 def peak(frequencies: NDArray[np.float64], amplitudes: NDArray[np.float64]) -> tuple[float, float]:
-    """Frequency in hertz and amplitude in stops of a spectrum's strongest component."""
-    top = int(np.argmax(amplitudes))
+    """Frequency in hertz and amplitude in stops of a spectrum's strongest component from `SLOWEST` on."""
+    top = int(np.argmax(np.where(frequencies >= SLOWEST, amplitudes, 0.0)))
     return float(frequencies[top]), float(amplitudes[top])
 
 

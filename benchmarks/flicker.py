@@ -25,13 +25,12 @@ from pathlib import Path
 
 import torch
 from flicker_planted import AMPLITUDES, agreement, measure, nothing, recover, standing
-from quality_models import OPERATOR_PEAK, WHITE
+from quality_models import OPERATOR_PEAK, WHITE, at_hand
 from quality_shots import FRAME_RATE, Footage, footage, shoot
 from rich.console import Console
 from rich.table import Table
 
 from vshdr import Expander, __version__, models
-from vshdr import weights as weights_room
 from vshdr.colour import EOTF
 from vshdr.media.reader import open_source, read_sdr
 from vshdr.metrics import jod
@@ -56,7 +55,7 @@ def expanders(options: argparse.Namespace) -> dict[str, Expander]:
     found = {}
     for name in options.models or models.names():
         network = bool(models.describe(name).weights)
-        if network and name not in files and not _at_hand(name):
+        if network and name not in files and not at_hand(name):
             continue
         chosen = {"white": WHITE, "peak": _PEAK if network else OPERATOR_PEAK, "weights": files.get(name, "")}
         chosen["device"] = options.device
@@ -66,14 +65,6 @@ def expanders(options: argparse.Namespace) -> dict[str, Expander]:
         if options.smooth and network:
             found[f"{name}, percentile"] = Expander(name, smooth=options.smooth, smooth_mode="percentile", **chosen)
     return found
-
-
-def _at_hand(name: str) -> bool:
-    try:
-        weights_room.locate("", name)
-    except (OSError, ValueError):
-        return False
-    return True
 
 
 def score(taking_part: dict[str, Expander], reels: list[Footage]) -> Iterator[dict]:

@@ -86,17 +86,10 @@ static void VS_CC measured_free(void *data, VSCore *core, const VSAPI *vsapi)
 
 /* ---- creation ---- */
 
-struct build {
-    VSCore *core;
-    const VSAPI *vsapi;
-    struct vshdr_settings *settings;
-    char message[VSHDR_MESSAGE];
-};
-
 /* Adds what a clip and its first frame say to the items; the frame is kept by the caller, for the items
  * borrow from it. NULL with a message. */
-static const VSFrame *look_at(struct build *b, VSNode *clip, const char *name, struct vshdr_items *items,
-                              int clip_group, int property_group)
+static const VSFrame *look_at(struct vshdr_build *b, VSNode *clip, const char *name,
+                              struct vshdr_items *items, int clip_group, int property_group)
 {
     const VSVideoInfo *info = b->vsapi->getVideoInfo(clip);
     if (info->format.colorFamily == cfUndefined || info->width == 0 || info->height == 0) {
@@ -116,7 +109,7 @@ static const VSFrame *look_at(struct build *b, VSNode *clip, const char *name, s
 }
 
 /* Asks Python for a meter that suits both clips, and for the settings of the nodes; 0 with a message. */
-static int64_t hold(struct build *b, VSNode *clip, VSNode *sdr)
+static int64_t hold(struct vshdr_build *b, VSNode *clip, VSNode *sdr)
 {
     struct vshdr_items items = {0};
     int64_t meter = 0;
@@ -131,16 +124,15 @@ static int64_t hold(struct build *b, VSNode *clip, VSNode *sdr)
 }
 
 /* A clip with a complete description, through core.resize. */
-static VSNode *converted(struct build *b, VSNode *clip, enum vshdr_group source, enum vshdr_group arguments)
+static VSNode *converted(struct vshdr_build *b, VSNode *clip, enum vshdr_group source,
+                         enum vshdr_group arguments)
 {
-    VSMap **groups = b->settings->groups;
-    VSNode *described = vshdr_invoke(b->vsapi->addNodeRef(clip), "com.vapoursynth.std", "SetFrameProps",
-                                     groups[source], b->message, sizeof b->message, b->core, b->vsapi);
-    return vshdr_invoke(described, "com.vapoursynth.resize", "Bilinear", groups[arguments], b->message,
-                        sizeof b->message, b->core, b->vsapi);
+    VSNode *described =
+        vshdr_invoke(b, b->vsapi->addNodeRef(clip), "com.vapoursynth.std", "SetFrameProps", source);
+    return vshdr_resize(b, described, arguments);
 }
 
-static VSNode *measured(struct build *b, VSNode *clip, VSNode *sdr)
+static VSNode *measured(struct vshdr_build *b, VSNode *clip, VSNode *sdr)
 {
     if (!vshdr_attach(b->message, sizeof b->message))
         return NULL;
@@ -159,28 +151,17 @@ static VSNode *measured(struct build *b, VSNode *clip, VSNode *sdr)
     }
     VSFilterDependency needs[] = {{m->clip, rpStrictSpatial}, {m->linear, rpGeneral}, {m->sdr, rpGeneral}};
     /* Windows are gathered side by side, but measured one after the other. */
-    VSNode *node = vsapi->createVideoFilter2("Flicker", vsapi->getVideoInfo(clip), measured_frame,
-                                             measured_free, fmParallelRequests, needs, 3, m, b->core);
-    if (!node)
-        snprintf(b->message, sizeof b->message, "VapourSynth could not make a filter");
-    return node;
+    return vshdr_made(b, vsapi->createVideoFilter2("Flicker", vsapi->getVideoInfo(clip), measured_frame,
+                                                   measured_free, fmParallelRequests, needs, 3, m, b->core));
 }
 
 void VS_CC vshdr_flicker(const VSMap *in, VSMap *out, void *user_data, VSCore *core, const VSAPI *vsapi)
 {
     (void)user_data;
-    struct build b = {.core = core, .vsapi = vsapi, .settings = vshdr_settings_new(vsapi)};
+    struct vshdr_build b = vshdr_build_begin(core, vsapi);
     VSNode *clip = vsapi->mapGetNode(in, "clip", 0, NULL);
     VSNode *sdr = vsapi->mapGetNode(in, "sdr", 0, NULL);
-    VSNode *node = measured(&b, clip, sdr);
-    if (node) {
-        vsapi->mapConsumeNode(out, "clip", node, maReplace);
-    } else {
-        char message[VSHDR_MESSAGE + 16];
-        snprintf(message, sizeof message, "Flicker: %s", b.message);
-        vsapi->mapSetError(out, message);
-    }
+    vshdr_build_end(&b, "Flicker", measured(&b, clip, sdr), out);
     vsapi->freeNode(clip);
     vsapi->freeNode(sdr);
-    vshdr_settings_free(b.settings);
 }

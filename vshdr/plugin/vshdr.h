@@ -148,13 +148,27 @@ void vshdr_add_int(struct vshdr_items *items, int group, const char *key, int64_
 /* Every integer, float and text of a map; nodes and frames are passed over. */
 void vshdr_add_map(struct vshdr_items *items, int group, const VSMap *map, const VSAPI *vsapi);
 
-/* ---- invoke.c: other filters, called from here ---- */
+/* ---- build.c: what a function of core.hdr holds while it strings nodes together ---- */
 
-/* The node through a function of another plugin, whose further arguments are given; without any it stays as it is.
- * Consumes node, which may be NULL. NULL with a sentence in message for failure. */
-VSNode *vshdr_invoke(VSNode *node, const char *plugin, const char *function, VSMap *arguments, char *message,
-                     int size, VSCore *core, const VSAPI *vsapi);
-/* What Python is told about a clip. */
+struct vshdr_build {
+    VSCore *core;
+    const VSAPI *vsapi;
+    struct vshdr_settings *settings;
+    char message[VSHDR_MESSAGE];
+};
+
+struct vshdr_build vshdr_build_begin(VSCore *core, const VSAPI *vsapi);
+/* Hands the node to VapourSynth, or for NULL the message with the function's name before it. */
+void vshdr_build_end(struct vshdr_build *b, const char *function, VSNode *node, VSMap *out);
+/* The node, or "VapourSynth made no node" in the message. */
+VSNode *vshdr_made(struct vshdr_build *b, VSNode *node);
+/* The node through a function of another plugin with the arguments of a group; a group without any leaves it as it is.
+ * Consumes node, which may be NULL. NULL with a message for failure. */
+VSNode *vshdr_invoke(struct vshdr_build *b, VSNode *node, const char *plugin, const char *function,
+                     enum vshdr_group group);
+/* The same with core.resize.Bilinear. */
+VSNode *vshdr_resize(struct vshdr_build *b, VSNode *node, enum vshdr_group group);
+/* Adds what Python is told about a clip. */
 void vshdr_describe_clip(struct vshdr_items *items, int group, const VSVideoInfo *info, VSCore *core,
                          const VSAPI *vsapi);
 

@@ -112,7 +112,7 @@ class ExpandedClip:
                 # The batch that is being handed out, and its neighbour for requests that are out of order.
                 "carriers": 2 + math.ceil((2 * radius + shared) / batch),
                 "radius": radius,
-                "reach": reach,
+                "reach": reach if radius else 0,
             },
             "SOURCE": input_properties(self._signal),
             "TO_SDR": {} if to_sdr == {"format": self._clip["format"]} else to_sdr,

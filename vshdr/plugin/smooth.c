@@ -1,7 +1,7 @@
 /* The filter that smooths the gain over time: frame n out of the gain frames and SDR frames around it.
  *
- * Which frames are needed depends on n alone, so any order of requests gives the same frames. What belongs to the shot,
- * and how much each neighbour counts, is decided in Python.
+ * Which frames are needed depends on n alone, so any order of requests gives the same frames. What belongs to
+ * the shot, and how much each neighbour counts, is decided in Python.
  */
 
 #include <stdio.h>

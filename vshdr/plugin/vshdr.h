@@ -28,8 +28,8 @@ enum vshdr_group {
     VSHDR_ARGUMENT, /* arguments that the user gave to Expand */
     VSHDR_PROPERTY, /* properties of a frame */
     /* From Python. */
-    VSHDR_SETTING,  /* batch, prefetch, cache (frames kept ahead of the network), carriers (batches kept behind it);
-                     * with smoothing also radius and reach (frames around a frame whose gain and SDR it needs) */
+    VSHDR_SETTING,  /* batch, prefetch, cache (frames kept ahead of the network), carriers (batches kept
+                     * behind it); radius and reach: how far around a frame smoothing needs gain and SDR */
     VSHDR_SOURCE,   /* frame properties that complete the clip's colour description */
     VSHDR_TO_SDR,   /* arguments of core.resize from the clip to RGBS; none: nothing to convert */
     VSHDR_LINEAR,   /* frame properties of linear light */
@@ -58,8 +58,8 @@ struct vshdr_item {
     const char *text; /* UTF-8 */
 };
 
-/* One plane of a frame that goes in and of the one that comes out: float samples, strides in bytes. With smoothing,
- * infer gives the gain in place of linear light. */
+/* One plane of a frame that goes in and of the one that comes out: float samples, strides in bytes. With
+ * smoothing, infer gives the gain in place of linear light. */
 struct vshdr_plane {
     const void *sdr;
     void *linear;
@@ -71,7 +71,8 @@ struct vshdr_plane {
 struct vshdr_moment {
     int32_t number;
     int32_t scene_change; /* _SceneChangePrev of the frame: 0 or 1, and -1 where it has none */
-    /* linear: the frame's gain, NULL beyond the radius, where only shots are looked for; for Flicker its light. */
+    /* linear: the frame's gain, NULL beyond the radius, where only shots are looked for; for Flicker its
+     * light. */
     struct vshdr_plane planes[3];
 };
 
@@ -95,8 +96,10 @@ struct vshdr_bridge {
     int32_t (*smooth)(int64_t expander, int32_t number, const struct vshdr_moment *window, int32_t frames,
                       const struct vshdr_plane *out, int32_t width, int32_t height, char *message,
                       int32_t size);
-    /* Of Flicker, in place of create and infer. The window is frame number and the one before it, if there is one. */
-    int64_t (*hold)(const struct vshdr_item *items, int32_t count, void *settings, char *message, int32_t size);
+    /* Of Flicker, in place of create and infer. The window is frame number and the one before it, if there is
+     * one. */
+    int64_t (*hold)(const struct vshdr_item *items, int32_t count, void *settings, char *message,
+                    int32_t size);
     int32_t (*measure)(int64_t meter, const struct vshdr_moment *window, int32_t frames, int32_t width,
                        int32_t height, void *settings, char *message, int32_t size);
     void (*destroy)(int64_t expander);
@@ -162,8 +165,8 @@ struct vshdr_build vshdr_build_begin(VSCore *core, const VSAPI *vsapi);
 void vshdr_build_end(struct vshdr_build *b, const char *function, VSNode *node, VSMap *out);
 /* The node, or "VapourSynth made no node" in the message. */
 VSNode *vshdr_made(struct vshdr_build *b, VSNode *node);
-/* The node through a function of another plugin with the arguments of a group; a group without any leaves it as it is.
- * Consumes node, which may be NULL. NULL with a message for failure. */
+/* The node through a function of another plugin with the arguments of a group; a group without any leaves it
+ * as it is. Consumes node, which may be NULL. NULL with a message for failure. */
 VSNode *vshdr_invoke(struct vshdr_build *b, VSNode *node, const char *plugin, const char *function,
                      enum vshdr_group group);
 /* The same with core.resize.Bilinear. */
@@ -176,7 +179,7 @@ void vshdr_describe_clip(struct vshdr_items *items, int group, const VSVideoInfo
 
 void VS_CC vshdr_flicker(const VSMap *in, VSMap *out, void *user_data, VSCore *core, const VSAPI *vsapi);
 
-/* ---- nodes.c and smooth.c: the filters that Expand strings together. Each returns a new node, or NULL. ---- */
+/* ---- nodes.c, smooth.c: the filters that Expand strings together. Each returns a new node, or NULL. ---- */
 
 /* One frame as Python sees it; linear is the frame's gain or light, or NULL. */
 struct vshdr_moment vshdr_moment(int number, const VSFrame *sdr, const VSFrame *linear, const VSAPI *vsapi);
@@ -194,7 +197,8 @@ VSNode *vshdr_describe(VSNode *clip, const VSFrame *first, const VSMap *properti
                        struct vshdr_expander *expander, VSCore *core, const VSAPI *vsapi);
 /* The clip, with a cache that keeps the frames decoded ahead. */
 VSNode *vshdr_keep(VSNode *clip, int frames, VSCore *core, const VSAPI *vsapi);
-/* One carrier frame per batch, whose properties hold the linear frames of the batch; kept of them are cached. */
+/* One carrier frame per batch, whose properties hold the linear frames of the batch; kept of them are
+ * cached. */
 VSNode *vshdr_batches(VSNode *sdr, int batch, int kept, const VSMap *linear, const VSMap *removed,
                       struct vshdr_expander *expander, VSCore *core, const VSAPI *vsapi);
 /* The linear frames out of their carriers; asks for the frames of the next prefetch batches as it goes. */

@@ -70,14 +70,15 @@ def entrants(
         if not models.describe(name).weights:
             if not chosen or name in chosen:
                 found[name] = _expand(Expander(name, white=WHITE, peak=OPERATOR_PEAK, device=device))
-        elif name not in weights and (name in chosen or (not chosen and _at_hand(name))):
+        elif name not in weights and (name in chosen or (not chosen and at_hand(name))):
             found[name] = network(name)
     found |= {name: entrant for name, entrant in REFERENCES.items() if not chosen or name in chosen}
     found |= {label: network(label.partition(":")[0], file) for label, file in weights.items()}
     return found | {name: _read(folder) for name, folder in folders.items()}
 
 
-def _at_hand(name: str) -> bool:
+def at_hand(name: str) -> bool:
+    """Whether a network's first weights are in the package or in the cache."""
     try:
         weights_room.locate("", name)
     except (OSError, ValueError):

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from vshdr.colour import soft_ceiling
-from vshdr.metrics.stability import warp
+from vshdr.metrics.stability import affine_grid, warp
 from vshdr.training import scene
 from vshdr.training.camera import CONDITIONS
 from vshdr.training.codec import round_trip
@@ -22,7 +22,6 @@ from vshdr.training.dice import Dice
 from vshdr.training.loop import VALIDATION_SHARE
 from vshdr.training.panoramas import Panoramas, load_folder, split
 from vshdr.training.procedural import procedural_panorama
-from vshdr.training.stability import affine_grid
 from vshdr.training.views import (
     MotionOptions,
     ViewOptions,

@@ -10,7 +10,7 @@ import av
 import numpy as np
 import pytest
 import torch
-from clips import write_clip, write_images
+from clips import write_clip, write_images, write_png
 from networks import expandnet_state
 from safetensors.torch import save_file
 
@@ -267,3 +267,36 @@ def test_commands_beside_convert(material, tmp_path, capsys, monkeypatch):
     assert "text.pth" in fails(capsys, "weights", "convert", material / "text.pth", tmp_path / "o.safetensors")
     assert "neither PQ nor HLG" in fails(capsys, "encoder-args", material / "good.mkv")
     assert "no such file" in fails(capsys, "encoder-args", tmp_path / "absent.vpy")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("absent.mkv",), "absent.mkv: there is no such file"),
+        (("good.mkv", "absent.####.exr"), "absent.####.exr"),
+        (("good.mkv", "--sdr", "odd.mkv"), "good.mkv is 64x48 and odd.mkv 191x107"),
+        (("good.mkv", "short.mkv"), "short.mkv ends after 3 frames, good.mkv goes on"),
+        (("still.png",), "at least two frames"),
+        (("good.mkv", "--sdr", "pq.mkv"), "pq.mkv already is HDR"),
+        (("three.mkv",), "motion can be followed from 16 pixels on"),
+        (("good.mkv", "--model", "none"), "--model needs --sdr"),
+        (("good.mkv", "--jod"), "--jod needs --truth"),
+        (("good.mkv", "--width", "-1"), "width must be at least 0"),
+        (("text.exr",), "text.exr"),
+    ],
+)
+def test_clips_whose_flicker_cannot_be_measured(material, tmp_path, capsys, arguments, words):
+    write_clip(tmp_path / "short.mkv", frames=3)
+    write_png(tmp_path / "still.png", np.full((48, 64, 3), 100, np.uint8))
+    (tmp_path / "text.exr").write_text("not a picture")
+
+    def placed(argument: str) -> str:
+        known = [folder / argument for folder in (tmp_path, material) if "." in argument]
+        return str(next((path for path in known if path.exists()), known[1] if known else argument))
+
+    assert words in fails(capsys, "flicker", *map(placed, arguments))
+
+
+def test_flicker_says_where_it_cannot_write(material, tmp_path, capsys):
+    target = tmp_path / "absent" / "page.html"
+    assert str(target) in fails(capsys, "flicker", material / "good.mkv", "--html", target)

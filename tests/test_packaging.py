@@ -87,8 +87,8 @@ def test_wheel_holds_plugin_modules_and_data(wheel):
     assert {"vshdr/py.typed", "vshdr/plugin/bridge.py", "vshdr/cli.py"} <= files
     data = {
         str(path.relative_to(ROOT))
-        for pattern in ("*.safetensors", "*.json")
-        for path in (ROOT / "vshdr/weights").glob(pattern)
+        for pattern in ("weights/*.safetensors", "weights/*.json", "metrics/page/*")
+        for path in (ROOT / "vshdr").glob(pattern)
     }
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "vshdr").rglob("*.py")}
     assert data | modules <= files
@@ -115,6 +115,7 @@ def test_wheel_metadata(wheel):
         "rich",
         "platformdirs",
         "safetensors",
+        "opencv-python-headless",
     ):
         assert name in needed
     scripts = wheel.read(f"vshdr-{vshdr.__version__}.dist-info/entry_points.txt").decode()

@@ -10,12 +10,12 @@ import torch
 from skimage.metrics import structural_similarity
 
 from vshdr.metrics.ssim import ssim
-from vshdr.metrics.stability import warp
+from vshdr.metrics.stability import affine_grid, warp
 from vshdr.training.camera import Pair
 from vshdr.training.learner import Objective
 from vshdr.training.losses import LOSSES
 from vshdr.training.options import TrainOptions
-from vshdr.training.stability import STABILITY, affine_grid, answered_for, second_view
+from vshdr.training.stability import STABILITY, answered_for, second_view
 
 SIZE = 48
 

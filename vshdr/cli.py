@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import math
+import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, TextCol
 from rich.progress import Progress as RichProgress
 
 import vshdr
+from vshdr.metrics.flicker_options import FlickerOptions
 from vshdr.options import ConvertOptions, ExpandOptions, add_arguments, from_arguments
 from vshdr.training.options import TrainOptions
 from vshdr.training.tool_options import CaptureOptions, CleanOptions
@@ -57,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_models(commands)
     _add_weights(commands)
     _add_encoder_args(commands)
+    _add_flicker(commands)
     _add_train(commands)
     _add_camera(commands)
     _add_clean(commands)
@@ -246,6 +249,41 @@ def _encoder_args(arguments: argparse.Namespace) -> None:
     flags = encoder_arguments(Path(arguments.source), arguments.codec, measure=arguments.measure)
     # To be pasted, parentheses must be quoted; in $(...) a shell would take the quotes for part of the flags.
     print(shlex.join(flags) if sys.stdout.isatty() else " ".join(flags))
+
+
+def _add_flicker(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "flicker",
+        help="measure how much clips flicker, and where",
+        description="Measures the flicker of clips that show the same frames, beyond what their SDR source and the "
+        "truth show: in total, by shot and frame by frame.",
+    )
+    parser.add_argument(
+        "clips", metavar="CLIP", nargs="+", help="HDR or SDR video, an EXR sequence (shot.####.exr) or a .vpy script"
+    )
+    add_arguments(parser, FlickerOptions)
+    parser.set_defaults(run=_flicker)
+
+
+def _flicker(arguments: argparse.Namespace) -> None:
+    options = from_arguments(FlickerOptions, arguments)
+    # Before torch is loaded: on pictures this small, threads of torch that spin while they wait cost more than they do.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    from vshdr.metrics.comparison import compare
+    from vshdr.metrics.flicker_page import write_page
+    from vshdr.metrics.flicker_tables import print_tables, write_csv, write_json
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with RichProgress(*columns, console=_console, transient=True, disable=not _console.is_terminal) as bar:
+        task = bar.add_task("flicker", total=None)
+        found = compare(arguments.clips, options, lambda done, total: bar.update(task, completed=done, total=total))
+    console = Console()
+    # A file or a pipe has no width to keep to.
+    print_tables(found, console if console.is_terminal else Console(width=60 + 24 * len(found.clips)))
+    for path, write in ((options.json, write_json), (options.csv, write_csv), (options.html, write_page)):
+        if path:
+            write(found, path)
+            _print(f"wrote {path}")
 
 
 def _add_train(commands: argparse._SubParsersAction) -> None:

@@ -8,7 +8,7 @@ last bit.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import vapoursynth as vs
 
@@ -57,6 +57,10 @@ class Signal:
     """H.273 ColourPrimaries as they come in."""
     full_range: bool
     """True where 0..maximum is used, False for video range (16-235 scaled to the depth)."""
+    hdr_label: int = field(default=0, compare=False)
+    """The transfer that the clip is labelled with, where that is PQ (16) or HLG (18) and it is taken for SDR all the
+    same; else 0.
+    """
 
     @property
     def eotf(self) -> str:
@@ -84,12 +88,12 @@ def describe(props: Mapping[str, int], *, rgb: bool, allow_hdr: bool = False) ->
         value = props.get(name, UNSPECIFIED)
         return default if value in nothing_said else value
 
-    transfer = given("_Transfer", TRANSFER_SRGB if rgb else TRANSFER_BT709)
+    hdr_label, transfer = 0, given("_Transfer", TRANSFER_SRGB if rgb else TRANSFER_BT709)
     if transfer in (TRANSFER_PQ, TRANSFER_HLG):
         if not allow_hdr:
             name = "PQ" if transfer == TRANSFER_PQ else "HLG"
             raise ValueError(f"the clip already is HDR ({name}); allow_hdr treats it as SDR all the same")
-        transfer = TRANSFER_BT709
+        hdr_label, transfer = transfer, TRANSFER_BT709
     if transfer in _BT709_BEYOND_WHITE:
         transfer = TRANSFER_BT709
     if transfer not in EOTF_OF_TRANSFER:
@@ -101,6 +105,7 @@ def describe(props: Mapping[str, int], *, rgb: bool, allow_hdr: bool = False) ->
         transfer=transfer,
         primaries=given("_Primaries", PRIMARIES_BT709),
         full_range=props.get("_Range", int(rgb)) == 1,
+        hdr_label=hdr_label,
     )
 
 

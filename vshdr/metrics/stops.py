@@ -16,9 +16,9 @@ less.
 _FEWEST = 16
 
 
-def stops(linear: Tensor) -> Tensor:
-    """log2(Y + 2^-7) of linear light N x 3 x H x W (1.0 = SDR white): N x 1 x H x W."""
-    return (luminance(linear) + FLOOR).log2()
+def stops(linear: Tensor, floor: float = FLOOR) -> Tensor:
+    """log2(Y + floor) of linear light N x 3 x H x W (1.0 = SDR white): N x 1 x H x W."""
+    return (luminance(linear) + floor).log2()
 
 
 def error(test: Tensor, reference: Tensor, mask: Tensor) -> float:

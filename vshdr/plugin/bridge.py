@@ -1,7 +1,7 @@
 """The Python side of the plugin's table of functions: `vshdr.h` says what each entry means.
 
-The C library imports this module at the first `core.hdr.Expand` (or `Version`) and calls `attach` with the address of
-its table. Nothing heavy is imported until a clip is expanded.
+The C library imports this module at the first call of `core.hdr` and calls `attach` with the address of its table.
+Nothing heavy is imported until a clip is expanded or measured.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from vshdr.plugin.clip import ExpandedClip
+    from vshdr.plugin.measured import MeasuredClip
 
-ABI = 2
+ABI = 3
 
 
 class Group(enum.IntEnum):
@@ -39,6 +40,11 @@ class Group(enum.IntEnum):
     REMOVED = 7
     DELIVERY = 8
     ABOUT = 9
+    HDR_CLIP = 10
+    HDR_PROPERTY = 11
+    HDR_SOURCE = 12
+    TO_LINEAR = 13
+    MEASURED = 14
 
 
 class Kind(enum.IntEnum):
@@ -82,6 +88,7 @@ Infer = ctypes.CFUNCTYPE(c_int32, c_int64, POINTER(Plane), c_int32, c_int32, c_i
 Smooth = ctypes.CFUNCTYPE(
     c_int32, c_int64, c_int32, POINTER(Neighbour), c_int32, POINTER(Plane), c_int32, c_int32, c_void_p, c_int32
 )
+Measure = ctypes.CFUNCTYPE(c_int32, c_int64, POINTER(Neighbour), c_int32, c_int32, c_int32, c_void_p, c_void_p, c_int32)
 Destroy = ctypes.CFUNCTYPE(None, c_int64)
 About = ctypes.CFUNCTYPE(None, c_void_p)
 
@@ -98,6 +105,8 @@ class Table(ctypes.Structure):
         ("check", Check),
         ("infer", Infer),
         ("smooth", Smooth),
+        ("hold", Create),
+        ("measure", Measure),
         ("destroy", Destroy),
         ("about", About),
     ]
@@ -169,16 +178,31 @@ class Bridge:
 
     def __init__(self, table: Table) -> None:
         self._table = table
-        self._clips: dict[int, ExpandedClip] = {}
+        self._clips: dict[int, ExpandedClip | MeasuredClip] = {}
         self._ids = itertools.count(1)
         table.create, table.check = Create(self._create), Check(self._check)
         table.infer, table.smooth, table.destroy = Infer(self._infer), Smooth(self._smooth), Destroy(self._destroy)
+        table.hold, table.measure = Create(self._hold), Measure(self._measure)
         table.about = About(self._about)
 
     @_guarded(failed=0)
     def _create(self, items, count: int, settings: int) -> int:
         groups = read_items(items[i] for i in range(count))
-        clip = _load()(groups[Group.CLIP], groups[Group.ARGUMENT], groups[Group.PROPERTY])
+        expanded_clip, _ = _load()
+        return self._keep(expanded_clip(groups[Group.CLIP], groups[Group.ARGUMENT], groups[Group.PROPERTY]), settings)
+
+    @_guarded(failed=0)
+    def _hold(self, items, count: int, settings: int) -> int:
+        groups = read_items(items[i] for i in range(count))
+        _, measured_clip = _load()
+        about_hdr, about_sdr = (
+            (groups[clip], groups[properties])
+            for clip, properties in ((Group.HDR_CLIP, Group.HDR_PROPERTY), (Group.CLIP, Group.PROPERTY))
+        )
+        return self._keep(measured_clip(*about_hdr, *about_sdr), settings)
+
+    def _keep(self, clip: ExpandedClip | MeasuredClip, settings: int) -> int:
+        """Hands the clip's settings to C and gives it a number."""
         for group, values in clip.settings().items():
             write_items(self._table.put, settings, Group[group], values)
         number = next(self._ids)
@@ -198,6 +222,12 @@ class Bridge:
     @_guarded(failed=1)
     def _smooth(self, number: int, frame: int, window, frames: int, out, width: int, height: int) -> int:
         self._clips[number].smooth(frame, window[:frames], out, width, height)
+        return 0
+
+    @_guarded(failed=1)
+    def _measure(self, number: int, window, frames: int, width: int, height: int, settings: int) -> int:
+        values = self._clips[number].measure(window[:frames], width, height)
+        write_items(self._table.put, settings, Group.MEASURED, values)
         return 0
 
     def _destroy(self, number: int) -> None:
@@ -220,15 +250,16 @@ _attaching = threading.Lock()
 
 
 @functools.cache
-def _load() -> type[ExpandedClip]:
-    """Imports torch and what needs it, at the first clip that is expanded."""
+def _load() -> tuple[type[ExpandedClip], type[MeasuredClip]]:
+    """Imports torch and what needs it, at the first clip that is expanded or measured."""
     # Threads of torch that spin while they wait would take the cores from VapourSynth's threads.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from vshdr.plugin.clip import ExpandedClip
+    from vshdr.plugin.measured import MeasuredClip
 
     # Last registered runs first: torch must still be whole while calls under way come to their end.
     atexit.register(lambda: [bridge.close() for bridge in _bridges.values()])
-    return ExpandedClip
+    return ExpandedClip, MeasuredClip
 
 
 def attach(address: int) -> None:

@@ -5,61 +5,19 @@
 
 #include "vshdr.h"
 
-/* What Expand holds while it strings nodes together. */
-struct build {
-    VSCore *core;
-    const VSAPI *vsapi;
-    struct vshdr_settings *settings;
-    char message[VSHDR_MESSAGE];
-};
-
-/* The node, or "VapourSynth made no node" in the message. */
-static VSNode *made(struct build *b, VSNode *node)
-{
-    if (!node)
-        snprintf(b->message, sizeof b->message, "VapourSynth could not make a filter");
-    return node;
-}
-
-/* node through core.resize.Bilinear with the arguments of a group; a group without any leaves it as it is.
- * Consumes node. */
-static VSNode *resize(struct build *b, VSNode *node, enum vshdr_group group)
-{
-    const VSAPI *vsapi = b->vsapi;
-    VSMap *arguments = b->settings->groups[group];
-    if (!node || vsapi->mapNumKeys(arguments) == 0)
-        return node;
-    vsapi->mapConsumeNode(arguments, "clip", node, maReplace);
-    VSMap *result =
-        vsapi->invoke(vsapi->getPluginByID("com.vapoursynth.resize", b->core), "Bilinear", arguments);
-    const char *error = vsapi->mapGetError(result);
-    VSNode *resized = error ? NULL : vsapi->mapGetNode(result, "clip", 0, NULL);
-    if (error)
-        snprintf(b->message, sizeof b->message, "%s", error);
-    vsapi->freeMap(result);
-    return resized;
-}
-
 /* A number out of what Python decided; 0 where it says nothing. */
-static int setting(struct build *b, const char *key)
+static int setting(struct vshdr_build *b, const char *key)
 {
     int missing;
     return b->vsapi->mapGetIntSaturated(b->settings->groups[VSHDR_SETTING], key, 0, &missing);
 }
 
 /* Asks Python for an expander that suits the clip, and for the settings of the nodes. */
-static struct vshdr_expander *create_expander(struct build *b, const VSMap *in, const VSVideoInfo *info,
+static struct vshdr_expander *create_expander(struct vshdr_build *b, const VSMap *in, const VSVideoInfo *info,
                                               const VSFrame *first)
 {
-    const VSVideoFormat *f = &info->format;
     struct vshdr_items items = {0};
-    vshdr_add_int(&items, VSHDR_CLIP, "format",
-                  b->vsapi->queryVideoFormatID(f->colorFamily, f->sampleType, f->bitsPerSample,
-                                               f->subSamplingW, f->subSamplingH, b->core));
-    vshdr_add_int(&items, VSHDR_CLIP, "colour_family", f->colorFamily);
-    vshdr_add_int(&items, VSHDR_CLIP, "width", info->width);
-    vshdr_add_int(&items, VSHDR_CLIP, "height", info->height);
-    vshdr_add_int(&items, VSHDR_CLIP, "frames", info->numFrames);
+    vshdr_describe_clip(&items, VSHDR_CLIP, info, b->core, b->vsapi);
     VSCoreInfo core;
     b->vsapi->getCoreInfo(b->core, &core);
     vshdr_add_int(&items, VSHDR_CLIP, "threads", core.numThreads);
@@ -72,35 +30,37 @@ static struct vshdr_expander *create_expander(struct build *b, const VSMap *in, 
 
 /* clip -> describe -> core.resize -> keep -> batches -> unpack (-> smoothed) -> core.resize, or NULL with a
  * message. */
-static VSNode *string_together(struct build *b, VSNode *clip, const VSFrame *first,
+static VSNode *string_together(struct vshdr_build *b, VSNode *clip, const VSFrame *first,
                                struct vshdr_expander *expander)
 {
     const VSAPI *vsapi = b->vsapi;
     VSMap **groups = b->settings->groups;
     int batch = setting(b, "batch"), prefetch = setting(b, "prefetch"), radius = setting(b, "radius");
 
-    VSNode *described = made(b, vshdr_describe(clip, first, groups[VSHDR_SOURCE], expander, b->core, vsapi));
-    VSNode *code = resize(b, described, VSHDR_TO_SDR);
-    VSNode *sdr = code ? made(b, vshdr_keep(code, setting(b, "cache"), b->core, vsapi)) : NULL;
+    VSNode *described =
+        vshdr_made(b, vshdr_describe(clip, first, groups[VSHDR_SOURCE], expander, b->core, vsapi));
+    VSNode *code = vshdr_resize(b, described, VSHDR_TO_SDR);
+    VSNode *sdr = code ? vshdr_made(b, vshdr_keep(code, setting(b, "cache"), b->core, vsapi)) : NULL;
     VSNode *batches = NULL, *linear = NULL;
     if (sdr)
-        batches = made(b, vshdr_batches(sdr, batch, setting(b, "carriers"), groups[VSHDR_LINEAR],
-                                        groups[VSHDR_REMOVED], expander, b->core, vsapi));
+        batches = vshdr_made(b, vshdr_batches(sdr, batch, setting(b, "carriers"), groups[VSHDR_LINEAR],
+                                              groups[VSHDR_REMOVED], expander, b->core, vsapi));
     if (batches)
-        linear = made(b, vshdr_unpack(batches, sdr, batch, prefetch, b->core, vsapi));
+        linear = vshdr_made(b, vshdr_unpack(batches, sdr, batch, prefetch, b->core, vsapi));
     if (linear && radius) {
         VSNode *gain = linear;
         vsapi->setCacheMode(gain, cmForceDisable); /* its frames are those of the carriers, which are kept */
-        linear = made(b, vshdr_smoothed(gain, sdr, radius, setting(b, "reach"), expander, b->core, vsapi));
+        linear =
+            vshdr_made(b, vshdr_smoothed(gain, sdr, radius, setting(b, "reach"), expander, b->core, vsapi));
         vsapi->freeNode(gain);
     }
     vsapi->freeNode(code);
     vsapi->freeNode(sdr);
     vsapi->freeNode(batches);
-    return resize(b, linear, VSHDR_DELIVERY);
+    return vshdr_resize(b, linear, VSHDR_DELIVERY);
 }
 
-static VSNode *expand_clip(struct build *b, VSNode *clip, const VSMap *in)
+static VSNode *expand_clip(struct vshdr_build *b, VSNode *clip, const VSMap *in)
 {
     const VSAPI *vsapi = b->vsapi;
     const VSVideoInfo *info = vsapi->getVideoInfo(clip);
@@ -132,18 +92,10 @@ static VSNode *expand_clip(struct build *b, VSNode *clip, const VSMap *in)
 static void VS_CC expand(const VSMap *in, VSMap *out, void *user_data, VSCore *core, const VSAPI *vsapi)
 {
     (void)user_data;
-    struct build b = {.core = core, .vsapi = vsapi, .settings = vshdr_settings_new(vsapi)};
+    struct vshdr_build b = vshdr_build_begin(core, vsapi);
     VSNode *clip = vsapi->mapGetNode(in, "clip", 0, NULL);
-    VSNode *node = expand_clip(&b, clip, in);
-    if (node) {
-        vsapi->mapConsumeNode(out, "clip", node, maReplace);
-    } else {
-        char message[VSHDR_MESSAGE + 16];
-        snprintf(message, sizeof message, "Expand: %s", b.message);
-        vsapi->mapSetError(out, message);
-    }
+    vshdr_build_end(&b, "Expand", expand_clip(&b, clip, in), out);
     vsapi->freeNode(clip);
-    vshdr_settings_free(b.settings);
 }
 
 static void VS_CC version(const VSMap *in, VSMap *out, void *user_data, VSCore *core, const VSAPI *vsapi)
@@ -194,6 +146,7 @@ VS_EXTERNAL_API(void) VapourSynthPluginInit2(VSPlugin *plugin, const VSPLUGINAPI
                              "prefetch:int:opt;"
                              "allow_hdr:int:opt;",
                              "clip:vnode;", expand, NULL, plugin);
+    vspapi->registerFunction("Flicker", "clip:vnode;sdr:vnode;", "clip:vnode;", vshdr_flicker, NULL, plugin);
     vspapi->registerFunction(
         "Version", "", "vshdr:data;vapoursynth:int;vapoursynth_api:data;python:data:opt;torch:data:opt;",
         version, NULL, plugin);

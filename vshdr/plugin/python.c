@@ -192,6 +192,25 @@ bool vshdr_smooth(int64_t expander, int number, const struct vshdr_moment *windo
     return good;
 }
 
+int64_t vshdr_hold(const struct vshdr_item *items, int count, void *settings, char *message, int size)
+{
+    if (!enter_or_say(message, size))
+        return 0;
+    int64_t meter = bridge.hold(items, count, settings, message, size);
+    leave();
+    return meter;
+}
+
+bool vshdr_measure(int64_t meter, const struct vshdr_moment *window, int frames, int width, int height,
+                   void *settings, char *message, int size)
+{
+    if (!enter_or_say(message, size))
+        return false;
+    bool good = bridge.measure(meter, window, frames, width, height, settings, message, size) == 0;
+    leave();
+    return good;
+}
+
 void vshdr_destroy(int64_t expander)
 {
     /* At shutdown the process takes its memory back by itself. */

@@ -40,7 +40,7 @@ static struct span averaged(const struct smoothed *s, int n)
     return around(s, n, s->radius, s->radius);
 }
 
-static struct vshdr_moment moment(int number, const VSFrame *sdr, const VSFrame *gain, const VSAPI *vsapi)
+struct vshdr_moment vshdr_moment(int number, const VSFrame *sdr, const VSFrame *linear, const VSAPI *vsapi)
 {
     int missing;
     int64_t change = vsapi->mapGetInt(vsapi->getFramePropertiesRO(sdr), "_SceneChangePrev", 0, &missing);
@@ -48,9 +48,9 @@ static struct vshdr_moment moment(int number, const VSFrame *sdr, const VSFrame 
     for (int p = 0; p < 3; p++) {
         m.planes[p].sdr = vsapi->getReadPtr(sdr, p);
         m.planes[p].sdr_stride = vsapi->getStride(sdr, p);
-        if (gain) {
-            m.planes[p].linear = (void *)vsapi->getReadPtr(gain, p); /* only read */
-            m.planes[p].linear_stride = vsapi->getStride(gain, p);
+        if (linear) {
+            m.planes[p].linear = (void *)vsapi->getReadPtr(linear, p); /* only read */
+            m.planes[p].linear_stride = vsapi->getStride(linear, p);
         }
     }
     return m;
@@ -70,7 +70,7 @@ static VSFrame *smooth_one(const struct smoothed *s, int n, VSFrameContext *cont
         sdr[i] = vsapi->getFrameFilter(number, s->sdr, context);
         if (near.first <= number && number <= near.last)
             gain[i] = vsapi->getFrameFilter(number, s->gain, context);
-        window[i] = moment(number, sdr[i], gain[i], vsapi);
+        window[i] = vshdr_moment(number, sdr[i], gain[i], vsapi);
     }
     const VSFrame *here = gain[n - all.first];
     VSFrame *linear = vsapi->newVideoFrame(&s->info.format, s->info.width, s->info.height, here, core);

@@ -19,7 +19,7 @@
 
 /* ---- The table between C and Python. bridge.py mirrors it; both change together with VSHDR_ABI. ---- */
 
-#define VSHDR_ABI 2
+#define VSHDR_ABI 3
 
 /* What an item belongs to. */
 enum vshdr_group {
@@ -36,6 +36,13 @@ enum vshdr_group {
     VSHDR_REMOVED,  /* frame properties that do not hold for linear light; values mean nothing */
     VSHDR_DELIVERY, /* arguments of core.resize from linear RGBS to the output; none: nothing to convert */
     VSHDR_ABOUT,    /* what Version() returns beside our own version and VapourSynth's */
+    /* Of Flicker, whose SDR clip has the groups above. To Python. */
+    VSHDR_HDR_CLIP,     /* as VSHDR_CLIP, of the clip that is measured */
+    VSHDR_HDR_PROPERTY, /* properties of its first frame */
+    /* From Python. */
+    VSHDR_HDR_SOURCE, /* frame properties that complete its colour description */
+    VSHDR_TO_LINEAR,  /* arguments of core.resize from it to linear RGBS; none: nothing to convert */
+    VSHDR_MEASURED,   /* frame properties that hold what was measured */
     VSHDR_GROUPS
 };
 
@@ -60,11 +67,12 @@ struct vshdr_plane {
     int64_t linear_stride;
 };
 
-/* One frame that smoothing looks at. */
+/* One frame that smoothing or Flicker looks at. */
 struct vshdr_moment {
     int32_t number;
     int32_t scene_change; /* _SceneChangePrev of the frame: 0 or 1, and -1 where it has none */
-    /* linear: the frame's gain; NULL beyond the radius, where only shots are looked for. */
+    /* linear: the frame's gain, NULL beyond the radius, where only shots are looked for; for Flicker its
+     * light. */
     struct vshdr_plane planes[3];
 };
 
@@ -88,6 +96,12 @@ struct vshdr_bridge {
     int32_t (*smooth)(int64_t expander, int32_t number, const struct vshdr_moment *window, int32_t frames,
                       const struct vshdr_plane *out, int32_t width, int32_t height, char *message,
                       int32_t size);
+    /* Of Flicker, in place of create and infer. The window is frame number and the one before it, if there is
+     * one. */
+    int64_t (*hold)(const struct vshdr_item *items, int32_t count, void *settings, char *message,
+                    int32_t size);
+    int32_t (*measure)(int64_t meter, const struct vshdr_moment *window, int32_t frames, int32_t width,
+                       int32_t height, void *settings, char *message, int32_t size);
     void (*destroy)(int64_t expander);
     void (*about)(void *settings);
 };
@@ -106,6 +120,9 @@ bool vshdr_infer(int64_t expander, const struct vshdr_plane *planes, int frames,
                  char *message, int size);
 bool vshdr_smooth(int64_t expander, int number, const struct vshdr_moment *window, int frames,
                   const struct vshdr_plane *out, int width, int height, char *message, int size);
+int64_t vshdr_hold(const struct vshdr_item *items, int count, void *settings, char *message, int size);
+bool vshdr_measure(int64_t meter, const struct vshdr_moment *window, int frames, int width, int height,
+                   void *settings, char *message, int size);
 void vshdr_destroy(int64_t expander);
 void vshdr_about(void *settings);
 
@@ -134,7 +151,38 @@ void vshdr_add_int(struct vshdr_items *items, int group, const char *key, int64_
 /* Every integer, float and text of a map; nodes and frames are passed over. */
 void vshdr_add_map(struct vshdr_items *items, int group, const VSMap *map, const VSAPI *vsapi);
 
+/* ---- build.c: what a function of core.hdr holds while it strings nodes together ---- */
+
+struct vshdr_build {
+    VSCore *core;
+    const VSAPI *vsapi;
+    struct vshdr_settings *settings;
+    char message[VSHDR_MESSAGE];
+};
+
+struct vshdr_build vshdr_build_begin(VSCore *core, const VSAPI *vsapi);
+/* Hands the node to VapourSynth, or for NULL the message with the function's name before it. */
+void vshdr_build_end(struct vshdr_build *b, const char *function, VSNode *node, VSMap *out);
+/* The node, or "VapourSynth made no node" in the message. */
+VSNode *vshdr_made(struct vshdr_build *b, VSNode *node);
+/* The node through a function of another plugin with the arguments of a group; a group without any leaves it
+ * as it is. Consumes node, which may be NULL. NULL with a message for failure. */
+VSNode *vshdr_invoke(struct vshdr_build *b, VSNode *node, const char *plugin, const char *function,
+                     enum vshdr_group group);
+/* The same with core.resize.Bilinear. */
+VSNode *vshdr_resize(struct vshdr_build *b, VSNode *node, enum vshdr_group group);
+/* Adds what Python is told about a clip. */
+void vshdr_describe_clip(struct vshdr_items *items, int group, const VSVideoInfo *info, VSCore *core,
+                         const VSAPI *vsapi);
+
+/* ---- flicker.c ---- */
+
+void VS_CC vshdr_flicker(const VSMap *in, VSMap *out, void *user_data, VSCore *core, const VSAPI *vsapi);
+
 /* ---- nodes.c, smooth.c: the filters that Expand strings together. Each returns a new node, or NULL. ---- */
+
+/* One frame as Python sees it; linear is the frame's gain or light, or NULL. */
+struct vshdr_moment vshdr_moment(int number, const VSFrame *sdr, const VSFrame *linear, const VSAPI *vsapi);
 
 /* A Python expander, shared by the nodes that use it. */
 struct vshdr_expander;

@@ -26,10 +26,10 @@ def flow(here: Tensor, there: Tensor) -> Tensor:
     return inverse_search(here, there) if here.device.type == "cpu" else lucas_kanade(here, there)
 
 
-def inverse_search(here: Tensor, there: Tensor) -> Tensor:
+def inverse_search(here: Tensor, there: Tensor, preset: int = cv2.DISOPTICAL_FLOW_PRESET_FAST) -> Tensor:
     """Dense inverse search (Kroeger, Timofte, Dai and Van Gool, ECCV 2016) by OpenCV, on a CPU. See `flow`."""
     pictures = ((luma[0, 0] * 255.0).round_().clamp_(0.0, 255.0).byte().numpy() for luma in (here, there))
-    motion = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST).calc(*pictures, None)
+    motion = cv2.DISOpticalFlow_create(preset).calc(*pictures, None)
     return torch.from_numpy(motion).permute(2, 0, 1)[None].contiguous()
 
 

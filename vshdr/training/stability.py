@@ -17,36 +17,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vshdr.metrics.ssim import ssim
-from vshdr.metrics.stability import warp
+from vshdr.metrics.stability import affine_grid, warp
 from vshdr.training.losses import EPSILON, Domain, clipped_mask, in_stops, restoration_share
 
 if TYPE_CHECKING:
     from vshdr.training.camera import Pair
-
-
-def affine_grid(count: int, height: int, width: int, generator: torch.Generator, scale: float = 1.0) -> Tensor:
-    """One random small transform per sample as a grid N x H x W x 2, on the generator's device.
-
-    Eilertsen et al., CVPR 2019: translation U[-2, 2] pixels, rotation and shear U[-1, 1] degrees, zoom U[0.97,
-    1.03], all ranges times `scale`. A point of the second view lies in the first at c + A (p - c + t) with the
-    picture's centre c and A = z [[cos(hx - r) / cos hx, sin(hx - r) / cos hx],
-    [sin(hy + r) / cos hy, cos(hy + r) / cos hy]].
-    """
-    drawn = scale * (2.0 * torch.rand(6, count, generator=generator, device=generator.device) - 1.0)
-    shift = 2.0 * drawn[:2]
-    turn, shear_x, shear_y = torch.deg2rad(drawn[2:5])
-    zoom = 1.0 + 0.03 * drawn[5]
-    rows = (
-        torch.stack((torch.cos(shear_x - turn), torch.sin(shear_x - turn))) / torch.cos(shear_x),
-        torch.stack((torch.sin(shear_y + turn), torch.cos(shear_y + turn))) / torch.cos(shear_y),
-    )
-    matrix = zoom * torch.stack(rows)  # 2 x 2 x N
-    y = torch.arange(height, device=shift.device) - (height - 1) / 2
-    x = torch.arange(width, device=shift.device) - (width - 1) / 2
-    place = torch.stack(torch.broadcast_tensors(x, y.unsqueeze(1)), dim=-1)  # H x W x 2
-    place = place + shift.T.view(count, 1, 1, 2)
-    source = torch.einsum("ijn,nhwj->nhwi", matrix, place)
-    return source * source.new_tensor((2.0 / width, 2.0 / height))
 
 
 def second_view(pair: Pair, motion: str, generator: torch.Generator, scale: float = 1.0) -> Pair:

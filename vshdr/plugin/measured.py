@@ -1,0 +1,129 @@
+"""What `core.hdr.Flicker` decides for one clip, and the numbers of its frames."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+import vapoursynth as vs
+from torch import Tensor
+
+from vshdr.colour import EOTF, convert_primaries
+from vshdr.media.signal import (
+    PRIMARIES_BT709,
+    TRANSFER_LINEAR,
+    describe,
+    input_properties,
+    sdr_arguments,
+)
+from vshdr.metrics.change import WHITE, Light, Reference, averaged_down, change, from_source, light_of
+from vshdr.metrics.flicker import frame_metrics
+from vshdr.metrics.motion import SMALLEST, follow
+from vshdr.plugin.bridge import Neighbour
+from vshdr.plugin.planes import read_planes
+from vshdr.temporal.glance import glance
+from vshdr.temporal.transitions import alike
+
+PROPERTIES = {
+    "excess": "HdrFlicker",
+    "excess_highlights": "HdrFlickerHighlights",
+    "jitter_50": "HdrFlickerJitter50",
+    "jitter_90": "HdrFlickerJitter90",
+    "jitter_99": "HdrFlickerJitter99",
+    "pumping": "HdrFlickerPumping",
+    "boiling": "HdrFlickerBoiling",
+}
+"""The frame property of each metric, all in stops per frame. 0 where a metric has nothing to measure: in the first
+frame of a shot, without highlights, where nothing is still.
+"""
+_WIDEST = 640  # pixels: wider pictures are averaged down, as `vshdr flicker` does
+_KEPT = 3  # frames that were looked at last: each is asked for twice
+
+
+class _Seen(NamedTuple):
+    """One frame of both clips, ready to be compared."""
+
+    light: Light
+    reference: Reference
+    code: Tensor
+
+
+class MeasuredClip:
+    """One call of `core.hdr.Flicker`.
+
+    The clip that is measured and its SDR: of each format (a VapourSynth format id), colour_family, width, height and
+    frames, and the first frame's properties. Raises ValueError with one sentence for the user.
+    """
+
+    def __init__(
+        self,
+        hdr: Mapping[str, int],
+        hdr_properties: Mapping[str, Any],
+        sdr: Mapping[str, int],
+        sdr_properties: Mapping[str, Any],
+    ) -> None:
+        for what in ("width", "height", "frames"):
+            if hdr[what] != sdr[what]:
+                raise ValueError(f"clip and sdr must be of one size and length; their {what}: {hdr[what]}, {sdr[what]}")
+        if min(hdr["width"], hdr["height"]) < SMALLEST:
+            raise ValueError(f"motion can be followed from {SMALLEST} pixels on, not in {hdr['width']}x{hdr['height']}")
+        self._sdr = describe(sdr_properties, rgb=sdr["colour_family"] == vs.RGB)
+        self._hdr = describe(hdr_properties, rgb=hdr["colour_family"] == vs.RGB, allow_hdr=True)
+        if not self._hdr.hdr_label and (self._hdr.transfer != TRANSFER_LINEAR or hdr["format"] != int(vs.RGBS)):
+            raise ValueError(
+                "clip must be linear RGBS (_Transfer=8), PQ (16) or HLG (18); core.hdr.Expand gives all three"
+            )
+        self._sdr_format, self._frames = sdr["format"], {}
+
+    def settings(self) -> dict[str, dict[str, Any]]:
+        """The flat tables that C needs, by the names of `bridge.Group`."""
+        to_sdr = sdr_arguments(self._sdr)
+        to_linear = {
+            "format": int(vs.RGBS),
+            "transfer": TRANSFER_LINEAR,
+            "primaries": PRIMARIES_BT709,
+            "nominal_luminance": WHITE,
+        }
+        return {
+            "SOURCE": input_properties(self._sdr),
+            "TO_SDR": {} if to_sdr == {"format": self._sdr_format} else to_sdr,
+            "HDR_SOURCE": input_properties(self._hdr) | {"_Transfer": self._hdr.hdr_label or TRANSFER_LINEAR},
+            "TO_LINEAR": to_linear if self._hdr.hdr_label or self._hdr.primaries != PRIMARIES_BT709 else {},
+        }
+
+    def measure(self, window: Sequence[Neighbour], width: int, height: int) -> dict[str, float]:
+        """The properties of the last frame of `window`, which begins with the frame before it."""
+        seen = [self._look(neighbour, width, height) for neighbour in window]
+        nothing = dict.fromkeys(PROPERTIES.values(), 0.0)
+        if len(seen) < 2 or self._cut(window[-1], *seen):
+            return nothing
+        before, now = seen
+        move = follow(now.reference.guide, before.reference.guide)
+        found = change(now.light, before.light, now.reference, before.reference, move)
+        metrics = frame_metrics(found, now.light, now.reference)
+        return {name: 0.0 if math.isnan(metrics[key]) else metrics[key] for key, name in PROPERTIES.items()}
+
+    def _cut(self, neighbour: Neighbour, before: _Seen, now: _Seen) -> bool:
+        """Whether a shot begins: `_SceneChangePrev` of the SDR says so, or where it is silent, the two frames have
+        nothing in common.
+        """
+        if neighbour.scene_change >= 0:
+            return bool(neighbour.scene_change)
+        return not alike(glance(before.code), glance(now.code))
+
+    def _look(self, neighbour: Neighbour, width: int, height: int) -> _Seen:
+        """What is known of one frame; C never measures two frames of one clip at a time."""
+        if neighbour.number not in self._frames:
+            code, linear = (torch.empty(3, height, width) for _ in range(2))
+            read_planes(neighbour.planes, "sdr", code)
+            read_planes(neighbour.planes, "linear", linear)
+            shown = EOTF[self._sdr.eotf](code)[None]
+            sdr = convert_primaries(shown, self._sdr.working_primaries, PRIMARIES_BT709)
+            self._frames[neighbour.number] = _Seen(
+                light_of(averaged_down(linear[None], _WIDEST)), from_source(averaged_down(sdr, _WIDEST)), code
+            )
+            if len(self._frames) > _KEPT:
+                self._frames.pop(next(iter(self._frames)))
+        return self._frames[neighbour.number]

@@ -144,6 +144,9 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         default=4000.0,
         help=f"nits that the truth and networks end at; operators expand to {OPERATOR_PEAK:g}, which they are made for",
     )
+    parser.add_argument(
+        "--smooth", type=int, default=0, metavar="N", help="networks take part once more, with `smooth=N`; 0 for not"
+    )
     parser.add_argument("--device", default="auto", help="of the models: auto, cpu or cuda")
     parser.add_argument("--jod", action="store_true", help="with ColorVideoVDP, which must be installed")
     parser.add_argument(
@@ -172,7 +175,9 @@ def main(arguments: list[str] | None = None) -> None:
             export(shot, options.export)
         return
     folders = {name: Path(path) for name, path in options.exr}
-    taking_part = entrants(dict(options.weights), folders, options.peak, options.device, tuple(options.models))
+    taking_part = entrants(
+        dict(options.weights), folders, options.peak, options.device, tuple(options.models), options.smooth
+    )
     if not console.is_terminal:  # a file or a pipe has no width to keep to
         console = Console(width=30 + 15 * len(taking_part))
     device = "cuda" if options.device != "cpu" and torch.cuda.is_available() else "cpu"
@@ -218,7 +223,7 @@ def save(
 ) -> None:
     """Writes quality.json and CONDITION.png into `options.out`."""
     options.out.mkdir(parents=True, exist_ok=True)
-    shown = ("size", "frames", "own", "harbour", "limit", "peak", "quick")
+    shown = ("size", "frames", "own", "harbour", "limit", "peak", "smooth", "quick")
     settings = {key: getattr(options, key) for key in shown}
     settings |= {"version": __version__, "white": WHITE, "operator_peak": OPERATOR_PEAK}
     settings |= {"pictures": Path(options.data).name, "jod_display": jod.DISPLAY if options.jod else None}

@@ -37,7 +37,8 @@ class Answer:
     frames: Tensor
     """T x 3 x H x W, of the shot's frames."""
     moved: Tensor | None
-    """1 x 3 x H x W, of `Shot.moved`; None where another program did not see it."""
+    """1 x 3 x H x W, of `Shot.moved`; None where another program did not see it, and where neighbours would be needed.
+    """
 
 
 Entrant = Callable[[Shot], Answer]
@@ -49,17 +50,24 @@ def entrants(
     peak: float,
     device: str,
     chosen: tuple[str, ...] = (),
+    smooth: int = 0,
 ) -> dict[str, Entrant]:
     """`chosen` models, or where none is all that are at hand: operators, references and networks whose first
-    weights are here. With them all of `weights` and `folders`.
+    weights are here. With them all of `weights` and `folders`, and each network once more with its gain smoothed over
+    `smooth` frames on either side.
 
     `weights` are files by a model's name, or by "model:anything" for a second one. `peak` is where networks'
     highlights end, in nits. Raises ValueError for names that do not exist, OSError for weights that
     are not here.
     """
 
-    def network(name: str, file: str = "") -> Entrant:
-        return _expand(Expander(name, weights=file, white=WHITE, peak=peak, device=device))
+    def network(label: str, file: str = "") -> dict[str, Entrant]:
+        chosen = {"weights": file, "white": WHITE, "peak": peak, "device": device}
+        made = {label: _expand(Expander(label.partition(":")[0], **chosen))}
+        if smooth:
+            smoothed = Expander(label.partition(":")[0], smooth=smooth, **chosen)
+            made[f"{label}, smoothed"] = lambda shot: Answer(smoothed.expand(shot.sdr), None)
+        return made
 
     known = [*models.names(), *REFERENCES]
     for name in (*chosen, *(label.partition(":")[0] for label in weights)):
@@ -71,9 +79,10 @@ def entrants(
             if not chosen or name in chosen:
                 found[name] = _expand(Expander(name, white=WHITE, peak=OPERATOR_PEAK, device=device))
         elif name not in weights and (name in chosen or (not chosen and at_hand(name))):
-            found[name] = network(name)
+            found |= network(name)
     found |= {name: entrant for name, entrant in REFERENCES.items() if not chosen or name in chosen}
-    found |= {label: network(label.partition(":")[0], file) for label, file in weights.items()}
+    for label, file in weights.items():
+        found |= network(label, file)
     return found | {name: _read(folder) for name, folder in folders.items()}
 
 

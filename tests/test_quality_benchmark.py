@@ -112,6 +112,14 @@ def test_another_programs_exrs_are_scored_like_a_model_and_runs_repeat(run, tmp_
         assert rows["theirs"] == pytest.approx(rows["none"], abs=1e-5)
 
 
+def test_networks_take_part_once_more_smoothed(run, tmp_path):
+    run("--harbour", 0, "--models", "gainmap", "--smooth", 1, "--conditions", "still", "--out", tmp_path)
+    rows = json.loads((tmp_path / "quality.json").read_text())["summary"]["still"]
+    assert list(rows) == ["gainmap", "gainmap, smoothed"]
+    assert rows["gainmap, smoothed"]["still_highlights"] < 0.9 * rows["gainmap"]["still_highlights"]
+    assert "equivariance" not in rows["gainmap, smoothed"]
+
+
 def test_a_pans_flow_leads_back_to_the_frame_before(run):
     look_around = importlib.import_module("quality_shots").look_around
     reel = look_around("a pan", procedural_panorama(3, 512), 3, 128, 96)

@@ -143,12 +143,14 @@ def test_transform_counts_only_what_the_mask_and_the_first_view_cover():
 
 def test_highlight_judges_highlights_alone_in_squared_stops():
     pair, term = shifted(3), STABILITY["highlight"]
-    first, second = pair.sdr.clone(), pair.second_sdr.clone()
+    first, second = (view.clamp_min(0.05) for view in (pair.sdr, pair.second_sdr))  # black cannot brighten
     dark = (second.amax(dim=1, keepdim=True) < 0.55).expand_as(second)
     assert dark.any() and not dark.all()
     flickering = torch.where(dark, 4.0 * second, second)
     assert float(term(first, flickering, pair, everywhere(pair))) == pytest.approx(0.0, abs=1e-4)
-    assert float(term(8.0 * first, 16.0 * second, pair, everywhere(pair))) == pytest.approx(1.0, rel=0.02)
+    assert float(term(64.0 * first, 128.0 * second, pair, everywhere(pair))) == pytest.approx(1.0, rel=0.02)
+    tint = torch.tensor([2.0, 0.5, 1.0]).view(3, 1, 1)  # as bright as before
+    assert float(term(64.0 * first, 64.0 * tint * second, pair, everywhere(pair))) == pytest.approx(0.0, abs=1e-3)
 
 
 def test_sparse_jacobian_lets_the_output_change_as_the_truth_does():

@@ -65,15 +65,17 @@ def sparse_jacobian(first: Tensor, second: Tensor, pair: Pair, mask: Tensor) -> 
 
 
 def highlight(first: Tensor, second: Tensor, pair: Pair, mask: Tensor) -> Tensor:
-    """For `gainmap`: coherence as in `transform`, of restored highlights alone, in squared stops.
+    """For `gainmap`: coherence as in `transform`, of the brightness of restored highlights alone, in squared stops.
 
-        sum(s (log2 f(T x) - log2 T f(x))^2) / sum(s)
+        sum(s (L(f(T x)) - L(T f(x)))^2) / sum(s)
 
-    with s = `restoration_share` of the second view, as in the loss it goes with. A mean over all pixels is mostly the
-    noise of mid-tones, which such a network passes on and cannot lower.
+    with L = log2 of the geometric mean of R, G and B, and s = `restoration_share` of the second view, as in the loss it
+    goes with. A mean over all pixels is mostly the noise of mid-tones, which such a network passes on and cannot lower.
+    Held to every channel, it would rather not tell them apart, and a sunset stays yellow that should turn orange;
+    held to luminance, it would rather not lift green, and white turns pink.
     """
     weight = restoration_share(pair.second_sdr) * pair.valid
-    difference = in_stops(second) - in_stops(warp(first, pair.grid))
+    difference = (in_stops(second) - in_stops(warp(first, pair.grid))).mean(dim=1, keepdim=True)
     return (weight * difference.square()).mean() / (weight.mean() + 1e-3)
 
 

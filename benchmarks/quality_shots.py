@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from vshdr.colour import soft_ceiling
-from vshdr.metrics.stability import affine_grid, warp
+from vshdr.metrics.stability import affine_grid, looks_inside, warp
 from vshdr.training import scene
 from vshdr.training.camera import CONDITIONS
 from vshdr.training.codec import round_trip
@@ -95,9 +95,7 @@ class Shot:
     @property
     def inside(self) -> Tensor:
         """1 x 1 x H x W bool: here `move` looks inside the frame."""
-        height, width = self.sdr.shape[2:]
-        limit = 1.0 - 1.0 / self.move.new_tensor([width, height])
-        return (self.move.abs() <= limit).all(dim=-1).unsqueeze(1)
+        return looks_inside(self.move)
 
     @property
     def clipped(self) -> Tensor:

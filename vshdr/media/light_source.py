@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-import vapoursynth as vs
 from torch import Tensor
 
 from vshdr import colour
@@ -18,7 +17,7 @@ from vshdr.media.exr import read_exr
 from vshdr.media.image_source import HDR_SUFFIXES, IMAGE_SUFFIXES, folder_files, pattern_files
 from vshdr.media.reader import IMAGE_FRAME_RATE, SdrConverter, open_source
 from vshdr.media.sequence import NumberedName
-from vshdr.media.signal import PRIMARIES_BT709, TRANSFER_LINEAR
+from vshdr.media.signal import PRIMARIES_BT709, linear_arguments
 from vshdr.media.source import Frame, Source
 from vshdr.media.zimg import Resizer
 
@@ -139,13 +138,7 @@ def _sdr_converter(source: Source) -> Callable[[Frame], Tensor]:
 
 def _hdr_converter(source: Source, white: float) -> Callable[[Frame], Tensor]:
     labelled = source.properties | {"_Transfer": source.signal.hdr_label}
-    arguments = {
-        "format": int(vs.RGBS),
-        "transfer": TRANSFER_LINEAR,
-        "primaries": PRIMARIES_BT709,
-        "nominal_luminance": white,
-    }
-    resize = Resizer(source.format_id, source.coded_width, source.coded_height, labelled, arguments)
+    resize = Resizer(source.format_id, source.coded_width, source.coded_height, labelled, linear_arguments(white))
 
     def convert(frame: Frame) -> Tensor:
         planes = [

@@ -131,6 +131,16 @@ def sdr_arguments(signal: Signal) -> dict[str, int | str]:
     return arguments
 
 
+def linear_arguments(white: float) -> dict[str, int | float]:
+    """Arguments for `core.resize.Bilinear` from HDR to linear RGBS of BT.709, in which `white` nits are 1.0."""
+    return {
+        "format": int(vs.RGBS),
+        "transfer": TRANSFER_LINEAR,
+        "primaries": PRIMARIES_BT709,
+        "nominal_luminance": white,
+    }
+
+
 DITHERS = ("none", "ordered", "random", "error_diffusion")
 HLG_PEAK = 1000.0
 

@@ -158,7 +158,7 @@ class _Run:
     def _motions(self, references: list[Reference]) -> list[motion.Motion | None]:
         if not self._before:
             return [None] * len(references)
-        return [motion.follow(now.guide, then.guide) for now, then in zip(references, self._before, strict=True)]
+        return [motion.follow(here.guide, before.guide) for here, before in zip(references, self._before, strict=True)]
 
     def _cut(self) -> None:
         for clip in self._clips:

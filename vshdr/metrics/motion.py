@@ -8,8 +8,8 @@ import cv2
 import torch
 from torch import Tensor
 
-from vshdr.metrics.stability import warp
-from vshdr.temporal.flow import inverse_search
+from vshdr.metrics.stability import looks_inside, warp
+from vshdr.temporal.flow import inverse_search, places
 
 SMALLEST = 16
 """Pixels that either side of a picture needs, so that motion in it can be followed."""
@@ -43,8 +43,7 @@ def exact(grid: Tensor, visible: Tensor) -> Motion:
 
 def identity(height: int, width: int) -> Tensor:
     """1 x H x W x 2: the pixels' own places, as `grid_sample` counts them without aligned corners."""
-    x, y = ((torch.arange(size) + 0.5) * 2 / size - 1 for size in (width, height))
-    return torch.stack(torch.broadcast_tensors(x, y[:, None]), dim=-1)[None]
+    return places(height, width, torch.empty(0)).permute(0, 2, 3, 1)
 
 
 def follow(now: Tensor, before: Tensor) -> Motion:
@@ -63,6 +62,5 @@ def follow(now: Tensor, before: Tensor) -> Motion:
     back = warp(back, grid)
     squares = (there.square() + back.square()).sum(dim=1, keepdim=True)
     doubt = (there + back).norm(dim=1, keepdim=True)
-    inside = (grid.abs() <= 1 - 1 / torch.tensor([width, height])).all(dim=-1).unsqueeze(1)
-    visible = inside & (doubt.square() < _RELATIVE * squares + _ABSOLUTE)
+    visible = looks_inside(grid) & (doubt.square() < _RELATIVE * squares + _ABSOLUTE)
     return Motion(grid, visible, there.norm(dim=1, keepdim=True), doubt)

@@ -46,6 +46,14 @@ def affine_grid(count: int, height: int, width: int, generator: torch.Generator,
     return source * source.new_tensor((2.0 / width, 2.0 / height))
 
 
+def looks_inside(grid: Tensor) -> Tensor:
+    """N x 1 x H x W bool: `grid`, N x H x W x 2, looks between the centres of the outermost pixels, where `warp`
+    repeats nothing.
+    """
+    height, width = grid.shape[1:3]
+    return (grid.abs() <= 1.0 - 1.0 / grid.new_tensor([width, height])).all(dim=-1).unsqueeze(1)
+
+
 def equivariance_error(of_moved: Tensor, output: Tensor, grid: Tensor, valid: Tensor) -> float:
     """Mean |f(T x) - T f(x)| in stops: `of_moved` is f(T x), `output` is f(x), `grid` is T.
 

@@ -25,10 +25,9 @@ class ModelTrial:
 
     def add(self, linear: Tensor) -> None:
         code = INVERSE_EOTF["bt1886"](linear.clamp(0.0, 1.0))
-        height, width = code.shape[2:]
-        grid = stability.affine_grid(1, height, width, self._random)
-        inside = (grid.abs() <= 1 - 1 / torch.tensor([width, height])).all(dim=-1).unsqueeze(1)
+        grid = stability.affine_grid(1, *code.shape[2:], self._random)
         moved = self._expander.expand(stability.warp(code, grid))
+        inside = stability.looks_inside(grid)
         self._errors.append(stability.equivariance_error(moved, self._expander.expand(code), grid, inside))
 
     @property

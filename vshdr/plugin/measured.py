@@ -16,6 +16,7 @@ from vshdr.media.signal import (
     TRANSFER_LINEAR,
     describe,
     input_properties,
+    linear_arguments,
     sdr_arguments,
 )
 from vshdr.metrics.change import WHITE, Light, Reference, averaged_down, change, from_source, light_of
@@ -80,17 +81,12 @@ class MeasuredClip:
     def settings(self) -> dict[str, dict[str, Any]]:
         """The flat tables that C needs, by the names of `bridge.Group`."""
         to_sdr = sdr_arguments(self._sdr)
-        to_linear = {
-            "format": int(vs.RGBS),
-            "transfer": TRANSFER_LINEAR,
-            "primaries": PRIMARIES_BT709,
-            "nominal_luminance": WHITE,
-        }
+        as_it_is = not self._hdr.hdr_label and self._hdr.primaries == PRIMARIES_BT709
         return {
             "SOURCE": input_properties(self._sdr),
             "TO_SDR": {} if to_sdr == {"format": self._sdr_format} else to_sdr,
             "HDR_SOURCE": input_properties(self._hdr) | {"_Transfer": self._hdr.hdr_label or TRANSFER_LINEAR},
-            "TO_LINEAR": to_linear if self._hdr.hdr_label or self._hdr.primaries != PRIMARIES_BT709 else {},
+            "TO_LINEAR": {} if as_it_is else linear_arguments(WHITE),
         }
 
     def measure(self, window: Sequence[Neighbour], width: int, height: int) -> dict[str, float]:

@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-# BT.709: luma, and the differences that make Cb and Cr span -0.5 to 0.5.
-_LUMA = (0.2126, 0.7152, 0.0722)
-_CB, _CR = 2 * (1 - _LUMA[2]), 2 * (1 - _LUMA[0])
+from ..colour import LUMA_709
+
+# The differences of BT.709 that make Cb and Cr span -0.5 to 0.5.
+_CB, _CR = 2 * (1 - LUMA_709[2]), 2 * (1 - LUMA_709[0])
 
 # ITU-T T.81, tables K.1 and K.2.
 _LUMA_STEPS = (
@@ -53,7 +54,7 @@ def to_planes(sdr: Tensor, *, subsample: bool) -> Planes:
     """Luma and chroma of RGB code values. With `subsample`, chroma is the mean of 2 x 2 pixels; height and
     width must be even."""
     red, green, blue = sdr.split(1, dim=1)
-    luma = _LUMA[0] * red + _LUMA[1] * green + _LUMA[2] * blue
+    luma = LUMA_709[0] * red + LUMA_709[1] * green + LUMA_709[2] * blue
     chroma = torch.cat(((blue - luma) / _CB, (red - luma) / _CR), dim=1)
     return luma, functional.avg_pool2d(chroma, 2) if subsample else chroma
 
@@ -65,7 +66,7 @@ def from_planes(planes: Planes) -> Tensor:
         chroma = functional.interpolate(chroma, luma.shape[2:], mode="bilinear", align_corners=False)
     cb, cr = chroma.split(1, dim=1)
     red, blue = luma + _CR * cr, luma + _CB * cb
-    green = (luma - _LUMA[0] * red - _LUMA[2] * blue) / _LUMA[1]
+    green = (luma - LUMA_709[0] * red - LUMA_709[2] * blue) / LUMA_709[1]
     return torch.cat((red, green, blue), dim=1).clamp(0.0, 1.0)
 
 

@@ -1,8 +1,8 @@
-"""Builds the VapourSynth plugin; everything else about the package stands in pyproject.toml.
+"""Builds the two native libraries; everything else about the package stands in pyproject.toml.
 
 VapourSynth loads every native library below `<site-packages>/vapoursynth/plugins` when a core is created, so the plugin
-is compiled as the "extension" `vapoursynth.plugins.vshdr.libvshdr`: a plain shared library that knows nothing of
-Python's ABI.
+is compiled as the "extension" `vapoursynth.plugins.vshdr.libvshdr`. The kernels lie beside the Python that calls them.
+Both are plain shared libraries that know nothing of Python's ABI.
 """
 
 import re
@@ -18,6 +18,7 @@ if sys.platform == "win32":
     raise SystemExit("vshdr's plugin builds on Linux and macOS; on Windows, run it in WSL")
 
 PLUGIN = Path("vshdr/plugin")
+KERNELS = Path("vshdr/kernels")
 MACOS = sys.platform == "darwin"
 
 
@@ -26,8 +27,8 @@ def version() -> str:
     return re.search(r'^__version__ = "(.+)"', Path("vshdr/__init__.py").read_text(), re.MULTILINE)[1]
 
 
-class BuildPlugin(build_ext):
-    """Compiles a shared library without module suffix, and puts the manifest beside it."""
+class BuildLibraries(build_ext):
+    """Compiles shared libraries without module suffix, and puts the plugin's manifest beside it."""
 
     def run(self) -> None:
         self.inplace = False
@@ -36,23 +37,29 @@ class BuildPlugin(build_ext):
             # Setuptools lets its install commands write into that wheel.
             self.build_lib = self.get_finalized_command("install").install_lib
         super().run()
-        library = Path(self.get_ext_fullpath(self.extensions[0].name))
-        self.copy_file(PLUGIN / "manifest.vs", library.with_name("manifest.vs"))
+        self.copy_file(PLUGIN / "manifest.vs", self._built(plugin).with_name("manifest.vs"))
+        if self.editable_mode:  # the package is the source tree then, and has its kernels there
+            self._built(kernels).replace(KERNELS / self._built(kernels).name)
+
+    def _built(self, extension: Extension) -> Path:
+        return Path(self.get_ext_fullpath(extension.name))
 
     def get_ext_filename(self, fullname: str) -> str:
         return fullname.replace(".", "/") + (".dylib" if MACOS else ".so")
 
     def get_outputs(self) -> list[str]:
-        library = Path(self.get_ext_fullpath(self.extensions[0].name))
-        return [str(library), str(library.with_name("manifest.vs"))]
+        built = [self._built(plugin), self._built(plugin).with_name("manifest.vs"), self._built(kernels)]
+        return [str(file) for file in built if file.exists()]
 
 
 class AnyPythonWheel(bdist_wheel):
-    """The library is not linked to Python, so one wheel per platform serves every Python 3."""
+    """The libraries are not linked to Python, so one wheel per platform serves every Python 3."""
 
     def get_tag(self) -> tuple[str, str, str]:
         return "py3", "none", super().get_tag()[2]
 
+
+WARNINGS = ["-Wall", "-Wextra", "-fvisibility=hidden"]
 
 plugin = Extension(
     "vapoursynth.plugins.vshdr.libvshdr",
@@ -60,8 +67,18 @@ plugin = Extension(
     depends=[str(header) for header in PLUGIN.glob("*.h")],
     include_dirs=[vapoursynth.get_include()],
     define_macros=[("VSHDR_VERSION", f'"{version()}"')],
-    extra_compile_args=["-std=c11", "-O2", "-Wall", "-Wextra", "-fvisibility=hidden"],
+    extra_compile_args=["-std=c11", "-O2", *WARNINGS],
     libraries=[] if MACOS else ["dl"],
 )
 
-setup(ext_modules=[plugin], cmdclass={"build_ext": BuildPlugin, "bdist_wheel": AnyPythonWheel})
+kernels = Extension(
+    "vshdr.kernels.libkernels",
+    sources=[str(source) for source in sorted(KERNELS.glob("*.c"))],
+    depends=[str(header) for header in KERNELS.glob("*.h")],
+    # What lets loops become vector instructions, short of -ffast-math, which would lose NaN and infinity.
+    extra_compile_args=["-std=c11", "-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
+    + ["-fopenmp-simd", *WARNINGS],
+    extra_link_args=[] if MACOS else ["-pthread"],
+)
+
+setup(ext_modules=[plugin, kernels], cmdclass={"build_ext": BuildLibraries, "bdist_wheel": AnyPythonWheel})

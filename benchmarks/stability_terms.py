@@ -1,10 +1,11 @@
 """What does each stability term buy, and at what cost? One network, the second phase once with every term.
 
-    python benchmarks/stability_terms.py --data PANORAMAS --out FOLDER [--model expandnet] [--steps 40]
+    python benchmarks/stability_terms.py --data PANORAMAS --out FOLDER [--model expandnet] [--base WEIGHTS] [--steps 40]
 
-A base is trained for reconstruction. From it every term trains for the same few steps, with its published share of
-the loss, and beside them a control: as many more steps of reconstruction. `benchmarks/quality.py` then scores all on
-clips that none has seen. Runs that are in FOLDER already are not made again, so an interrupted one can go on.
+A base is trained for reconstruction, or is there already. From it every term trains for the same few steps, with its
+published share of the loss, and beside them a control: as many more steps of reconstruction. `benchmarks/quality.py`
+then scores all on clips that none has seen. Runs that are in FOLDER already are not made again, so an interrupted one
+can go on.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ def train(folder: Path, options: argparse.Namespace, *more: str) -> Path:
     if not weights.exists():
         width, height = map(str, options.size)
         shared = ["--model", options.model, "--data", options.data, "--output", str(folder), "--size", width, height]
+        shared += ["--precision", options.precision]
         quiet = ["--sheet", "2", "--validation", "8", "--validate-every", "1000000"]
         subprocess.run([sys.executable, "-m", "vshdr", "train", *shared, *quiet, *more], check=True)
     return weights
@@ -41,10 +43,14 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="a run per term, and quality.json")
     parser.add_argument("--model", choices=TERMS, default="expandnet")
     parser.add_argument("--size", type=int, nargs=2, default=(128, 128), metavar=("WIDTH", "HEIGHT"))
+    parser.add_argument(
+        "--base", metavar="WEIGHTS", help="a file or a name to start from, instead of a base trained here"
+    )
     parser.add_argument("--base-steps", type=int, default=160, help="steps of the base, of 8 crops")
     parser.add_argument("--base-rate", default="5e-4", help="their learning rate")
     parser.add_argument("--steps", type=int, default=40, help="steps with each term, of 4 crops")
     parser.add_argument("--rate", default="2e-4", help="their learning rate")
+    parser.add_argument("--precision", default="auto", help="of all trainings, as for `vshdr train`")
     parser.add_argument("--limit", type=int, default=3, help="held-out pictures that are scored; 0 for all")
     return parser.parse_args(arguments)
 
@@ -52,7 +58,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> None:
     options = parse(arguments)
     base_steps = ["--batch", "8", "--steps", str(options.base_steps), "--rate", options.base_rate]
-    runs = {"base": train(options.out / "base", options, *base_steps)}
+    runs = {"base": options.base or train(options.out / "base", options, *base_steps)}
     further = ["--weights", str(runs["base"]), "--batch", "4", "--steps", str(options.steps), "--rate", options.rate]
     runs["control"] = train(options.out / "control", options, *further)
     for term in TERMS[options.model]:

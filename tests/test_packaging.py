@@ -19,6 +19,7 @@ import vshdr
 
 ROOT = Path(__file__).parent.parent
 LIBRARY = "libvshdr.dylib" if sys.platform == "darwin" else "libvshdr.so"
+KERNELS = "vshdr/kernels/libkernels" + Path(LIBRARY).suffix
 PLUGIN = {f"vapoursynth/plugins/vshdr/{LIBRARY}", "vapoursynth/plugins/vshdr/manifest.vs"}
 
 pytestmark = pytest.mark.skipif(not (ROOT / "setup.py").exists(), reason="not run from a source tree")
@@ -68,8 +69,8 @@ def test_source_distribution_has_what_the_build_needs(sdist):
     files = {str(path.relative_to(sdist)) for path in sdist.rglob("*")}
     sources = {
         str(path.relative_to(ROOT))
-        for pattern in ("*.c", "*.h", "manifest.vs")
-        for path in (ROOT / "vshdr/plugin").glob(pattern)
+        for pattern in ("plugin/*.c", "plugin/*.h", "plugin/manifest.vs", "kernels/*.c", "kernels/*.h")
+        for path in (ROOT / "vshdr").glob(pattern)
     }
     assert sources and sources | {"setup.py", "pyproject.toml", "LICENSE", "README.md", "vshdr/py.typed"} <= files
 
@@ -83,7 +84,7 @@ def test_wheel_serves_every_python_on_one_platform(wheel):
 
 def test_wheel_holds_plugin_modules_and_data(wheel):
     files = set(wheel.namelist())
-    assert PLUGIN <= files
+    assert PLUGIN | {KERNELS} <= files
     assert {"vshdr/py.typed", "vshdr/plugin/bridge.py", "vshdr/cli.py"} <= files
     data = {
         str(path.relative_to(ROOT))
@@ -125,7 +126,8 @@ def test_wheel_metadata(wheel):
 def test_editable_wheel_holds_the_plugin_itself(sdist, tmp_path):
     wheel = zipfile.ZipFile(build("editable", sdist, tmp_path / "dist"))
     assert PLUGIN <= set(wheel.namelist())
-    assert "vshdr/cli.py" not in wheel.namelist()  # modules stay where they are edited
+    # Modules stay where they are edited, and the kernels beside them.
+    assert not {"vshdr/cli.py", KERNELS} & set(wheel.namelist()) and (sdist / KERNELS).exists()
 
 
 def test_the_installed_plugin_is_found_by_autoload():

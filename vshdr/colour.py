@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -22,10 +23,13 @@ def srgb_eotf(code: Tensor) -> Tensor:
     return torch.where(code <= 0.04045, code / 12.92, ((code.clamp_min(0.0) + 0.055) / 1.055).pow(2.4))
 
 
+EXPONENTS = {"bt1886": 2.4, "gamma22": 2.2, "gamma28": 2.8, "linear": 1.0}
+"""Of the SDR display curves that are powers; ITU-R BT.1886 with a black of zero."""
+
 EOTF: dict[str, Callable[[Tensor], Tensor]] = {
-    "bt1886": _power(2.4),  # ITU-R BT.1886 with a black of zero
-    "gamma22": _power(2.2),
-    "gamma28": _power(2.8),
+    "bt1886": _power(EXPONENTS["bt1886"]),
+    "gamma22": _power(EXPONENTS["gamma22"]),
+    "gamma28": _power(EXPONENTS["gamma28"]),
     "srgb": srgb_eotf,
     "linear": lambda code: code,
 }
@@ -112,31 +116,52 @@ def luminance(linear: Tensor, primaries: int = 1) -> Tensor:
     return torch.einsum("j,njhw->nhw", weights, linear).unsqueeze(1)
 
 
-def soft_ceiling(linear: Tensor, ceiling: float, knee: float = 0.75, brightest: float = math.inf) -> Tensor:
-    """Rolls light off below `ceiling` (a multiple of SDR white), keeping hue: R, G and B of a pixel share one factor.
+class RollOff(NamedTuple):
+    """How light rolls off below a ceiling, in multiples of SDR white.
 
-    A pixel whose largest component is below `knee * ceiling` is returned as it is. Above, the largest component follows
-    k + (1 - exp(-s (x - k))) / s, which is smooth at the knee k and takes `brightest`, the largest value that can come
-    in, to the ceiling c: light that hardly passes the ceiling is hardly bent. With no bound s is 1 / (c - k), and the
-    ceiling is never reached. `linear` is N x 3 x H x W, >= 0. An infinite ceiling changes nothing.
+    The largest component x of a pixel follows k + (1 - exp(-s (x - k))) / s above k, which is smooth there and takes
+    the largest value that can come in to the ceiling. R, G and B share one factor, which keeps hue.
     """
-    if math.isinf(ceiling):
-        return linear
-    if brightest <= ceiling:
-        return linear.clamp_max(ceiling)
-    start = max(min(1.0, ceiling), knee * ceiling)  # SDR white and all below it are never touched
-    span = ceiling - start
-    largest = linear.amax(dim=1, keepdim=True)
-    if span <= 0.0:
-        rolled = largest.clamp_max(ceiling)
-    else:
-        slope = _saturation(brightest - start, span)
+
+    start: float
+    """k; infinite where nothing is bent."""
+    slope: float
+    """s, above 0."""
+    ceiling: float
+    """What no component passes."""
+
+    @classmethod
+    def below(cls, ceiling: float, knee: float = 0.75, brightest: float = math.inf) -> RollOff:
+        """The roll-off from `knee * ceiling`, but not from below SDR white, up to `ceiling`.
+
+        Light up to `brightest` can come in: light that hardly passes the ceiling is hardly bent, and where it never
+        does, nothing is. With no bound the ceiling is never reached.
+        """
+        if brightest <= ceiling:
+            return cls(math.inf, 1.0, ceiling)
+        start = max(min(1.0, ceiling), knee * ceiling)
+        return cls(start, _saturation(brightest - start, ceiling - start), ceiling)
+
+
+def soft_ceiling(linear: Tensor, ceiling: float, knee: float = 0.75, brightest: float = math.inf) -> Tensor:
+    """Rolls light, N x 3 x H x W, >= 0, off as `RollOff.below` describes. An infinite ceiling changes nothing."""
+    return roll_off(linear, RollOff.below(ceiling, knee, brightest))
+
+
+def roll_off(linear: Tensor, curve: RollOff) -> Tensor:
+    """`linear`, N x 3 x H x W, >= 0, rolled off."""
+    start, slope, ceiling = curve
+    if not math.isinf(start):
+        largest = linear.amax(dim=1, keepdim=True)
         rolled = start - torch.expm1(-slope * (largest - start).clamp_min(0.0)) / slope
-    return torch.where(largest > start, linear * (rolled / largest.clamp_min(1e-6)), linear).clamp_max(ceiling)
+        linear = torch.where(largest > start, linear * (rolled / largest.clamp_min(1e-6)), linear)
+    return linear if math.isinf(ceiling) else linear.clamp_max(ceiling)
 
 
 def _saturation(reach: float, span: float) -> float:
     """The s for which (1 - exp(-s reach)) / s is `span`, which is the smaller: by bisection, as it falls with s."""
+    if span <= 0.0:
+        return 1e30  # at once: what is above the start goes to the start
     low, high = 0.0, 1.0 / span
     for _ in range(60):
         middle = (low + high) / 2

@@ -12,11 +12,10 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from vshdr import models
-from vshdr.colour import EOTF, gain_of, light_of, soft_ceiling
+from vshdr import kernels, models
+from vshdr.colour import EOTF, RollOff, gain_of, light_of, roll_off
 from vshdr.models.contract import Display
 from vshdr.options import ExpandOptions
 from vshdr.temporal.glance import Glance, glance
@@ -27,6 +26,7 @@ from vshdr.temporal.stream import windows
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _LARGEST_PEAK = 10000.0  # where PQ ends; it stands in for "no limit" where an operator needs a number
+_UNBOUNDED = RollOff.below(math.inf)
 
 
 class Expander:
@@ -53,11 +53,14 @@ class Expander:
         self.description = models.describe(model or models.DEFAULT)
         self.device = self._find_device()
         self._model = models.build(model or models.DEFAULT, self.options.weights, display).to(self.device)
-        self._dtype = self._find_dtype()
-        self._ceiling = math.inf if self.options.peak == 0 else display.headroom
+        self.precision = self._find_precision()
+        """What `options.precision` comes to here: fp32, bf16 or fp16."""
+        self._dtype = _DTYPES[self.precision]
         # Gamma and strength above 1 raise what a model gives to their power; one that stays below the peak all the same
         # is not bent.
-        self._brightest = self._model.brightest ** (max(1.0, self.options.gamma) * max(1.0, self.options.strength))
+        brightest = self._model.brightest ** (max(1.0, self.options.gamma) * max(1.0, self.options.strength))
+        ceiling = math.inf if self.options.peak == 0 else display.headroom
+        self._roll_off = RollOff.below(ceiling, brightest=brightest)
         self._smoother = Smoother(self.options.smooth, self.options.smooth_mode) if self.options.smooth else None
         self.batch = self.options.batch or (1 if self.device.type == "cpu" else 4)
 
@@ -76,13 +79,15 @@ class Expander:
             )
         return torch.device("cuda", index)
 
-    def _find_dtype(self) -> torch.dtype:
+    def _find_precision(self) -> str:
         name = self.options.precision
         if next(self._model.parameters(), None) is None:  # an operator would only lose bits, visibly: bf16 has eight
-            name = "fp32"
-        elif name == "auto":
-            name = "fp32" if self.device.type == "cpu" else self.description.precision
-        return _DTYPES[name]
+            return "fp32"
+        if name != "auto":
+            return name
+        if self.device.type != "cpu":
+            return self.description.precision
+        return self.description.cpu_precision if _multiplies_bf16() else "fp32"
 
     @torch.no_grad()  # and not inference_mode, whose tensors the caller could neither change nor train on
     def expand(self, sdr: Tensor) -> Tensor:
@@ -98,7 +103,7 @@ class Expander:
         _refuse_other_shapes(sdr)
         if self._smoother:
             return torch.stack(list(self.expand_clip(sdr))).to(sdr.device)
-        return self._in_batches(sdr, lambda code: self._finish(code, self._light(code)))
+        return self._in_batches(sdr, lambda code, size: self._finish(code, self._light(code, size)))
 
     @torch.no_grad()
     def gain(self, sdr: Tensor) -> Tensor:
@@ -106,7 +111,11 @@ class Expander:
         device of `sdr`. Argument and errors as for `expand`.
         """
         _refuse_other_shapes(sdr)
-        return self._in_batches(sdr, lambda code: gain_of(self._linearise(code), self._light(code)))
+
+        def work(code: Tensor, size: tuple[int, int]) -> Tensor:
+            return gain_of(self._linearise(code), self._settle(self._light(code, size), _UNBOUNDED))
+
+        return self._in_batches(sdr, work)
 
     def moment(self, sdr: Tensor, gain: Tensor, glance: Glance, starts_shot: bool) -> Moment:
         """A frame and its gain, 3 x H x W each, as `smooth` takes it."""
@@ -151,19 +160,21 @@ class Expander:
             for (sdr, look, starts_shot), gain in zip(batch, gains, strict=True):
                 yield self.moment(sdr, gain, look, starts_shot)
 
-    def _in_batches(self, sdr: Tensor, work: Callable[[Tensor], Tensor]) -> Tensor:
+    def _in_batches(self, sdr: Tensor, work: Callable[[Tensor, tuple[int, int]], Tensor]) -> Tensor:
+        """What `work` makes of code values padded to the model's multiple, and of the frames' own height and width."""
         with self._memory_explained(sdr):
             size = 1 if self.device.type == "cpu" else self.batch
             parts = [self._one_batch(part, work) for part in sdr.split(size)]
             return parts[0] if len(parts) == 1 else torch.cat(parts)
 
-    def _one_batch(self, frames: Tensor, work: Callable[[Tensor], Tensor]) -> Tensor:
-        count = len(frames)
-        code = frames.to(self.device, torch.float32).clamp(0.0, 1.0)
+    def _one_batch(self, frames: Tensor, work: Callable[[Tensor, tuple[int, int]], Tensor]) -> Tensor:
+        count, _, height, width = frames.shape
+        code = frames.to(self.device, torch.float32)
         if self.device.type != "cpu" and count < self.batch:
             # Kernels are chosen by shape, and another kernel may round otherwise: the last batch is filled up.
             code = torch.cat([code, code[-1:].expand(self.batch - count, -1, -1, -1)])
-        return work(code)[:count].to(frames.device)
+        padded = _clamp_and_pad(code, self.description.multiple)
+        return work(padded, (height, width))[:count, :, :height, :width].to(frames.device)
 
     @contextlib.contextmanager
     def _memory_explained(self, frames: Tensor) -> Iterator[None]:
@@ -175,45 +186,43 @@ class Expander:
                 f"(now {self.batch}), set tile, or use a smaller model"
             ) from error
 
-    def _light(self, code: Tensor) -> Tensor:
-        """What the model makes of code values, with gamma."""
-        linear = self._with_gamma(code)
-        if not all(torch.isfinite(extreme) for extreme in torch.aminmax(linear)):
-            raise RuntimeError(
-                f"{self.description.name} gave values that are not finite; try precision fp32 or other weights"
-            )
-        return linear.clamp_min_(0.0)
+    def _light(self, code: Tensor, size: tuple[int, int]) -> Tensor:
+        """What the model makes of padded code values of frames of `size`, with gamma: y = f(x^(1/g))^g (HDRCNN's)."""
+        gamma = self.options.gamma
+        if gamma == 1.0:
+            return self._run(code, size)
+        return self._run(code.pow(1.0 / gamma), size).clamp_min(0.0).pow(gamma)
 
     def _finish(self, code: Tensor, linear: Tensor) -> Tensor:
         """Strength, and the roll-off to the peak."""
-        return soft_ceiling(self._with_strength(code, linear), self._ceiling, brightest=self._brightest)
+        if self.options.strength != 1.0:
+            base = self._linearise(code)
+            gain = gain_of(base, self._settle(linear, _UNBOUNDED))
+            linear = light_of(base, self.options.strength * gain)
+        return self._settle(linear, self._roll_off)
 
-    def _with_gamma(self, code: Tensor) -> Tensor:
-        """y = f(x^(1/g))^g (HDRCNN's --gamma)."""
-        gamma = self.options.gamma
-        if gamma == 1.0:
-            return self._run(code)
-        return self._run(code.pow(1.0 / gamma)).clamp_min(0.0).pow(gamma)
+    def _settle(self, linear: Tensor, curve: RollOff) -> Tensor:
+        """Light that is finite, not negative, and rolled off along `curve`; may overwrite `linear`."""
+        if kernels.serves(linear):
+            finite = kernels.settle(linear, *curve)
+        else:
+            finite = all(torch.isfinite(extreme) for extreme in torch.aminmax(linear))
+            linear = roll_off(linear.clamp_min_(0.0), curve)
+        if not finite:
+            raise RuntimeError(
+                f"{self.description.name} gave values that are not finite; try precision fp32 or other weights"
+            )
+        return linear
 
-    def _with_strength(self, code: Tensor, linear: Tensor) -> Tensor:
-        """Scales the gain, log2 of linear over linearised SDR, by the strength."""
-        if self.options.strength == 1.0:
-            return linear
-        base = self._linearise(code)
-        return light_of(base, self.options.strength * gain_of(base, linear))
-
-    def _run(self, code: Tensor) -> Tensor:
-        """The model on whole frames of any size: padded to its multiple, in tiles where they are wanted."""
-        height, width = code.shape[-2:]
-        padded = _pad_to_multiple(code, self.description.multiple)
+    def _run(self, code: Tensor, size: tuple[int, int]) -> Tensor:
+        """The model on whole frames, padded, of `size`; in tiles where they are wanted."""
+        height, width = size
         with torch.autocast(self.device.type, self._dtype, enabled=self._dtype is not torch.float32):
-            summary = self._model.summarise(code)
-            tile_width, tile_height = self._tile_size(padded)
-            if tile_width >= padded.shape[3] and tile_height >= padded.shape[2]:
-                linear = self._model(padded, summary).float()
-            else:
-                linear = self._run_tiles(padded, summary, tile_width, tile_height)
-        return linear[..., :height, :width]
+            summary = self._model.summarise(code[..., :height, :width])
+            tile_width, tile_height = self._tile_size(code)
+            if tile_width >= code.shape[3] and tile_height >= code.shape[2]:
+                return self._model(code, summary).float()
+            return self._run_tiles(code, summary, tile_width, tile_height)
 
     def _tile_size(self, padded: Tensor) -> tuple[int, int]:
         """Width and height of tiles in multiples of the model's own; the frame's where it is not tiled."""
@@ -261,11 +270,28 @@ def _spans(length: int, tile: int, overlap: int) -> Iterator[tuple[int, int, int
         yield start, end, max(0, start - overlap), min(length, end + overlap)
 
 
-def _pad_to_multiple(code: Tensor, multiple: int) -> Tensor:
-    """Pads on the right and below by reflection, and by repetition where the frame is too small to reflect."""
+def _multiplies_bf16() -> bool:
+    """Whether this processor multiplies matrices of bf16 natively: one that must convert is slower than in fp32."""
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+
+
+def _clamp_and_pad(code: Tensor, multiple: int) -> Tensor:
+    """A copy within [0, 1], padded on the right and below to multiples of `multiple` by reflection, and by repetition
+    where the frame is too small to reflect.
+    """
     height, width = code.shape[-2:]
     right, below = _round_up(width, multiple) - width, _round_up(height, multiple) - height
-    if not right and not below:
-        return code
-    mode = "reflect" if right < width and below < height else "replicate"
-    return F.pad(code, (0, right, 0, below), mode=mode)
+    padded = code.new_empty(*code.shape[:2], height + below, width + right)
+    torch.clamp(code, 0.0, 1.0, out=padded[..., :height, :width])
+    reflects = right < width and below < height
+    if below:
+        border = (
+            padded[..., height - 1 - below : height - 1, :width].flip(2)
+            if reflects
+            else padded[..., height - 1 : height, :width]
+        )
+        padded[..., height:, :width] = border
+    if right:
+        border = padded[..., width - 1 - right : width - 1].flip(3) if reflects else padded[..., width - 1 : width]
+        padded[..., width:] = border
+    return padded

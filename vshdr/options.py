@@ -101,7 +101,7 @@ class ExpandOptions:
     device_index: int = option(0, "which CUDA device, from 0", low=0)
     precision: str = option(
         "auto",
-        "of networks (operators are always fp32); auto takes the best on a GPU and fp32 on a CPU",
+        "of networks (operators are always fp32); auto takes the best for the model and the processor",
         choices=("auto", "fp32", "bf16", "fp16"),
     )
     batch: int = option(

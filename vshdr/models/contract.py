@@ -50,7 +50,9 @@ class Description:
     weights: tuple[str, ...] = ()
     """Names in the weights catalogue, the default first; empty for operators, which have no weights."""
     precision: str = "fp32"
-    """The best precision on a GPU, where `precision="auto"` uses it: fp32, bf16 or fp16. On a CPU auto is fp32."""
+    """The best precision on a GPU, where `precision="auto"` uses it: fp32, bf16 or fp16."""
+    cpu_precision: str = "fp32"
+    """The same on a CPU that multiplies bf16 natively; on others auto is fp32."""
     tile: int = 0
     """Side of the tiles that bound its memory on a CPU, where no tile size is asked for; 0 takes the frame whole."""
 

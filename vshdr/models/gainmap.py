@@ -16,14 +16,14 @@ white than one that clips them. So the network is told how the frame's code valu
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vshdr.colour import EOTF
+from vshdr import kernels
+from vshdr.colour import EOTF, EXPONENTS
 from vshdr.models.contract import Description, Display, Model, load_state
 
 REDUCTION = 2  # pixels, in each direction, that are averaged before the network looks
@@ -36,12 +36,24 @@ FADE_FROM, FADE_TO = 0.6, 0.98  # code values of the largest channel between whi
 LEVELS = (0.2, 0.35, 0.5, 0.6, 0.68, 0.75, 0.81, 0.86, 0.9, 0.93, 0.95, 0.965, 0.977, 0.986, 0.993, 0.998, 1.0)
 """Code values whose distribution over the frame is told to the network, closest where highlights roll off."""
 CONTEXT = 64  # numbers that say what the distribution means
-STRIP = 16  # rows that work at full size takes at a time on a CPU, so that they stay in its caches
 
 
-def _conv(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
-    # Zeros beyond the frame would be a dark rim to the network, and show as a line along the border of bright skies.
-    return nn.Sequential(nn.Conv2d(inputs, outputs, 3, stride, 1, padding_mode="replicate"), nn.ReLU(inplace=True))
+class _Conv(nn.Conv2d):
+    """3 x 3, with the border repeated beyond the frame: zeros would be a dark rim to the network, and show as a line
+    along the border of bright skies.
+    """
+
+    def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
+        super().__init__(inputs, outputs, 3, stride)
+
+    def forward(self, features: Tensor) -> Tensor:
+        with torch.autocast(features.device.type, enabled=False):  # which would take it to float32 and back
+            padded = F.pad(features, (1, 1, 1, 1), mode="replicate")
+        return super().forward(padded)
+
+
+def _layer(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(_Conv(inputs, outputs, stride), nn.ReLU(inplace=True))
 
 
 class GainMap(Model):
@@ -56,6 +68,7 @@ class GainMap(Model):
         whole_frame=True,
         weights=("gainmap",),
         precision="fp16",
+        cpu_precision="bf16",
     )
 
     def __init__(self, display: Display, state: dict[str, Tensor] | None = None, origin: str = "") -> None:
@@ -64,10 +77,10 @@ class GainMap(Model):
         Without a state the network is as initialised for training: its gain is zero everywhere.
         """
         super().__init__(display)
-        self.enter = _conv(3 * FOLD * FOLD, WIDTHS[0])
-        self.down = nn.ModuleList(nn.Sequential(_conv(a, b, stride=2), _conv(b, b)) for a, b in pairwise(WIDTHS))
-        self.up = nn.ModuleList(_conv(b + a, a) for a, b in pairwise(WIDTHS))
-        self.leave = nn.Conv2d(WIDTHS[0], CURVES, 3, padding=1, padding_mode="replicate")
+        self.enter = _layer(3 * FOLD * FOLD, WIDTHS[0])
+        self.down = nn.ModuleList(nn.Sequential(_layer(a, b, stride=2), _layer(b, b)) for a, b in pairwise(WIDTHS))
+        self.up = nn.ModuleList(_layer(b + a, a) for a, b in pairwise(WIDTHS))
+        self.leave = _Conv(WIDTHS[0], CURVES)
         self.judge = nn.Sequential(
             nn.Linear(3 * (len(LEVELS) - 1), CONTEXT), nn.ReLU(), nn.Linear(CONTEXT, CONTEXT), nn.ReLU()
         )
@@ -79,28 +92,26 @@ class GainMap(Model):
                 nn.init.zeros_(layer.bias)
         else:
             load_state(self, state, origin)
+        self.to(memory_format=torch.channels_last)  # what convolutions work on, without turning their input and output
 
     def summarise(self, sdr: Tensor) -> Tensor:
         """What the distribution of code values in whole frames means, N x 64."""
         return self.judge(_distribution(sdr))
 
     def forward(self, sdr: Tensor, summary: Tensor | None = None) -> Tensor:
-        reduced = F.avg_pool2d(sdr, REDUCTION)
+        reduced = _reduce(sdr)
         coefficients = self._coefficients(reduced, self.summarise(sdr) if summary is None else summary).float()
+        if kernels.serves(sdr):
+            gain = kernels.look_up(coefficients, reduced, KNOTS, (SOFTEST, STRONGEST))
+            return kernels.brighten(gain, sdr, (FADE_FROM, FADE_TO), EXPONENTS.get(self.display.eotf, 0.0))
         smallest = F.pad(reduced.amin(dim=1, keepdim=True), (1, 1, 1, 1), mode="replicate")
         smallest = F.avg_pool2d(smallest, 3, stride=1)
-        gain = torch.cat(
-            [
-                _look_up_both(curves, reduced[:, :, rows], smallest[:, :, rows])
-                for rows, curves in _enlarge(coefficients, FOLD)
-            ],
-            dim=2,
-        )
-        return torch.cat([self._brighten(part, sdr[:, :, rows]) for rows, part in _enlarge(gain, REDUCTION)], dim=2)
+        gain = _look_up_both(_enlarge(coefficients, FOLD), reduced, smallest)
+        return self._brighten(_enlarge(gain, REDUCTION), sdr)
 
     def _coefficients(self, reduced: Tensor, summary: Tensor) -> Tensor:
         """N x 24 x H/8 x W/8: four values of red, of green and of blue over themselves, the same over the smallest."""
-        features = self.enter(F.pixel_unshuffle(reduced, FOLD))
+        features = self.enter(_fold(reduced))
         skips = []
         for stage in self.down:
             skips.append(features)
@@ -122,26 +133,32 @@ class GainMap(Model):
 
 def _distribution(sdr: Tensor) -> Tensor:
     """How much of each frame passes each of `LEVELS`, N x 48 around 0: log2 of shares of the pixels' largest, smallest
-    and mean channels.
+    and mean channels, at a quarter of the frame's sides.
     """
-    seen = F.adaptive_avg_pool2d(sdr, [max(1, side // (2 * REDUCTION)) for side in sdr.shape[2:]])
-    values = torch.stack((seen.amax(dim=1), seen.amin(dim=1), seen.mean(dim=1)), dim=1)
-    # Ramps and not steps: noise must not make a share jump.
-    passed = [((values - low) / (high - low)).clamp(0.0, 1.0).mean(dim=(2, 3)) for low, high in pairwise(LEVELS)]
-    return (torch.stack(passed, dim=2).flatten(1) + 1e-3).log2() / 5.0 + 1.0
+    seen = _reduce(_reduce(sdr))
+    values = torch.stack((seen.amax(dim=1), seen.amin(dim=1), seen.mean(dim=1)), dim=1).flatten(2)
+    if kernels.serves(values):
+        passed = kernels.shares_above(values, LEVELS)
+    else:
+        # Ramps and not steps: noise must not make a share jump.
+        ramps = [((values - low) / (high - low)).clamp(0.0, 1.0).mean(dim=2) for low, high in pairwise(LEVELS)]
+        passed = torch.stack(ramps, dim=2)
+    return (passed.flatten(1) + 1e-3).log2() / 5.0 + 1.0
 
 
-def _enlarge(small: Tensor, factor: int) -> Iterator[tuple[slice, Tensor]]:
-    """`small` enlarged bilinearly, as strips of rows from top to bottom and where they lie; on a GPU and in training
-    as one.
-    """
-    height = small.shape[2] * factor
-    rows = STRIP if small.device.type == "cpu" and not torch.is_grad_enabled() else height
-    beyond = F.pad(small, (0, 0, 1, 1), mode="replicate")  # what a strip's interpolation sees around it
-    for top in range(0, height, rows):
-        bottom = min(top + rows, height)
-        seen = beyond[:, :, top // factor : bottom // factor + 2]
-        yield slice(top, bottom), F.interpolate(seen, scale_factor=factor, mode="bilinear")[:, :, factor:-factor]
+def _fold(reduced: Tensor) -> Tensor:
+    """`F.pixel_unshuffle(reduced, FOLD)` with the channels last in memory, in one copy."""
+    cells = reduced.unflatten(3, (-1, FOLD)).unflatten(2, (-1, FOLD))
+    return cells.permute(0, 2, 4, 1, 3, 5).flatten(3).permute(0, 3, 1, 2)
+
+
+def _reduce(sdr: Tensor) -> Tensor:
+    """`sdr` at half its sides."""
+    return kernels.reduce(sdr) if kernels.serves(sdr) else F.avg_pool2d(sdr, REDUCTION, ceil_mode=True)
+
+
+def _enlarge(small: Tensor, factor: int) -> Tensor:
+    return F.interpolate(small, scale_factor=factor, mode="bilinear")
 
 
 def _look_up_both(curves: Tensor, code: Tensor, smallest: Tensor) -> Tensor:

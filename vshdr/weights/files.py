@@ -72,7 +72,8 @@ def convert(source: str | Path, target: str | Path, *, half: bool = False) -> st
             continue
         metadata = _metadata(source) | {"model": name, "source": source.name, "sha256": sha256(source)}
         part = target.with_name(target.name + ".part")
-        save_file((model.half() if half else model).state_dict(), part, metadata)
+        state = (model.half() if half else model).state_dict()
+        save_file({name: tensor.contiguous() for name, tensor in state.items()}, part, metadata)
         os.replace(part, target)
         return name
     raise ValueError("; ".join(misfits))

@@ -1,0 +1,130 @@
+"""The C kernels against the PyTorch they stand for."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from vshdr import Expander, kernels, models
+from vshdr.colour import EOTF, RollOff, pq_encode, roll_off
+from vshdr.models.contract import Display
+from vshdr.models.gainmap import LEVELS, GainMap
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def built():
+    """An installation without them works, but then these tests say nothing."""
+    with torch.no_grad():
+        assert kernels.serves(torch.zeros(1)), "the kernels were not built"
+
+
+@pytest.fixture
+def torch_only(monkeypatch):
+    """Calls a function without the kernels."""
+
+    def call(function, *arguments):
+        with monkeypatch.context() as patch:
+            patch.setattr(kernels, "serves", lambda *pictures: False)
+            with torch.no_grad():
+                return function(*arguments)
+
+    return call
+
+
+@pytest.fixture
+def frame() -> torch.Tensor:
+    """Black, dark, light and clipped areas with noise."""
+    generator = torch.Generator().manual_seed(7)
+    ramp = torch.linspace(-0.1, 1.3, 320).expand(2, 3, 192, 320)
+    return (ramp + 0.1 * torch.randn(ramp.shape, generator=generator)).clamp(0, 1)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 7), (8, 1), (63, 64), (64, 63), (192, 320)])
+def test_reduce_averages_what_is_there(frame, size):
+    part = frame[..., : size[0], : size[1]]  # not contiguous, as the planes of a padded frame
+    with torch.no_grad():
+        torch.testing.assert_close(kernels.reduce(part), F.avg_pool2d(part, 2, ceil_mode=True))
+
+
+def test_shares_are_means_of_ramps(frame):
+    values = frame.flatten(2)
+    ramps = [((values - a) / (b - a)).clamp(0, 1).mean(dim=2) for a, b in zip(LEVELS, LEVELS[1:], strict=False)]
+    with torch.no_grad():
+        torch.testing.assert_close(kernels.shares_above(values, LEVELS), torch.stack(ramps, dim=2))
+
+
+@pytest.mark.parametrize("eotf", EOTF)
+def test_gainmap_is_the_same_with_and_without(frame, eotf, torch_only):
+    """With random curves of every size, in every display's light: nothing that its own weights never do is left out."""
+    network = GainMap(Display(eotf=eotf))
+    generator = torch.Generator().manual_seed(1)
+    for parameter in network.parameters():
+        parameter.data = 0.2 * torch.randn(parameter.shape, generator=generator)
+    with torch.no_grad():
+        light = network(frame)
+    wanted = torch_only(network, frame)
+    assert wanted.max() > 8.0 and wanted.min() == 0.0
+    torch.testing.assert_close(light, wanted, rtol=3e-5, atol=1e-7)
+
+
+def test_rows_are_shared_among_threads_without_a_trace(frame):
+    network = models.build("gainmap", "", Display())
+    with torch.no_grad():
+        summary = network.summarise(frame)
+        coefficients = network._coefficients(kernels.reduce(frame), summary)
+        results = []
+        for threads in (1, 2, 5):
+            torch.set_num_threads(threads)
+            reduced = kernels.reduce(frame)
+            gain = kernels.look_up(coefficients, reduced, (0.6, 0.8, 0.92, 1.0), (-2.0, 7.0))
+            light = kernels.brighten(gain, frame, (0.6, 0.98), 2.4)
+            assert kernels.settle(light, 1.0, 0.5, 3.0)
+            results.append(light)
+    assert torch.equal(results[0], results[1]) and torch.equal(results[0], results[2])
+
+
+@pytest.mark.parametrize(
+    ("ceiling", "brightest"),
+    [(5.0, 128.0), (5.0, math.inf), (5.0, 5.02), (5.0, 4.0), (1.0, 9.0), (0.5, 9.0), (math.inf, 9.0)],
+)
+def test_settling_is_the_roll_off(ceiling, brightest):
+    light = torch.cat([torch.linspace(-0.1, 6, 3000), torch.logspace(-6, 2, 3000)]).clamp_max(brightest)
+    light = torch.stack((light, light * 0.5, light.flip(0))).view(1, 3, 60, 100)
+    curve = RollOff.below(ceiling, brightest=brightest)
+    wanted = roll_off(light.clamp_min(0), curve)
+    with torch.no_grad():
+        assert kernels.settle(light, *curve)
+    torch.testing.assert_close(light, wanted, rtol=2e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_what_is_not_finite_is_found(value):
+    light = torch.ones(1, 3, 5, 7)
+    light[0, 2, 4, 6] = value
+    with torch.no_grad():
+        assert not kernels.settle(light, math.inf, 1.0, math.inf)
+
+
+@pytest.mark.parametrize("channel", range(3))
+def test_a_code_that_is_not_a_number_is_not_lost_on_the_way(channel):
+    sdr = torch.full((1, 3, 64, 64), 0.5)
+    sdr[0, channel, 30, 30] = math.nan
+    with pytest.raises(RuntimeError, match="not finite"):
+        Expander(device="cpu").expand(sdr)
+
+
+def test_nothing_that_needs_a_gradient_goes_through_them():
+    assert not kernels.serves(torch.zeros(1))
+    with torch.no_grad():
+        assert not kernels.serves(torch.zeros(1, dtype=torch.float64))
+        assert not kernels.serves(torch.zeros(4, 4).T)
+        assert not kernels.serves(torch.zeros(1, device="meta"))
+
+
+def test_the_package_works_without_them(frame, torch_only):
+    expander = Expander(device="cpu", precision="fp32")
+    codes = [pq_encode(light * 203) * 1023 for light in (expander.expand(frame), torch_only(expander.expand, frame))]
+    assert (codes[0] - codes[1]).abs().max() < 0.01

@@ -1,0 +1,169 @@
+"""Point-wise work in one pass over memory, in C, for frames on a CPU.
+
+PyTorch takes one pass per operation, which is most of a frame's time once the network is fast. Every function here has
+a twin in PyTorch where it is called; `serves` says whether the C may take its place. Where the library was not built it
+never does.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import sys
+from collections.abc import Sequence
+from ctypes import POINTER, c_float, c_int, c_int64
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+_ABI = 1
+_FILE = Path(__file__).with_name("libkernels.dylib" if sys.platform == "darwin" else "libkernels.so")
+
+
+class _Planes(ctypes.Structure):
+    """`struct planes` of kernels.h."""
+
+    _fields_ = [("data", ctypes.c_void_p), ("plane", c_int64), ("row", c_int64)]
+
+    @classmethod
+    def of(cls, picture: Tensor) -> _Planes:
+        return cls(picture.data_ptr(), picture.stride(0), picture.stride(1))
+
+
+_SIGNATURES = {
+    "vshdr_reduce": [POINTER(_Planes), POINTER(_Planes), c_int64, c_int64, c_int],
+    "vshdr_shares_above": [ctypes.c_void_p, c_int64, POINTER(c_float), c_int, ctypes.c_void_p],
+    "vshdr_look_up": [
+        ctypes.c_void_p,
+        c_int64,
+        c_int64,
+        POINTER(_Planes),
+        POINTER(c_float),
+        c_float,
+        c_float,
+        POINTER(_Planes),
+        c_int,
+    ],
+    "vshdr_brighten": [
+        POINTER(_Planes),
+        POINTER(_Planes),
+        c_int64,
+        c_int64,
+        c_float,
+        c_float,
+        c_float,
+        POINTER(_Planes),
+        c_int,
+    ],
+    "vshdr_settle": [POINTER(_Planes), c_int64, c_int64, c_float, c_float, c_float, c_int],
+    "vshdr_kernels_abi": [],
+}
+
+
+@functools.cache
+def _library() -> ctypes.CDLL | None:
+    """None where it was not built. Raises RuntimeError if it is of another build than the package."""
+    if not _FILE.exists():
+        return None
+    library = ctypes.CDLL(str(_FILE))
+    for name, arguments in _SIGNATURES.items():
+        function = getattr(library, name)
+        function.argtypes, function.restype = (
+            arguments,
+            c_int if name in ("vshdr_settle", "vshdr_kernels_abi") else None,
+        )
+    if library.vshdr_kernels_abi() != _ABI:
+        raise RuntimeError(f"{_FILE} is of another build than the package; install vshdr again")
+    return library
+
+
+def serves(*pictures: Tensor) -> bool:
+    """Whether the functions of this module take these tensors: on a CPU, float32, pixels of a row side by side, and
+    nothing to differentiate.
+    """
+    return (
+        not torch.is_grad_enabled()
+        and all(p.device.type == "cpu" and p.dtype is torch.float32 and p.stride(-1) == 1 for p in pictures)
+        and _library() is not None
+    )
+
+
+def reduce(sdr: Tensor) -> Tensor:
+    """`F.avg_pool2d(sdr, 2, ceil_mode=True)`, N x C x H x W to N x C x ceil(H/2) x ceil(W/2), C = 3."""
+    count, channels, height, width = sdr.shape
+    reduced = sdr.new_empty(count, channels, (height + 1) // 2, (width + 1) // 2)
+    for source, target in zip(sdr, reduced, strict=True):
+        _library().vshdr_reduce(_Planes.of(source), _Planes.of(target), width, height, torch.get_num_threads())
+    return reduced
+
+
+def shares_above(values: Tensor, levels: Sequence[float]) -> Tensor:
+    """Means of `((values - low) / (high - low)).clamp(0, 1)` for each pair of successive levels: N x C x P to N x C x
+    (levels - 1). At most 65 levels.
+    """
+    shares = values.new_empty(*values.shape[:2], len(levels) - 1)
+    places = (c_float * len(levels))(*levels)
+    rows = zip(values.flatten(0, 1), shares.flatten(0, 1), strict=True)
+    for row, share in rows:
+        _library().vshdr_shares_above(row.data_ptr(), len(row), places, len(share), share.data_ptr())
+    return shares
+
+
+def look_up(coefficients: Tensor, reduced: Tensor, knots: Sequence[float], limits: tuple[float, float]) -> Tensor:
+    """Gain in stops of curves over two guides, N x 3 x H x W.
+
+    `coefficients` are N x 24 x H/4 x W/4: four values, at `knots`, of red, green and blue over themselves, then over
+    the smallest channel, which is smoothed 3 x 3. They are enlarged bilinearly. `reduced` is N x 3 x H x W; `limits`
+    bound the gain.
+    """
+    gain = torch.empty_like(reduced, memory_format=torch.contiguous_format)
+    places = (c_float * len(knots))(*knots)
+    high, wide = coefficients.shape[2:]
+    for curves, code, target in zip(coefficients.contiguous(), reduced, gain, strict=True):
+        _library().vshdr_look_up(
+            curves.data_ptr(),
+            wide,
+            high,
+            _Planes.of(code),
+            places,
+            *limits,
+            _Planes.of(target),
+            torch.get_num_threads(),
+        )
+    return gain
+
+
+def brighten(gain: Tensor, sdr: Tensor, fade: tuple[float, float], exponent: float) -> Tensor:
+    """Linear light of `sdr`, N x 3 x H x W with even sides: linearised and brightened by `gain`, N x 3 x H/2 x W/2, in
+    stops, which is enlarged bilinearly and fades in between the code values `fade` of the largest channel.
+
+    `exponent` is the display's, 0 for the curve of sRGB.
+    """
+    linear = torch.empty_like(sdr, memory_format=torch.contiguous_format)
+    height, width = sdr.shape[2:]
+    for stops, code, target in zip(gain, sdr, linear, strict=True):
+        _library().vshdr_brighten(
+            _Planes.of(stops),
+            _Planes.of(code),
+            width,
+            height,
+            *fade,
+            exponent,
+            _Planes.of(target),
+            torch.get_num_threads(),
+        )
+    return linear
+
+
+def settle(linear: Tensor, start: float, slope: float, ceiling: float) -> bool:
+    """Takes negative values to zero and rolls light off below `ceiling` as `vshdr.colour.RollOff` describes, in place.
+
+    `linear` is N x 3 x H x W. Returns whether all values were finite.
+    """
+    height, width = linear.shape[2:]
+    finite = [
+        _library().vshdr_settle(_Planes.of(picture), width, height, start, slope, ceiling, torch.get_num_threads())
+        for picture in linear
+    ]
+    return all(finite)

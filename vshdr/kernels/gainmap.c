@@ -1,0 +1,290 @@
+/* What `gainmap` does around its network: `vshdr/models/gainmap.py` says what and why. */
+
+#include <stdlib.h>
+
+#include "kernels.h"
+#include "logarithms.h"
+
+enum { KNOTS = 4, FOLD = 4 };
+
+/* ---- The picture at half its sides ---- */
+
+struct reduce {
+    const struct planes *sdr, *reduced;
+    int64_t width, height;
+};
+
+FOR_EVERY_CPU static void average_pairs(const float *restrict above, const float *restrict below, float *restrict out,
+                                        int64_t count)
+{
+    for (int64_t x = 0; x < count; x++)
+        out[x] = 0.25f * ((above[2 * x] + above[2 * x + 1]) + (below[2 * x] + below[2 * x + 1]));
+}
+
+static void reduce_rows(const void *argument, int64_t first, int64_t end)
+{
+    const struct reduce *job = argument;
+    for (int channel = 0; channel < 3; channel++) {
+        for (int64_t y = first; y < end; y++) {
+            const float *above = row_of(job->sdr, channel, 2 * y);
+            const float *below = 2 * y + 1 < job->height ? row_of(job->sdr, channel, 2 * y + 1) : above;
+            float *out = row_of(job->reduced, channel, y);
+            average_pairs(above, below, out, job->width / 2);
+            if (job->width % 2)
+                out[job->width / 2] = 0.5f * (above[job->width - 1] + below[job->width - 1]);
+        }
+    }
+}
+
+/* Averages 2 x 2 pixels of `sdr`, width x height; of an odd last row or column, those that are there. */
+VSHDR_EXPORT void vshdr_reduce(const struct planes *sdr, const struct planes *reduced, int64_t width, int64_t height,
+                               int threads)
+{
+    struct reduce job = {sdr, reduced, width, height};
+    share_rows(reduce_rows, &job, (height + 1) / 2, threads);
+}
+
+/* ---- The distribution of code values ---- */
+
+FOR_EVERY_CPU static float sum_within(const float *restrict values, int64_t count, float low, float high)
+{
+    float sum = 0.0f;
+#pragma omp simd reduction(+ : sum)
+    for (int64_t i = 0; i < count; i++) {
+        float value = values[i] < low ? low : values[i];
+        sum += (value > high ? high : value) - low;
+    }
+    return sum;
+}
+
+/* shares[i]: how much of `values` passes the ramp from levels[i] to levels[i + 1], 0 to 1. */
+VSHDR_EXPORT void vshdr_shares_above(const float *values, int64_t count, const float *levels, int ramps, float *shares)
+{
+    enum { BLOCK = 4096, MOST = 64 }; /* a block stays in the nearest cache, and its sum loses nothing in float */
+    double sums[MOST] = {0};
+    ramps = ramps < MOST ? ramps : MOST;
+    for (int64_t start = 0; start < count; start += BLOCK) {
+        int64_t length = count - start < BLOCK ? count - start : BLOCK;
+        for (int i = 0; i < ramps; i++)
+            sums[i] += sum_within(values + start, length, levels[i], levels[i + 1]);
+    }
+    for (int i = 0; i < ramps; i++)
+        shares[i] = (float)(sums[i] / ((levels[i + 1] - levels[i]) * (double)count));
+}
+
+/* ---- The curves ---- */
+
+struct look_up {
+    const float *coefficients; /* [2 guides][3 channels][KNOTS][cells_high][cells_wide] */
+    const struct planes *reduced, *gain;
+    int64_t cells_wide, cells_high;
+    float knots[KNOTS], softest, strongest;
+};
+
+/* One row of cells between two, `share` of the way down, and enlarged to pixels. `cells` has room for one more on either
+ * side, `out` for two. */
+FOR_EVERY_CPU static void enlarge_cells(const float *restrict above, const float *restrict below, float share,
+                                        float *restrict cells, float *restrict out, int64_t count)
+{
+    for (int64_t k = 0; k < count; k++)
+        cells[k] = above[k] + share * (below[k] - above[k]);
+    cells[-1] = cells[0];
+    cells[count] = cells[count - 1];
+    for (int64_t k = -1; k < count; k++) {
+        float from = cells[k], step = cells[k + 1] - from;
+        float *between = out + FOLD * k + 2;
+        between[0] = from + 0.125f * step;
+        between[1] = from + 0.375f * step;
+        between[2] = from + 0.625f * step;
+        between[3] = from + 0.875f * step;
+    }
+}
+
+FOR_EVERY_CPU static void smallest_of_three(const float *restrict red, const float *restrict green,
+                                            const float *restrict blue, float *restrict sum, int64_t width)
+{
+    for (int64_t x = 0; x < width; x++) {
+        float least = red[x] < green[x] ? red[x] : green[x];
+        sum[x] += least < blue[x] ? least : blue[x];
+    }
+}
+
+FOR_EVERY_CPU static void average_of_nine(float *restrict sum, float *restrict out, int64_t width)
+{
+    sum[-1] = sum[0];
+    sum[width] = sum[width - 1];
+    for (int64_t x = 0; x < width; x++)
+        out[x] = (sum[x - 1] + sum[x] + sum[x + 1]) * (1.0f / 9.0f);
+}
+
+/* Adds to `gain` the curve whose values at the knots lie in four rows, `pitch` apart, looked up at `code`. */
+FOR_EVERY_CPU static void add_curve(const float *restrict values, int64_t pitch, const float *restrict code,
+                                    const float *restrict knots, float *restrict gain, int64_t width)
+{
+    float scale[KNOTS - 1];
+    for (int i = 0; i < KNOTS - 1; i++)
+        scale[i] = 1.0f / (knots[i + 1] - knots[i]);
+    for (int64_t x = 0; x < width; x++) {
+        float value = values[x];
+        for (int i = 0; i < KNOTS - 1; i++) {
+            float share = (code[x] - knots[i]) * scale[i];
+            share = share < 0.0f ? 0.0f : share;
+            share = share > 1.0f ? 1.0f : share;
+            value += share * (values[(i + 1) * pitch + x] - value);
+        }
+        gain[x] += value;
+    }
+}
+
+FOR_EVERY_CPU static void limit(float *restrict gain, float low, float high, int64_t width)
+{
+    for (int64_t x = 0; x < width; x++) {
+        float value = gain[x] < low ? low : gain[x];
+        gain[x] = value > high ? high : value;
+    }
+}
+
+static void look_up_rows(const void *argument, int64_t first, int64_t end)
+{
+    const struct look_up *job = argument;
+    int64_t wide = job->cells_wide, width = FOLD * wide, height = FOLD * job->cells_high, pitch = width + 4;
+    float *cells = malloc(sizeof(float) * (size_t)((wide + 2) + KNOTS * pitch + (width + 2) + width));
+    if (!cells)
+        abort();
+    float *curve = cells + wide + 2, *sum = curve + KNOTS * pitch, *smallest = sum + width + 2;
+    for (int64_t y = first; y < end; y++) {
+        memset(sum, 0, sizeof(float) * (size_t)(width + 2));
+        for (int64_t near = y - 1; near <= y + 1; near++) {
+            int64_t seen = near < 0 ? 0 : near < height ? near : height - 1;
+            smallest_of_three(row_of(job->reduced, 0, seen), row_of(job->reduced, 1, seen),
+                              row_of(job->reduced, 2, seen), sum + 1, width);
+        }
+        average_of_nine(sum + 1, smallest, width);
+        /* Centres of pixels lie 1/8, 3/8, 5/8 and 7/8 of a cell after its top: between its centre and a neighbour's. */
+        int64_t above = (y + 2) / FOLD - 1, below = above + 1;
+        float share = ((float)((y + 2) % FOLD) + 0.5f) / FOLD;
+        above = above < 0 ? 0 : above;
+        below = below < job->cells_high ? below : job->cells_high - 1;
+        for (int channel = 0; channel < 3; channel++) {
+            float *gain = row_of(job->gain, channel, y);
+            memset(gain, 0, sizeof(float) * (size_t)width);
+            for (int guide = 0; guide < 2; guide++) {
+                for (int knot = 0; knot < KNOTS; knot++) {
+                    const float *plane = job->coefficients
+                                         + ((guide * 3 + channel) * KNOTS + knot) * wide * job->cells_high;
+                    enlarge_cells(plane + above * wide, plane + below * wide, share, cells + 1,
+                                  curve + knot * pitch + 2, wide);
+                }
+                const float *code = guide == 0 ? row_of(job->reduced, channel, y) : smallest;
+                add_curve(curve + 2, pitch, code, job->knots, gain, width);
+            }
+            limit(gain, job->softest, job->strongest, width);
+        }
+    }
+    free(cells);
+}
+
+/* Gain in stops at half size. `coefficients` are those of one picture, without gaps; `reduced` and `gain` are four times as
+ * wide and high as there are cells. */
+VSHDR_EXPORT void vshdr_look_up(const float *coefficients, int64_t cells_wide, int64_t cells_high,
+                                const struct planes *reduced, const float *knots, float softest, float strongest,
+                                const struct planes *gain, int threads)
+{
+    struct look_up job = {coefficients, reduced, gain, cells_wide, cells_high, {0}, softest, strongest};
+    memcpy(job.knots, knots, sizeof job.knots);
+    share_rows(look_up_rows, &job, FOLD * cells_high, threads);
+}
+
+/* ---- Light at full size ---- */
+
+struct brighten {
+    const struct planes *gain, *sdr, *linear;
+    int64_t width, height;
+    float fade_from, fade_to, exponent;
+    int srgb;
+};
+
+/* A row of the gain between two of half size, enlarged. `half` has room for one more on either side, `out` for one. */
+FOR_EVERY_CPU static void enlarge_gain(const float *restrict near, const float *restrict far, float *restrict half,
+                                       float *restrict out, int64_t count)
+{
+    for (int64_t k = 0; k < count; k++)
+        half[k] = 0.75f * near[k] + 0.25f * far[k];
+    half[-1] = half[0];
+    half[count] = half[count - 1];
+    for (int64_t k = 0; k < count; k++) {
+        out[2 * k] = 0.25f * half[k - 1] + 0.75f * half[k];
+        out[2 * k + 1] = 0.75f * half[k] + 0.25f * half[k + 1];
+    }
+}
+
+FOR_EVERY_CPU static void find_fade(const float *restrict red, const float *restrict green, const float *restrict blue,
+                                    float from, float to, float *restrict fade, int64_t width)
+{
+    float scale = 1.0f / (to - from);
+    for (int64_t x = 0; x < width; x++) {
+        float largest = red[x] > green[x] ? red[x] : green[x];
+        largest = largest > blue[x] ? largest : blue[x];
+        float share = (largest - from) * scale;
+        share = share < 0.0f ? 0.0f : share;
+        share = share > 1.0f ? 1.0f : share;
+        fade[x] = share * share * (3.0f - 2.0f * share);
+    }
+}
+
+/* code^exponent * 2^(gain * fade). */
+FOR_EVERY_CPU static void light_of_power(const float *restrict code, const float *restrict gain,
+                                         const float *restrict fade, float exponent, float *restrict light,
+                                         int64_t width)
+{
+    for (int64_t x = 0; x < width; x++) {
+        float value = exp2_of(exponent * log2_of(code[x]) + gain[x] * fade[x]);
+        light[x] = code[x] <= 0.0f ? 0.0f : value; /* and not 0 for what is not a number */
+    }
+}
+
+/* The same with the curve of IEC 61966-2-1. */
+FOR_EVERY_CPU static void light_of_srgb(const float *restrict code, const float *restrict gain,
+                                        const float *restrict fade, float *restrict light, int64_t width)
+{
+    for (int64_t x = 0; x < width; x++) {
+        float straight = code[x] * (1.0f / 12.92f);
+        float curved = exp2_of(2.4f * log2_of((code[x] + 0.055f) * (1.0f / 1.055f)));
+        light[x] = (code[x] <= 0.04045f ? straight : curved) * exp2_of(gain[x] * fade[x]);
+    }
+}
+
+static void brighten_rows(const void *argument, int64_t first, int64_t end)
+{
+    const struct brighten *job = argument;
+    int64_t width = job->width, half_width = width / 2, half_height = job->height / 2;
+    float *half = malloc(sizeof(float) * (size_t)((half_width + 2) + 2 * width));
+    if (!half)
+        abort();
+    float *gain = half + half_width + 2, *fade = gain + width;
+    for (int64_t y = first; y < end; y++) {
+        int64_t near = y / 2, far = y % 2 ? near + 1 : near - 1;
+        far = far < 0 ? 0 : far < half_height ? far : half_height - 1;
+        const float *red = row_of(job->sdr, 0, y), *green = row_of(job->sdr, 1, y), *blue = row_of(job->sdr, 2, y);
+        find_fade(red, green, blue, job->fade_from, job->fade_to, fade, width);
+        for (int channel = 0; channel < 3; channel++) {
+            const float *code = row_of(job->sdr, channel, y);
+            float *light = row_of(job->linear, channel, y);
+            enlarge_gain(row_of(job->gain, channel, near), row_of(job->gain, channel, far), half + 1, gain, half_width);
+            if (job->srgb)
+                light_of_srgb(code, gain, fade, light, width);
+            else
+                light_of_power(code, gain, fade, job->exponent, light, width);
+        }
+    }
+    free(half);
+}
+
+/* Linear light of `sdr`, width x height, both even: linearised, and brightened by `gain`, of half that size. `exponent` is
+ * the display's, or 0 for the curve of sRGB. */
+VSHDR_EXPORT void vshdr_brighten(const struct planes *gain, const struct planes *sdr, int64_t width, int64_t height,
+                                 float fade_from, float fade_to, float exponent, const struct planes *linear, int threads)
+{
+    struct brighten job = {gain, sdr, linear, width, height, fade_from, fade_to, exponent, exponent == 0.0f};
+    share_rows(brighten_rows, &job, height, threads);
+}

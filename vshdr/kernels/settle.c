@@ -1,0 +1,74 @@
+/* The last pass over a frame: what is not light is refused, what is too bright rolls off. */
+
+#include <stdatomic.h>
+
+#include "kernels.h"
+#include "logarithms.h"
+
+struct settle {
+    const struct planes *linear;
+    int64_t width;
+    float start, slope, ceiling;
+    atomic_int strange; /* whether a value was not finite */
+};
+
+/* No value below zero; returns whether one is infinite or not a number. */
+FOR_EVERY_CPU static int floor_row(float *restrict light, int64_t width)
+{
+    int32_t strange = 0;
+    for (int64_t x = 0; x < width; x++) {
+        strange |= (bits_of(light[x]) & 0x7f800000) == 0x7f800000;
+        light[x] = light[x] < 0.0f ? 0.0f : light[x];
+    }
+    return strange;
+}
+
+/* `soft_ceiling` of vshdr/colour.py: the largest channel x above `start` goes to start + (1 - e^(-slope (x - start))) / slope,
+ * and the others with it. */
+FOR_EVERY_CPU static void roll_off(float *restrict red, float *restrict green, float *restrict blue, float start,
+                                   float slope, float ceiling, int64_t width)
+{
+    float steepness = -1.4426950408889634f * slope, reach = 1.0f / slope;
+    for (int64_t x = 0; x < width; x++) {
+        float largest = red[x] > green[x] ? red[x] : green[x];
+        largest = largest > blue[x] ? largest : blue[x];
+        float over = largest - start, power = steepness * over;
+        /* Near the start 1 - 2^p would lose its digits. */
+        float fallen = power > -0.5f ? -exp2_less_one(power) : 1.0f - exp2_of(power);
+        float factor = over > 0.0f ? (start + fallen * reach) / largest : 1.0f;
+        float r = red[x] * factor, g = green[x] * factor, b = blue[x] * factor;
+        red[x] = r < ceiling ? r : ceiling;
+        green[x] = g < ceiling ? g : ceiling;
+        blue[x] = b < ceiling ? b : ceiling;
+    }
+}
+
+static void settle_rows(const void *argument, int64_t first, int64_t end)
+{
+    struct settle *job = (struct settle *)argument;
+    int strange = 0;
+    for (int64_t y = first; y < end; y++) {
+        float *rows[3];
+        for (int channel = 0; channel < 3; channel++) {
+            rows[channel] = row_of(job->linear, channel, y);
+            strange |= floor_row(rows[channel], job->width);
+        }
+        roll_off(rows[0], rows[1], rows[2], job->start, job->slope, job->ceiling, job->width);
+    }
+    if (strange)
+        atomic_store(&job->strange, 1);
+}
+
+/* In place, width x height. Returns 1 if all values were finite, else 0. */
+VSHDR_EXPORT int vshdr_settle(const struct planes *linear, int64_t width, int64_t height, float start, float slope,
+                              float ceiling, int threads)
+{
+    struct settle job = {linear, width, start, slope, ceiling, 0};
+    share_rows(settle_rows, &job, height, threads);
+    return !atomic_load(&job.strange);
+}
+
+VSHDR_EXPORT int vshdr_kernels_abi(void)
+{
+    return VSHDR_KERNELS_ABI;
+}

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 
 from vshdr import Expander, kernels, models
 from vshdr.colour import EOTF, RollOff, pq_encode, roll_off
+from vshdr.media.light import LightMeter
 from vshdr.models.contract import Display
 from vshdr.models.gainmap import LEVELS, GainMap
 
@@ -81,7 +82,7 @@ def test_rows_are_shared_among_threads_without_a_trace(frame):
             reduced = kernels.reduce(frame)
             gain = kernels.look_up(coefficients, reduced, (0.6, 0.8, 0.92, 1.0), (-2.0, 7.0))
             light = kernels.brighten(gain, frame, (0.6, 0.98), 2.4)
-            assert kernels.settle(light, 1.0, 0.5, 3.0)
+            assert kernels.settle(light, 1.0, 0.5, 3.0, light)
             results.append(light)
     assert torch.equal(results[0], results[1]) and torch.equal(results[0], results[2])
 
@@ -96,8 +97,18 @@ def test_settling_is_the_roll_off(ceiling, brightest):
     curve = RollOff.below(ceiling, brightest=brightest)
     wanted = roll_off(light.clamp_min(0), curve)
     with torch.no_grad():
-        assert kernels.settle(light, *curve)
+        assert kernels.settle(light, *curve, light)
     torch.testing.assert_close(light, wanted, rtol=2e-6, atol=1e-7)
+
+
+def test_light_is_measured_alike(frame, torch_only):
+    light = 8.0 * frame[0].pow(4)
+    meters = [LightMeter(primaries=1) for _ in range(2)]
+    frames = meters[0].add(light), torch_only(meters[1].add, light)
+    assert frames[0].brightest == pytest.approx(frames[1].brightest, rel=1e-6)
+    assert frames[0].average == pytest.approx(frames[1].average, rel=1e-6)
+    for percent in (10, 50, 90, 99.9):
+        assert meters[0].percentile(percent) == pytest.approx(meters[1].percentile(percent), rel=2e-3)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
@@ -105,7 +116,7 @@ def test_what_is_not_finite_is_found(value):
     light = torch.ones(1, 3, 5, 7)
     light[0, 2, 4, 6] = value
     with torch.no_grad():
-        assert not kernels.settle(light, math.inf, 1.0, math.inf)
+        assert not kernels.settle(light, math.inf, 1.0, math.inf, light)
 
 
 @pytest.mark.parametrize("channel", range(3))

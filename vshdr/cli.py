@@ -90,8 +90,12 @@ def _convert(arguments: argparse.Namespace) -> None:
     for cls in (ExpandOptions, ConvertOptions):
         chosen = from_arguments(cls, arguments)  # checked here, before torch takes its seconds to load
         options.update({field.name: getattr(chosen, field.name) for field in dataclasses.fields(cls)})
+    # Before torch is loaded: threads of it that spin while they wait would take the cores from the encoder.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    from vshdr.memory import keep_what_is_freed
     from vshdr.pipeline import convert
 
+    keep_what_is_freed()
     if arguments.quiet:
         convert(arguments.source, *arguments.outputs, **options)
         return

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from vshdr import kernels, models
 from vshdr.colour import EOTF, RollOff, gain_of, light_of, roll_off
+from vshdr.memory import Workspaces, large
 from vshdr.models.contract import Display
 from vshdr.options import ExpandOptions
 from vshdr.temporal.glance import Glance, glance
@@ -62,6 +63,7 @@ class Expander:
         ceiling = math.inf if self.options.peak == 0 else display.headroom
         self._roll_off = RollOff.below(ceiling, brightest=brightest)
         self._smoother = Smoother(self.options.smooth, self.options.smooth_mode) if self.options.smooth else None
+        self._workspaces = Workspaces()
         self.batch = self.options.batch or (1 if self.device.type == "cpu" else 4)
 
     def __repr__(self) -> str:
@@ -90,32 +92,39 @@ class Expander:
         return self.description.cpu_precision if _multiplies_bf16() else "fp32"
 
     @torch.no_grad()  # and not inference_mode, whose tensors the caller could neither change nor train on
-    def expand(self, sdr: Tensor) -> Tensor:
+    def expand(self, sdr: Tensor, out: Tensor | None = None) -> Tensor:
         """Linear light of SDR frames.
 
         `sdr` is a float tensor N x 3 x H x W of code values in [0, 1] (values outside are clamped), on any device. With
         `smooth` they are taken for successive frames of a clip. Returns float32, N x 3 x H x W, on the same device as
-        `sdr`; 1.0 is SDR white, nothing is negative or above `peak / white`.
+        `sdr`; 1.0 is SDR white, nothing is negative or above `peak / white`. With `out`, a float32 tensor of the shape
+        of `sdr`, that is filled and returned.
 
         Raises ValueError for another shape or type, and RuntimeError where the model gives NaN or infinity or the
         device's memory is too small.
         """
         _refuse_other_shapes(sdr)
         if self._smoother:
-            return torch.stack(list(self.expand_clip(sdr))).to(sdr.device)
-        return self._in_batches(sdr, lambda code, size: self._finish(code, self._light(code, size)))
+            return torch.stack(list(self.expand_clip(sdr)), out=out).to(sdr.device)
+
+        def work(code: Tensor, size: tuple[int, int], out: Tensor) -> None:
+            self._finish(code, self._light(code, size), out)
+
+        return self._in_batches(sdr, work, out)
 
     @torch.no_grad()
-    def gain(self, sdr: Tensor) -> Tensor:
+    def gain(self, sdr: Tensor, out: Tensor | None = None) -> Tensor:
         """What the model adds to SDR frames, in stops, before smoothing, strength and the peak: N x 3 x H x W on the
-        device of `sdr`. Argument and errors as for `expand`.
+        device of `sdr`. Arguments and errors as for `expand`.
         """
         _refuse_other_shapes(sdr)
 
-        def work(code: Tensor, size: tuple[int, int]) -> Tensor:
-            return gain_of(self._linearise(code), self._settle(self._light(code, size), _UNBOUNDED))
+        def work(code: Tensor, size: tuple[int, int], out: Tensor) -> None:
+            light = self._light(code, size)
+            self._settle(light, _UNBOUNDED, light)
+            out.copy_(_corner(gain_of(self._linearise(code), light), out))
 
-        return self._in_batches(sdr, work)
+        return self._in_batches(sdr, work, out)
 
     def moment(self, sdr: Tensor, gain: Tensor, glance: Glance, starts_shot: bool) -> Moment:
         """A frame and its gain, 3 x H x W each, as `smooth` takes it."""
@@ -138,7 +147,9 @@ class Expander:
         here = window[number]
         with self._memory_explained(here.code):
             code, gain = here.code[None], self._smoother(number, window)[None]
-            return self._finish(code, light_of(self._linearise(code), gain))[0]
+            linear = light_of(self._linearise(code), gain)
+            self._finish(code, linear, linear)
+            return linear[0]
 
     @torch.no_grad()
     def expand_clip(self, frames: Iterable[Tensor]) -> Iterator[Tensor]:
@@ -160,21 +171,26 @@ class Expander:
             for (sdr, look, starts_shot), gain in zip(batch, gains, strict=True):
                 yield self.moment(sdr, gain, look, starts_shot)
 
-    def _in_batches(self, sdr: Tensor, work: Callable[[Tensor, tuple[int, int]], Tensor]) -> Tensor:
-        """What `work` makes of code values padded to the model's multiple, and of the frames' own height and width."""
+    def _in_batches(self, sdr: Tensor, work: Callable[..., None], out: Tensor | None) -> Tensor:
+        """Calls `work` with code values padded to the model's multiple, the frames' height and width, and where the
+        result goes, N x 3 x H x W; returns that for all frames.
+        """
+        if out is None:
+            out = torch.empty(sdr.shape, device=sdr.device)
+        size = 1 if self.device.type == "cpu" else self.batch
         with self._memory_explained(sdr):
-            size = 1 if self.device.type == "cpu" else self.batch
-            parts = [self._one_batch(part, work) for part in sdr.split(size)]
-            return parts[0] if len(parts) == 1 else torch.cat(parts)
+            for frames, target in zip(sdr.split(size), out.split(size), strict=True):
+                with self._workspaces.borrow():
+                    work(self._padded(frames), tuple(sdr.shape[2:]), target)
+        return out
 
-    def _one_batch(self, frames: Tensor, work: Callable[[Tensor, tuple[int, int]], Tensor]) -> Tensor:
-        count, _, height, width = frames.shape
+    def _padded(self, frames: Tensor) -> Tensor:
+        """Code values on the device, within [0, 1], in batches of one size, padded to the model's multiple."""
         code = frames.to(self.device, torch.float32)
-        if self.device.type != "cpu" and count < self.batch:
+        if self.device.type != "cpu" and len(code) < self.batch:
             # Kernels are chosen by shape, and another kernel may round otherwise: the last batch is filled up.
-            code = torch.cat([code, code[-1:].expand(self.batch - count, -1, -1, -1)])
-        padded = _clamp_and_pad(code, self.description.multiple)
-        return work(padded, (height, width))[:count, :, :height, :width].to(frames.device)
+            code = torch.cat([code, code[-1:].expand(self.batch - len(code), -1, -1, -1)])
+        return _clamp_and_pad(code, self.description.multiple)
 
     @contextlib.contextmanager
     def _memory_explained(self, frames: Tensor) -> Iterator[None]:
@@ -193,26 +209,25 @@ class Expander:
             return self._run(code, size)
         return self._run(code.pow(1.0 / gamma), size).clamp_min(0.0).pow(gamma)
 
-    def _finish(self, code: Tensor, linear: Tensor) -> Tensor:
+    def _finish(self, code: Tensor, linear: Tensor, out: Tensor) -> None:
         """Strength, and the roll-off to the peak."""
         if self.options.strength != 1.0:
             base = self._linearise(code)
-            gain = gain_of(base, self._settle(linear, _UNBOUNDED))
-            linear = light_of(base, self.options.strength * gain)
-        return self._settle(linear, self._roll_off)
+            self._settle(linear, _UNBOUNDED, linear)
+            linear = light_of(base, self.options.strength * gain_of(base, linear))
+        self._settle(_corner(linear, out), self._roll_off, out)
 
-    def _settle(self, linear: Tensor, curve: RollOff) -> Tensor:
-        """Light that is finite, not negative, and rolled off along `curve`; may overwrite `linear`."""
-        if kernels.serves(linear):
-            finite = kernels.settle(linear, *curve)
+    def _settle(self, linear: Tensor, curve: RollOff, out: Tensor) -> None:
+        """Light that is finite, not negative, and rolled off along `curve`; `out` may be `linear`."""
+        if kernels.serves(linear, out):
+            finite = kernels.settle(linear, *curve, out)
         else:
             finite = all(torch.isfinite(extreme) for extreme in torch.aminmax(linear))
-            linear = roll_off(linear.clamp_min_(0.0), curve)
+            out.copy_(roll_off(linear.clamp_min(0.0), curve))
         if not finite:
             raise RuntimeError(
                 f"{self.description.name} gave values that are not finite; try precision fp32 or other weights"
             )
-        return linear
 
     def _run(self, code: Tensor, size: tuple[int, int]) -> Tensor:
         """The model on whole frames, padded, of `size`; in tiles where they are wanted."""
@@ -275,13 +290,20 @@ def _multiplies_bf16() -> bool:
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
+def _corner(pictures: Tensor, out: Tensor) -> Tensor:
+    """As much of `pictures`, which may be more and larger, as fits into `out`."""
+    count, _, height, width = out.shape
+    return pictures[:count, :, :height, :width]
+
+
 def _clamp_and_pad(code: Tensor, multiple: int) -> Tensor:
     """A copy within [0, 1], padded on the right and below to multiples of `multiple` by reflection, and by repetition
     where the frame is too small to reflect.
     """
     height, width = code.shape[-2:]
     right, below = _round_up(width, multiple) - width, _round_up(height, multiple) - height
-    padded = code.new_empty(*code.shape[:2], height + below, width + right)
+    shape = (*code.shape[:2], height + below, width + right)
+    padded = large(shape) if code.device.type == "cpu" else code.new_empty(shape)
     torch.clamp(code, 0.0, 1.0, out=padded[..., :height, :width])
     reflects = right < width and below < height
     if below:

@@ -1,14 +1,34 @@
-"""Keeps the memory of a process that renders for hours constant."""
+"""Memory of a process that renders for hours: constant, and used again rather than asked for anew."""
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+from torch import Tensor
 
 # Bytes of frames between two calls of malloc_trim: often enough to bound the growth to a fraction of this, seldom
 # enough to cost nothing, as a call takes about a millisecond.
 _INTERVAL = 1 << 28
+
+
+# Of mallopt(3), and what glibc itself goes up to by and by: 32 MiB is the largest block it ever keeps, 256 MiB what may
+# lie free at the end of a heap.
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = (-1, 1 << 28), (-3, 1 << 25)
+
+
+def keep_what_is_freed() -> None:
+    """Has glibc keep freed memory for the next frame, for this process as a whole: for programs, not for libraries.
+
+    Else every large tensor is new memory, which the system clears page by page: a fifth of a frame's time.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    for parameter, value in (_TRIM_THRESHOLD, _MMAP_THRESHOLD) if mallopt else ():
+        mallopt(parameter, value)
 
 
 class Trimmer:
@@ -31,3 +51,55 @@ class Trimmer:
         if self._trim and self._bytes >= _INTERVAL:
             self._bytes = 0
             self._trim(0)
+
+
+class _Workspace:
+    """The large tensors of one frame's work, in the order in which the work asks for them."""
+
+    def __init__(self) -> None:
+        self.tensors: list[Tensor] = []
+        self.taken = 0
+
+    def take(self, shape: tuple[int, ...]) -> Tensor:
+        number, self.taken = self.taken, self.taken + 1
+        if number == len(self.tensors):
+            self.tensors.append(torch.empty(shape))
+        elif self.tensors[number].shape != shape:
+            self.tensors[number] = torch.empty(shape)
+        return self.tensors[number]
+
+
+class _Current(threading.local):
+    workspace: _Workspace | None = None
+
+
+_current = _Current()
+
+
+class Workspaces:
+    """Lends each thread that asks the tensors of a frame before: the system clears memory that it gives, which takes
+    longer than all that is point-wise in a frame.
+    """
+
+    def __init__(self) -> None:
+        self._idle: list[_Workspace] = []
+
+    @contextlib.contextmanager
+    def borrow(self) -> Iterator[None]:
+        """Until the end of this context `large` gives this thread the tensors that it gave last time: what is kept of
+        them must be copied before.
+        """
+        workspace = self._idle.pop() if self._idle else _Workspace()
+        workspace.taken = 0
+        outer, _current.workspace = _current.workspace, workspace
+        try:
+            yield
+        finally:
+            _current.workspace = outer
+            self._idle.append(workspace)
+
+
+def large(shape: Sequence[int]) -> Tensor:
+    """A float32 tensor on the CPU with no particular content: a borrowed one where there is, else a new one."""
+    workspace = _current.workspace
+    return workspace.take(tuple(shape)) if workspace else torch.empty(tuple(shape))

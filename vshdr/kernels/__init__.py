@@ -17,6 +17,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from vshdr.memory import large
+
 _ABI = 1
 _FILE = Path(__file__).with_name("libkernels.dylib" if sys.platform == "darwin" else "libkernels.so")
 
@@ -56,7 +58,18 @@ _SIGNATURES = {
         POINTER(_Planes),
         c_int,
     ],
-    "vshdr_settle": [POINTER(_Planes), c_int64, c_int64, c_float, c_float, c_float, c_int],
+    "vshdr_settle": [POINTER(_Planes), POINTER(_Planes), c_int64, c_int64, c_float, c_float, c_float, c_int],
+    "vshdr_measure_light": [
+        POINTER(_Planes),
+        c_int64,
+        c_int64,
+        POINTER(c_float),
+        c_float,
+        c_float,
+        c_int,
+        ctypes.c_void_p,
+        POINTER(ctypes.c_double),
+    ],
     "vshdr_kernels_abi": [],
 }
 
@@ -92,7 +105,7 @@ def serves(*pictures: Tensor) -> bool:
 def reduce(sdr: Tensor) -> Tensor:
     """`F.avg_pool2d(sdr, 2, ceil_mode=True)`, N x C x H x W to N x C x ceil(H/2) x ceil(W/2), C = 3."""
     count, channels, height, width = sdr.shape
-    reduced = sdr.new_empty(count, channels, (height + 1) // 2, (width + 1) // 2)
+    reduced = large((count, channels, (height + 1) // 2, (width + 1) // 2))
     for source, target in zip(sdr, reduced, strict=True):
         _library().vshdr_reduce(_Planes.of(source), _Planes.of(target), width, height, torch.get_num_threads())
     return reduced
@@ -117,7 +130,7 @@ def look_up(coefficients: Tensor, reduced: Tensor, knots: Sequence[float], limit
     the smallest channel, which is smoothed 3 x 3. They are enlarged bilinearly. `reduced` is N x 3 x H x W; `limits`
     bound the gain.
     """
-    gain = torch.empty_like(reduced, memory_format=torch.contiguous_format)
+    gain = large(reduced.shape)
     places = (c_float * len(knots))(*knots)
     high, wide = coefficients.shape[2:]
     for curves, code, target in zip(coefficients.contiguous(), reduced, gain, strict=True):
@@ -140,7 +153,7 @@ def brighten(gain: Tensor, sdr: Tensor, fade: tuple[float, float], exponent: flo
 
     `exponent` is the display's, 0 for the curve of sRGB.
     """
-    linear = torch.empty_like(sdr, memory_format=torch.contiguous_format)
+    linear = large(sdr.shape)
     height, width = sdr.shape[2:]
     for stops, code, target in zip(gain, sdr, linear, strict=True):
         _library().vshdr_brighten(
@@ -156,14 +169,32 @@ def brighten(gain: Tensor, sdr: Tensor, fade: tuple[float, float], exponent: flo
     return linear
 
 
-def settle(linear: Tensor, start: float, slope: float, ceiling: float) -> bool:
-    """Takes negative values to zero and rolls light off below `ceiling` as `vshdr.colour.RollOff` describes, in place.
+def settle(linear: Tensor, start: float, slope: float, ceiling: float, out: Tensor) -> bool:
+    """Writes `linear` to `out`, without negative values and rolled off below `ceiling` as `vshdr.colour.RollOff`
+    describes.
 
-    `linear` is N x 3 x H x W. Returns whether all values were finite.
+    Both are N x 3 x H x W and may be the same. Returns whether all values were finite.
     """
     height, width = linear.shape[2:]
     finite = [
-        _library().vshdr_settle(_Planes.of(picture), width, height, start, slope, ceiling, torch.get_num_threads())
-        for picture in linear
+        _library().vshdr_settle(
+            _Planes.of(picture), _Planes.of(target), width, height, start, slope, ceiling, torch.get_num_threads()
+        )
+        for picture, target in zip(linear, out, strict=True)
     ]
     return all(finite)
+
+
+def measure_light(
+    linear: Tensor, matrix: Sequence[float], limits: tuple[float, float], dropped: int, bins: Tensor
+) -> tuple[float, float]:
+    """The largest value and the sum of max(R, G, B) of `linear`, 3 x H x W, after `matrix`, nine numbers row by row.
+
+    Values are clamped to 0 and the upper of `limits`. `bins`, int64, count their upper bits, from those of the lower
+    limit on and without the `dropped` lowest.
+    """
+    height, width = linear.shape[1:]
+    found = (ctypes.c_double * 2)()
+    rows = (c_float * 9)(*matrix)
+    _library().vshdr_measure_light(_Planes.of(linear), width, height, rows, *limits, dropped, bins.data_ptr(), found)
+    return found[0], found[1]

@@ -6,25 +6,26 @@
 #include "logarithms.h"
 
 struct settle {
-    const struct planes *linear;
+    const struct planes *linear, *out;
     int64_t width;
     float start, slope, ceiling;
     atomic_int strange; /* whether a value was not finite */
 };
 
 /* No value below zero; returns whether one is infinite or not a number. */
-FOR_EVERY_CPU static int floor_row(float *restrict light, int64_t width)
+FOR_EVERY_CPU static int floor_row(const float *light, float *out, int64_t width)
 {
     int32_t strange = 0;
+#pragma omp simd reduction(| : strange)
     for (int64_t x = 0; x < width; x++) {
         strange |= (bits_of(light[x]) & 0x7f800000) == 0x7f800000;
-        light[x] = light[x] < 0.0f ? 0.0f : light[x];
+        out[x] = light[x] < 0.0f ? 0.0f : light[x];
     }
     return strange;
 }
 
-/* `soft_ceiling` of vshdr/colour.py: the largest channel x above `start` goes to start + (1 - e^(-slope (x - start))) / slope,
- * and the others with it. */
+/* `RollOff` of vshdr/colour.py: the largest channel x above `start` goes to start + (1 - e^(-slope (x - start))) / slope, and
+ * the others with it. */
 FOR_EVERY_CPU static void roll_off(float *restrict red, float *restrict green, float *restrict blue, float start,
                                    float slope, float ceiling, int64_t width)
 {
@@ -50,8 +51,8 @@ static void settle_rows(const void *argument, int64_t first, int64_t end)
     for (int64_t y = first; y < end; y++) {
         float *rows[3];
         for (int channel = 0; channel < 3; channel++) {
-            rows[channel] = row_of(job->linear, channel, y);
-            strange |= floor_row(rows[channel], job->width);
+            rows[channel] = row_of(job->out, channel, y);
+            strange |= floor_row(row_of(job->linear, channel, y), rows[channel], job->width);
         }
         roll_off(rows[0], rows[1], rows[2], job->start, job->slope, job->ceiling, job->width);
     }
@@ -59,11 +60,11 @@ static void settle_rows(const void *argument, int64_t first, int64_t end)
         atomic_store(&job->strange, 1);
 }
 
-/* In place, width x height. Returns 1 if all values were finite, else 0. */
-VSHDR_EXPORT int vshdr_settle(const struct planes *linear, int64_t width, int64_t height, float start, float slope,
-                              float ceiling, int threads)
+/* `linear`, width x height, to `out`, which may be the same. Returns 1 if all values were finite, else 0. */
+VSHDR_EXPORT int vshdr_settle(const struct planes *linear, const struct planes *out, int64_t width, int64_t height,
+                              float start, float slope, float ceiling, int threads)
 {
-    struct settle job = {linear, width, start, slope, ceiling, 0};
+    struct settle job = {linear, out, width, start, slope, ceiling, 0};
     share_rows(settle_rows, &job, height, threads);
     return !atomic_load(&job.strange);
 }

@@ -8,6 +8,7 @@ from functools import reduce
 import torch
 from torch import Tensor
 
+from vshdr import kernels
 from vshdr.colour import rgb_to_xyz
 
 _BT2020 = 9
@@ -49,17 +50,26 @@ class LightMeter:
 
     def add(self, linear: Tensor) -> FrameLight:
         """Counts one frame, 3 x H x W, and returns its light."""
-        brightest = total = 0.0
-        for pixels in linear.float().flatten(1).split(_STEP, dim=1):
-            nits = self._nits(pixels)
-            brightest = max(brightest, nits.max().item())
-            total += nits.sum(dtype=torch.float64).item()
-            self._bins += torch.bincount(_bin(nits), minlength=len(self._bins)).cpu()
+        with torch.no_grad():
+            brightest, total = self._count(linear.float())
         light = FrameLight(brightest=brightest, average=total / linear[0].numel())
         self._brightest = max(self._brightest, light.brightest)
         self._largest_average = max(self._largest_average, light.average)
         self._frames += 1
         return light
+
+    def _count(self, linear: Tensor) -> tuple[float, float]:
+        """Adds a frame to the histogram; its brightest pixel and the sum of all."""
+        if kernels.serves(linear):
+            matrix = [value for row in self._to_delivered for value in row]
+            return kernels.measure_light(linear, matrix, (_LOWEST, _HIGHEST), _DROPPED_BITS, self._bins)
+        brightest = total = 0.0
+        for pixels in linear.flatten(1).split(_STEP, dim=1):
+            nits = self._nits(pixels)
+            brightest = max(brightest, nits.max().item())
+            total += nits.sum(dtype=torch.float64).item()
+            self._bins += torch.bincount(_bin(nits), minlength=len(self._bins)).cpu()
+        return brightest, total
 
     def _nits(self, pixels: Tensor) -> Tensor:
         """max(R, G, B) in nits as delivered; `pixels` is 3 x N."""

@@ -80,6 +80,7 @@ class ExpandedClip:
         self._neighbours = Neighbours(self._expander)
         longest_batch = min(self._expander.batch, clip["frames"])
         self._sdr = torch.empty(longest_batch, 3, clip["height"], clip["width"])
+        self._expanded = torch.empty_like(self._sdr)
         self._trimmer = Trimmer()
 
     def _describe(self, properties: Mapping[str, Any]) -> Signal:
@@ -134,13 +135,13 @@ class ExpandedClip:
         """Expands a batch: reads `planes[3 * i + c].sdr` and writes `.linear` of frame i and channel c; with smoothing
         that is the gain.
 
-        C never runs two batches of one clip at a time, so one tensor serves them all: fresh memory of this size costs
+        C never runs two batches of one clip at a time, so two tensors serve them all: fresh memory of this size costs
         more than filling it.
         """
-        sdr = self._sdr[:frames]
+        sdr, expanded = self._sdr[:frames], self._expanded[:frames]
         for i in range(frames):
             read_planes(planes[3 * i : 3 * i + 3], "sdr", sdr[i])
-        expanded = self._expander.gain(sdr) if self._expander.options.smooth else self._expander.expand(sdr)
+        (self._expander.gain if self._expander.options.smooth else self._expander.expand)(sdr, expanded)
         for i in range(frames):
             write_planes(planes[3 * i : 3 * i + 3], expanded[i])
         self._trimmer.count(expanded.nbytes)

@@ -84,11 +84,16 @@ def rgb_to_xyz(primaries: int) -> Tensor:
     return columns * scale
 
 
+def primaries_matrix(source: int, target: int) -> Tensor:
+    """The 3 x 3 matrix from linear RGB of one set of primaries to another (H.273 numbers 1 and 9), in float64."""
+    return torch.linalg.inv(rgb_to_xyz(target)) @ rgb_to_xyz(source)
+
+
 def convert_primaries(linear: Tensor, source: int, target: int) -> Tensor:
     """Linear RGB, N x 3 x H x W, from one set of primaries to another (H.273 numbers 1 and 9)."""
     if source == target:
         return linear
-    matrix = (torch.linalg.inv(rgb_to_xyz(target)) @ rgb_to_xyz(source)).to(linear)
+    matrix = primaries_matrix(source, target).to(linear)
     return torch.einsum("ij,njhw->nihw", matrix, linear)
 
 

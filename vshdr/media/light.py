@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from vshdr import kernels
-from vshdr.colour import rgb_to_xyz
+from vshdr.colour import primaries_matrix
 
 _BT2020 = 9
 
@@ -42,8 +42,7 @@ class LightMeter:
 
     def __init__(self, white: float = 203.0, primaries: int = 1) -> None:
         """A meter for linear light where 1.0 is `white` nits, in H.273 `primaries` (1 or 9)."""
-        to_bt2020 = torch.linalg.inv(rgb_to_xyz(_BT2020)) @ rgb_to_xyz(primaries)
-        self._to_delivered = (to_bt2020 * white).tolist()
+        self._to_delivered = (primaries_matrix(primaries, _BT2020) * white).tolist()
         self._bins = torch.zeros(_bin(torch.tensor(_HIGHEST)).item() + 1, dtype=torch.int64)
         self._brightest = self._largest_average = 0.0
         self._frames = 0

@@ -107,10 +107,28 @@ class Expander:
         if self._smoother:
             return torch.stack(list(self.expand_clip(sdr)), out=out).to(sdr.device)
 
-        def work(code: Tensor, size: tuple[int, int], out: Tensor) -> None:
-            self._finish(code, self._light(code, size), out)
+        def work(code: Tensor, size: tuple[int, int], out: Tensor) -> Tensor:
+            return self._finish(code, self._light(code, size), out)
 
         return self._in_batches(sdr, work, out)
+
+    @torch.no_grad()
+    def enqueue(self, code: Tensor) -> tuple[Tensor, Tensor]:
+        """As `expand`, for one batch that is on the device already, without ever waiting for the device.
+
+        Returns linear light, and whether all that the model gave is finite: one bool, on the device.
+        """
+        padded = _clamp_and_pad(code, self.description.multiple)
+        linear = torch.empty_like(code, dtype=torch.float32, memory_format=torch.contiguous_format)
+        finite = self._finish(padded, self._light(padded, tuple(code.shape[2:])), linear)
+        return linear, finite
+
+    def refuse_infinite(self, finite: Tensor) -> None:
+        """Raises RuntimeError where `finite`, of `enqueue`, is false. Waits for the device."""
+        if not finite:
+            raise RuntimeError(
+                f"{self.description.name} gave values that are not finite; try precision fp32 or other weights"
+            )
 
     @torch.no_grad()
     def gain(self, sdr: Tensor, out: Tensor | None = None) -> Tensor:
@@ -119,10 +137,11 @@ class Expander:
         """
         _refuse_other_shapes(sdr)
 
-        def work(code: Tensor, size: tuple[int, int], out: Tensor) -> None:
+        def work(code: Tensor, size: tuple[int, int], out: Tensor) -> Tensor:
             light = self._light(code, size)
-            self._settle(light, _UNBOUNDED, light)
+            finite = self._settle(light, _UNBOUNDED, light)
             out.copy_(_corner(gain_of(self._linearise(code), light), out))
+            return finite
 
         return self._in_batches(sdr, work, out)
 
@@ -148,7 +167,7 @@ class Expander:
         with self._memory_explained(here.code):
             code, gain = here.code[None], self._smoother(number, window)[None]
             linear = light_of(self._linearise(code), gain)
-            self._finish(code, linear, linear)
+            self.refuse_infinite(self._finish(code, linear, linear))
             return linear[0]
 
     @torch.no_grad()
@@ -171,9 +190,9 @@ class Expander:
             for (sdr, look, starts_shot), gain in zip(batch, gains, strict=True):
                 yield self.moment(sdr, gain, look, starts_shot)
 
-    def _in_batches(self, sdr: Tensor, work: Callable[..., None], out: Tensor | None) -> Tensor:
+    def _in_batches(self, sdr: Tensor, work: Callable[..., Tensor], out: Tensor | None) -> Tensor:
         """Calls `work` with code values padded to the model's multiple, the frames' height and width, and where the
-        result goes, N x 3 x H x W; returns that for all frames.
+        result goes, N x 3 x H x W; returns that for all frames. What `work` returns says whether all is finite.
         """
         if out is None:
             out = torch.empty(sdr.shape, device=sdr.device)
@@ -181,7 +200,7 @@ class Expander:
         with self._memory_explained(sdr):
             for frames, target in zip(sdr.split(size), out.split(size), strict=True):
                 with self._workspaces.borrow():
-                    work(self._padded(frames), tuple(sdr.shape[2:]), target)
+                    self.refuse_infinite(work(self._padded(frames), tuple(sdr.shape[2:]), target))
         return out
 
     def _padded(self, frames: Tensor) -> Tensor:
@@ -209,25 +228,24 @@ class Expander:
             return self._run(code, size)
         return self._run(code.pow(1.0 / gamma), size).clamp_min(0.0).pow(gamma)
 
-    def _finish(self, code: Tensor, linear: Tensor, out: Tensor) -> None:
-        """Strength, and the roll-off to the peak."""
-        if self.options.strength != 1.0:
-            base = self._linearise(code)
-            self._settle(linear, _UNBOUNDED, linear)
-            linear = light_of(base, self.options.strength * gain_of(base, linear))
-        self._settle(_corner(linear, out), self._roll_off, out)
+    def _finish(self, code: Tensor, linear: Tensor, out: Tensor) -> Tensor:
+        """Strength, and the roll-off to the peak; returns whether all was finite."""
+        if self.options.strength == 1.0:
+            return self._settle(_corner(linear, out), self._roll_off, out)
+        base = self._linearise(code)
+        finite = self._settle(linear, _UNBOUNDED, linear)
+        linear = light_of(base, self.options.strength * gain_of(base, linear))
+        return finite & self._settle(_corner(linear, out), self._roll_off, out)
 
-    def _settle(self, linear: Tensor, curve: RollOff, out: Tensor) -> None:
-        """Light that is finite, not negative, and rolled off along `curve`; `out` may be `linear`."""
+    def _settle(self, linear: Tensor, curve: RollOff, out: Tensor) -> Tensor:
+        """Fills `out`, which may be `linear`, with light that is not negative and rolled off along `curve`; returns
+        whether all was finite.
+        """
         if kernels.serves(linear, out):
-            finite = kernels.settle(linear, *curve, out)
-        else:
-            finite = all(torch.isfinite(extreme) for extreme in torch.aminmax(linear))
-            out.copy_(roll_off(linear.clamp_min(0.0), curve))
-        if not finite:
-            raise RuntimeError(
-                f"{self.description.name} gave values that are not finite; try precision fp32 or other weights"
-            )
+            return torch.tensor(kernels.settle(linear, *curve, out))
+        low, high = torch.aminmax(linear)
+        out.copy_(roll_off(linear.clamp_min(0.0), curve))
+        return torch.isfinite(low) & torch.isfinite(high)
 
     def _run(self, code: Tensor, size: tuple[int, int]) -> Tensor:
         """The model on whole frames, padded, of `size`; in tiles where they are wanted."""

@@ -1,4 +1,6 @@
-"""The middle of a conversion: from a source to linear light, frame by frame or smoothed over time."""
+"""The middle of a conversion: from a source to linear light, frame by frame or smoothed over time; or, where a GPU does
+all of it, to what an encoder takes.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +12,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from vshdr.conveyor import Conveyor, Load
 from vshdr.expander import Expander
 from vshdr.media.reader import Frame, Source, read_sdr
-from vshdr.outputs import Expanded
+from vshdr.outputs import Delivered, Expanded
 from vshdr.stages import Channel, Pipeline
 from vshdr.temporal.glance import glance
 from vshdr.temporal.moments import Moment
@@ -43,6 +46,30 @@ def add_expansion(
     pipeline.add("network", _batches(decoded, expander), lambda batch: _add_gain(expander, batch), [with_gain])
     around = windows(itertools.chain.from_iterable(with_gain), radius, radius)
     pipeline.add("smooth", around, lambda item: _smooth(expander, *item), list(outputs))
+
+
+def add_conveyance(
+    pipeline: Pipeline, clip: Source, conveyor: Conveyor, batch: int, wanted: Wanted, outputs: Sequence[Channel]
+) -> None:
+    """Adds the stages that decode `clip` and have it delivered by `conveyor`; they put lists of `Delivered` into every
+    one of `outputs`. `wanted` as in `add_expansion`.
+    """
+    decoded, sent = pipeline.channel(), pipeline.channel()
+    frames = (frame for frame in clip if wanted(frame))
+    pipeline.add("decode", frames, lambda frame: frame, [decoded], produces=True)
+
+    def send(batch: tuple[Frame, ...]) -> tuple[tuple[Frame, ...], Load]:
+        return batch, conveyor.send([frame.planes for frame in batch])
+
+    pipeline.add("send", itertools.batched(decoded, batch), send, [sent])
+    pipeline.add("network", sent, lambda item: _arrived(*item), list(outputs))
+
+
+def _arrived(batch: tuple[Frame, ...], load: Load) -> list[Delivered]:
+    with _named(batch):
+        return [
+            Delivered(frame, planes, light, load) for frame, (planes, light) in zip(batch, load.frames(), strict=True)
+        ]
 
 
 @dataclass(kw_only=True)

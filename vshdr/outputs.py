@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import vapoursynth as vs
+from numpy.typing import NDArray
 from torch import Tensor
 
+from vshdr.conveyor import Load
 from vshdr.expander import Expander
 from vshdr.media.exr import ExrWriter
 from vshdr.media.light import LightMeter
@@ -33,6 +35,19 @@ class Expanded:
     """3 x H x W, code values in [0, 1]."""
     linear: Tensor
     """3 x H x W, 1.0 = SDR white."""
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """One frame that was converted on the device."""
+
+    frame: Frame
+    planes: list[NDArray]
+    """Y, Cb and Cr as the video wants them."""
+    light: Tensor
+    """For `LightMeter.add_counts`."""
+    load: Load
+    """Whose memory the planes lie in."""
 
 
 class Output(ABC):
@@ -71,7 +86,7 @@ class VideoOutput(Output):
         super().__init__([path])
         self.name = f"encode {path.name}"
         pixel_format = options.pixel_format or DEFAULT_PIXEL_FORMAT[options.codec]
-        delivery = Delivery(
+        self.delivery = Delivery(
             output=options.transfer,
             format=_vapoursynth_format(pixel_format),
             dither=options.dither,
@@ -103,7 +118,7 @@ class VideoOutput(Output):
             clip.width,
             clip.height,
             linear_properties(clip.signal.working_primaries),
-            delivery.resize_arguments(),
+            self.delivery.resize_arguments(),
         )
 
     def __enter__(self) -> VideoOutput:
@@ -113,8 +128,12 @@ class VideoOutput(Output):
     def __exit__(self, *exception: object) -> None:
         self._writer.__exit__(*exception)
 
-    def write(self, expanded: Expanded) -> None:
-        planes = self._to_yuv(list(expanded.linear.numpy()))
+    def write(self, expanded: Expanded | Delivered) -> None:
+        """Takes the next frame; one that is delivered already as `delivery` says."""
+        if isinstance(expanded, Delivered):
+            planes = expanded.planes
+        else:
+            planes = self._to_yuv(list(expanded.linear.numpy()))
         self._writer.write(planes, expanded.frame.pts, expanded.frame.duration)
 
     def finish(self, meter: LightMeter) -> None:

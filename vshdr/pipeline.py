@@ -15,14 +15,17 @@ from fractions import Fraction
 from pathlib import Path
 
 from vshdr import __version__
+from vshdr.conveyor import Conveyor, route
 from vshdr.expander import Expander
-from vshdr.expansion import add_expansion
+from vshdr.expansion import add_conveyance, add_expansion
 from vshdr.media.light import LightMeter
 from vshdr.media.reader import Frame, Source, open_source
 from vshdr.options import ConvertOptions, ExpandOptions
-from vshdr.outputs import Expanded, Output, PreviewOutput, open_output
+from vshdr.outputs import Delivered, Expanded, Output, PreviewOutput, VideoOutput, open_output
 from vshdr.stages import Pipeline
 
+# Kinds of device that frames are carried to as planes and not as float RGB. On a CPU zimg is faster.
+CONVEYED = {"cuda"}
 _DIGEST_BYTES = 1 << 20  # read from either end of a source to recognise it
 
 
@@ -145,9 +148,12 @@ def _run(clip: Source, expander: Expander, writers: list[Output], on_progress: C
     pipeline = Pipeline(depth=2)
     frames = 0
 
-    def measure(expanded: Expanded) -> None:
+    def measure(expanded: Expanded | Delivered) -> None:
         nonlocal frames
-        meter.add(expanded.linear)
+        if isinstance(expanded, Delivered):
+            meter.add_counts(expanded.light)
+        else:
+            meter.add(expanded.linear)
         frames += 1
 
     def wanted(frame: Frame) -> bool:
@@ -156,7 +162,11 @@ def _run(clip: Source, expander: Expander, writers: list[Output], on_progress: C
     # Pairs and not a dictionary: two outputs may have the same file name in different folders.
     taps = [("light", measure), *((w.name, w.write) for w in writers)]
     channels = [pipeline.channel() for _ in taps]
-    add_expansion(pipeline, clip, expander, wanted, channels)
+    conveyor = _conveyor(clip, expander, writers, meter)
+    if conveyor:
+        add_conveyance(pipeline, clip, conveyor, expander.batch, wanted, channels)
+    else:
+        add_expansion(pipeline, clip, expander, wanted, channels)
     for (name, work), channel in zip(taps, channels, strict=True):
         pipeline.add(name, channel, _each(work), [])
 
@@ -174,6 +184,17 @@ def _run(clip: Source, expander: Expander, writers: list[Output], on_progress: C
         meter.summary(),
         {stage.name: stage.busy for stage in pipeline.stages},
     )
+
+
+def _conveyor(clip: Source, expander: Expander, writers: list[Output], meter: LightMeter) -> Conveyor | None:
+    """What carries the clip to a GPU and back as planes, where that is all that the writers need."""
+    if expander.device.type not in CONVEYED or expander.options.smooth:
+        return None
+    if not all(isinstance(writer, VideoOutput) for writer in writers):
+        return None
+    deliveries = {writer.delivery for writer in writers}
+    way = route(clip, deliveries.pop()) if len(deliveries) == 1 else None
+    return Conveyor(expander, way, meter) if way else None
 
 
 def _each(work: Callable[[Expanded], None]) -> Callable[[list[Expanded]], None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 from functools import reduce
 
@@ -51,7 +52,29 @@ class LightMeter:
         """Counts one frame, 3 x H x W, and returns its light."""
         with torch.no_grad():
             brightest, total = self._count(linear.float())
-        light = FrameLight(brightest=brightest, average=total / linear[0].numel())
+        return self._note(FrameLight(brightest=brightest, average=total / linear[0].numel()))
+
+    @property
+    def counted(self) -> int:
+        """How many numbers `counts` gives for a frame."""
+        return len(self._bins) + 2
+
+    def counts(self, linear: Tensor) -> Tensor:
+        """What `add` counts of frames, N x 3 x H x W: N x `counted` floats on their device, without waiting for it."""
+        rows = []
+        for frame in linear.flatten(2):
+            nits = self._nits(frame)
+            bins = len(self._bins)
+            histogram = torch.histc(_bin(nits).float(), bins, -0.5, bins - 0.5)
+            rows.append(torch.cat((nits.amax()[None], nits.mean()[None], histogram)))
+        return torch.stack(rows)
+
+    def add_counts(self, counts: Tensor) -> FrameLight:
+        """Counts a frame that was counted by `counts`: one of its rows."""
+        self._bins += counts[2:].to(torch.int64).cpu()
+        return self._note(FrameLight(brightest=counts[0].item(), average=counts[1].item()))
+
+    def _note(self, light: FrameLight) -> FrameLight:
         self._brightest = max(self._brightest, light.brightest)
         self._largest_average = max(self._largest_average, light.average)
         self._frames += 1
@@ -110,10 +133,15 @@ def _bin(nits: Tensor) -> Tensor:
     """The class of each value: floats of one sign are ordered as their bits are, so their upper bits are a log
     histogram.
     """
-    offset = torch.tensor(_LOWEST).view(torch.int32).item() >> _DROPPED_BITS
+    offset = _bits(_LOWEST) >> _DROPPED_BITS
     return (nits.clamp_min(_LOWEST).view(torch.int32) >> _DROPPED_BITS) - offset
 
 
+def _bits(value: float) -> int:
+    """Of a float32."""
+    return struct.unpack("<i", struct.pack("<f", value))[0]
+
+
 def _upper_edge(index: Tensor) -> Tensor:
-    offset = torch.tensor(_LOWEST).view(torch.int32).item() >> _DROPPED_BITS
+    offset = _bits(_LOWEST) >> _DROPPED_BITS
     return ((index.to(torch.int32) + 1 + offset) << _DROPPED_BITS).view(torch.float32)

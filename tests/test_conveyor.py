@@ -1,0 +1,145 @@
+"""Planes through an Expander on its device and back, here on a CPU: the same steps, without streams and graphs."""
+
+import gc
+import threading
+
+import av
+import numpy as np
+import pytest
+import torch
+import vapoursynth as vs
+
+from vshdr import Expander, convert, pipeline
+from vshdr.conveyor import LOADS, Conveyor, route
+from vshdr.media.light import LightMeter
+from vshdr.media.reader import open_source, read_sdr
+from vshdr.media.signal import Delivery, linear_properties
+from vshdr.media.zimg import Resizer
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+NO_CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+DEVICES = ["cpu", pytest.param("cuda", marks=[pytest.mark.cuda, NO_CUDA])]
+
+
+@pytest.fixture
+def source(clip_path):
+    return open_source(clip_path)
+
+
+@pytest.fixture(scope="module")
+def clip_path(tmp_path_factory):
+    """Twelve frames of a sky that is clipped, as most video is: H.264, 4:2:0."""
+    path = tmp_path_factory.mktemp("conveyor") / "sky.mkv"
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream("libx264", rate=24, width=96, height=64, pix_fmt="yuv420p")
+        stream.options = {"crf": "12"}
+        for number in range(12):
+            x, y = np.meshgrid(np.linspace(0, 1.2, 96), np.linspace(0, 1, 64))
+            red = np.clip(x + 0.02 * number, 0, 1)
+            picture = np.stack((red, np.clip(0.9 * x, 0, 1), np.clip(x - 0.2 * y, 0, 1)), axis=-1)
+            frame = av.VideoFrame.from_ndarray((picture * 255).astype(np.uint8), format="rgb24")
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode())
+    return path
+
+
+def conveyor_of(source, device="cpu", batch=3, **options) -> tuple[Conveyor, Delivery]:
+    delivery = Delivery(output="pq")
+    expander = Expander(device=device, eotf=source.signal.eotf, batch=batch, precision="fp32", **options)
+    return Conveyor(expander, route(source, delivery), LightMeter()), delivery
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_codes_are_those_of_the_other_way(source, device):
+    """Float RGB by zimg, the network, PQ by zimg: the way of a CPU."""
+    conveyor, delivery = conveyor_of(source, device)
+    frames = list(source)
+    expander = Expander(eotf=source.signal.eotf, device="cpu", precision="fp32")
+    resizer = Resizer(int(vs.RGBS), source.width, source.height, linear_properties(1), delivery.resize_arguments())
+    meter = LightMeter()
+    decoded = [sdr for _, sdr in read_sdr(source)]
+    for start in range(0, 12, 3):
+        load = conveyor.send([frame.planes for frame in frames[start : start + 3]])
+        for number, (planes, counts) in enumerate(load.frames(), start):
+            linear = expander.expand(decoded[number][None])[0]
+            for plane, wanted in zip(planes, resizer(list(linear.numpy())), strict=True):
+                assert np.abs(plane.astype(int) - wanted.astype(int)).max() <= 1
+            light, wanted = LightMeter().add_counts(counts), meter.add(linear)
+            assert light.brightest == pytest.approx(wanted.brightest, rel=1e-3)
+            assert light.average == pytest.approx(wanted.average, rel=1e-3)
+
+
+def test_a_short_load_is_its_part_of_a_full_one(source):
+    conveyor, _ = conveyor_of(source)
+    frames = [frame.planes for frame in source]
+    full = [[plane.copy() for plane in planes] for planes, _ in conveyor.send(frames[:3]).frames()]
+    (short,) = [planes for planes, _ in conveyor.send(frames[:1]).frames()]
+    assert all(np.array_equal(one, other) for one, other in zip(short, full[0], strict=True))
+
+
+def test_loads_keep_what_they_hold_until_they_are_dropped(source):
+    conveyor, _ = conveyor_of(source, batch=1)
+    frames = [frame.planes for frame in source]
+    held = [conveyor.send([planes]) for planes in frames[:LOADS]]
+    first = [plane.copy() for plane in held[0].frames()[0][0]]
+    more = []
+    waiting = threading.Thread(target=lambda: more.append(conveyor.send([frames[LOADS]])))
+    waiting.start()
+    waiting.join(0.2)
+    assert not more  # there is no room until one is dropped
+    assert all(np.array_equal(a, b) for a, b in zip(held[0].frames()[0][0], first, strict=True))
+    held.pop(0)
+    gc.collect()
+    waiting.join(20)
+    assert more
+
+
+def test_what_is_not_finite_is_refused(source, monkeypatch):
+    conveyor, _ = conveyor_of(source, batch=1)
+    monkeypatch.setattr(Expander, "_light", lambda self, code, size: torch.full_like(code, torch.nan))
+    load = conveyor.send([next(iter(source)).planes])
+    with pytest.raises(RuntimeError, match="not finite"):
+        load.frames()
+
+
+@pytest.mark.parametrize(
+    ("changes", "delivery"),
+    [
+        ({"_FieldBased": 1}, {}),
+        ({"_ChromaLocation": 9}, {}),
+        ({}, {"dither": "error_diffusion"}),
+        ({}, {"dither": "random"}),
+        ({}, {"output": "linear"}),
+    ],
+)
+def test_what_takes_zimg_has_no_route(source, changes, delivery):
+    assert route(source, Delivery(output="pq")) is not None
+    source.properties.update(changes)
+    assert route(source, Delivery(**{"output": "pq", **delivery})) is None
+
+
+def decoded_codes(path) -> list[np.ndarray]:
+    with av.open(str(path)) as container:
+        return [frame.to_ndarray(format="yuv420p10le").astype(int) for frame in container.decode(video=0)]
+
+
+def test_convert_takes_the_conveyor_and_writes_the_same_video(clip_path, tmp_path, monkeypatch):
+    options = {"device": "cpu", "precision": "fp32", "codec": "ffv1", "batch": 2}
+    by_zimg = convert(clip_path, tmp_path / "zimg.mkv", **options)
+    sent = []
+    send = Conveyor.send
+    monkeypatch.setattr(Conveyor, "send", lambda self, frames: sent.append(len(frames)) or send(self, frames))
+    monkeypatch.setattr(pipeline, "CONVEYED", {"cpu"})
+    carried = convert(clip_path, tmp_path / "carried.mkv", **options)
+    assert sent == [2] * 6 and carried.frames == by_zimg.frames == 12
+    for one, other in zip(decoded_codes(tmp_path / "zimg.mkv"), decoded_codes(tmp_path / "carried.mkv"), strict=True):
+        assert np.abs(one - other).max() <= 1
+    assert carried.light["max_cll"] == pytest.approx(by_zimg.light["max_cll"], rel=1e-3)
+    assert carried.light["percentile_99_9"] == pytest.approx(by_zimg.light["percentile_99_9"], rel=5e-3)
+
+
+def test_convert_leaves_the_conveyor_where_light_is_wanted(clip_path, tmp_path, monkeypatch):
+    monkeypatch.setattr(pipeline, "CONVEYED", {"cpu"})
+    monkeypatch.setattr(Conveyor, "send", lambda *a: pytest.fail("carried as planes"))
+    convert(clip_path, tmp_path / "shot.####.exr", tmp_path / "video.mkv", device="cpu", model="none", codec="ffv1")
+    convert(clip_path, tmp_path / "smooth.mkv", device="cpu", model="none", codec="ffv1", smooth=1)

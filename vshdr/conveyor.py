@@ -1,0 +1,261 @@
+"""From integer planes in host memory to integer planes in host memory, through an Expander on its device.
+
+What goes over the bus is what a decoder gives and an encoder takes; all between happens on the device. Loads overlap:
+one goes up while another is worked on and a third comes down, each on its own CUDA stream, tied by events and never by
+waiting for the whole device. The work of a load is recorded once as a CUDA graph, and played again. On a CPU the same
+steps are taken one after the other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import warnings
+import weakref
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import vapoursynth as vs
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vshdr.expander import Expander
+from vshdr.media.light import LightMeter
+from vshdr.media.signal import CHROMA_TOP_LEFT, MATRIX_BT2020, Delivery
+from vshdr.media.source import Orientation, Source
+from vshdr.ycbcr import LUMA_WEIGHTS, SITING, Planes, dither_pattern, encode_transfer
+
+LOADS = 4  # under way at a time: going up, being worked on, coming down, and being written by an encoder
+_WARM_UP = 3  # runs before a graph is recorded: kernels are chosen and memory found in the first
+
+
+@dataclass(frozen=True, kw_only=True)
+class Route:
+    """What goes up, what comes down."""
+
+    source: Planes
+    delivered: Planes
+    transfer: str
+    """pq or hlg."""
+    primaries: int
+    """H.273 number, 1 or 9, of the RGB that the network sees."""
+    dither: bool
+
+
+def route(clip: Source, delivery: Delivery) -> Route | None:
+    """How frames of `clip` become those of `delivery` on a device; None where that takes zimg: for other colours than
+    the network's, YUV that is not 8 to 16 bits, grey, fields, turned or cropped pictures, and dither that is drawn.
+    """
+    form, wanted = (vs.core.get_video_format(number) for number in (clip.format_id, delivery.format_id))
+    signal = clip.signal
+    plain = (
+        form.sample_type == vs.INTEGER
+        and (signal.matrix in LUMA_WEIGHTS if form.color_family == vs.YUV else form.color_family == vs.RGB)
+        and max(form.subsampling_w, form.subsampling_h) <= 1
+        and signal.primaries == signal.working_primaries
+        and clip.properties.get("_ChromaLocation", 0) in SITING
+        and not clip.properties.get("_FieldBased", 0)
+        and clip.orientation == Orientation()
+        and (clip.coded_width, clip.coded_height) == (clip.width, clip.height)
+    )
+    if not plain or delivery.output not in ("pq", "hlg") or delivery.dither not in ("none", "ordered"):
+        return None
+    source = Planes(
+        width=clip.width,
+        height=clip.height,
+        bits=form.bits_per_sample,
+        matrix=signal.matrix,
+        full_range=signal.full_range,
+        subsampling=(form.subsampling_w, form.subsampling_h),
+        chroma_location=clip.properties.get("_ChromaLocation", 0),
+    )
+    delivered = Planes(
+        width=clip.width,
+        height=clip.height,
+        bits=wanted.bits_per_sample,
+        matrix=MATRIX_BT2020,
+        full_range=False,
+        subsampling=(wanted.subsampling_w, wanted.subsampling_h),
+        chroma_location=CHROMA_TOP_LEFT,
+    )
+    return Route(
+        source=source,
+        delivered=delivered,
+        transfer=delivery.output,
+        primaries=signal.working_primaries,
+        dither=delivery.dither == "ordered",
+    )
+
+
+class Conveyor:
+    """Carries loads of up to `expander.batch` frames. `send` and the loads may be used from different threads."""
+
+    def __init__(self, expander: Expander, route: Route, meter: LightMeter) -> None:
+        """Takes the memory for `LOADS` loads, on the device and pinned in the host's. Raises RuntimeError where there
+        is not enough.
+        """
+        self._expander, self._route, self._meter = expander, route, meter
+        self._dither = dither_pattern(expander.device) if route.dither else None
+        self._streams = _Streams(expander.device)
+        self._holds: queue.SimpleQueue[_Hold] = queue.SimpleQueue()
+        for _ in range(LOADS):
+            self._holds.put(_Hold(expander.batch, route, meter, expander.device))
+        self._work = _Recorded(self._convert, self._streams) if expander.device.type == "cuda" else self._convert
+
+    def send(self, frames: Sequence[Sequence[NDArray]]) -> Load:
+        """Sets frames going, three planes of host memory each, and returns at once unless all loads are under way.
+
+        A load that is dropped makes room for the next: drop them in the order in which they were sent.
+        """
+        hold = self._holds.get()
+        hold.fill(frames)
+        streams = self._streams
+        with streams.on(streams.up):
+            hold.go_up()
+        streams.after(streams.up, streams.work)
+        with streams.on(streams.work), torch.no_grad():
+            results = self._work(*hold.above)
+            hold.take(results)
+        streams.after(streams.work, streams.down)
+        with streams.on(streams.down):
+            hold.go_down()
+            arrived = streams.mark(streams.down)
+        return Load(self, hold, len(frames), arrived)
+
+    def give_back(self, hold: _Hold, arrived: Any) -> None:
+        """Called for a load that nobody has any more, be it that it never was waited for."""
+        if arrived is not None:
+            arrived.synchronize()
+        self._holds.put(hold)
+
+    def refuse_infinite(self, finite: Tensor) -> None:
+        """Raises RuntimeError where the network gave what is not finite."""
+        self._expander.refuse_infinite(finite)
+
+    def _convert(self, *planes: Tensor) -> list[Tensor]:
+        """Delivered planes, counts of light and whether all was finite, of source planes; all on the device."""
+        route = self._route
+        linear, finite = self._expander.enqueue(route.source.to_rgb(planes))
+        code = encode_transfer(linear, route.transfer, self._expander.options.white, route.primaries)
+        delivered = route.delivered.from_rgb(code, self._dither)
+        return [*delivered, self._meter.counts(linear), finite]
+
+
+class Load:
+    """Some frames that were sent."""
+
+    def __init__(self, conveyor: Conveyor, hold: _Hold, count: int, arrived: Any) -> None:
+        self._conveyor, self._hold, self._count, self._arrived = conveyor, hold, count, arrived
+        weakref.finalize(self, conveyor.give_back, hold, arrived).atexit = False
+
+    def frames(self) -> list[tuple[list[NDArray], Tensor]]:
+        """The delivered planes of each frame, and its counts of light for `LightMeter.add_counts`.
+
+        Waits for them. They lie in memory that the next load overwrites: they hold as long as this object does. Raises
+        RuntimeError where the network gave what is not finite.
+        """
+        if self._arrived is not None:
+            self._arrived.synchronize()
+        *planes, light, finite = self._hold.back
+        self._conveyor.refuse_infinite(finite)
+        return [([plane[i].numpy() for plane in planes], light[i]) for i in range(self._count)]
+
+
+class _Hold:
+    """Where one load lies: on the host and on the device, before and after."""
+
+    def __init__(self, batch: int, route: Route, meter: LightMeter, device: torch.device) -> None:
+        pinned = device.type == "cuda"
+
+        def tensors(planes: Planes) -> list[Tensor]:
+            return [torch.zeros((batch, *shape), dtype=planes.dtype, pin_memory=pinned) for shape in planes.shapes()]
+
+        self.front = tensors(route.source)
+        light = torch.zeros(batch, meter.counted, pin_memory=pinned)
+        self.back = [*tensors(route.delivered), light, torch.ones((), dtype=torch.bool, pin_memory=pinned)]
+        self.above = [torch.empty_like(tensor, device=device) for tensor in self.front]
+        self.results = [torch.empty_like(tensor, device=device) for tensor in self.back]
+
+    def fill(self, frames: Sequence[Sequence[NDArray]]) -> None:
+        """Copies frames into the host's side; the rest of a batch repeats the last, as its result is not looked at."""
+        for number, plane in enumerate(self.front):
+            for index in range(len(plane)):
+                np.copyto(plane[index].numpy(), frames[min(index, len(frames) - 1)][number])
+
+    def go_up(self) -> None:
+        for above, front in zip(self.above, self.front, strict=True):
+            above.copy_(front, non_blocking=True)
+
+    def take(self, results: Sequence[Tensor]) -> None:
+        for mine, result in zip(self.results, results, strict=True):
+            mine.copy_(result)
+
+    def go_down(self) -> None:
+        for back, result in zip(self.back, self.results, strict=True):
+            back.copy_(result, non_blocking=True)
+
+
+class _Streams:
+    """The CUDA streams of a conveyor; on a CPU, nothing."""
+
+    def __init__(self, device: torch.device) -> None:
+        cuda = device.type == "cuda"
+        self.device = device
+        self.up, self.work, self.down = (torch.cuda.Stream(device) if cuda else None for _ in range(3))
+
+    def on(self, stream: Any) -> contextlib.AbstractContextManager:
+        """What is asked for in this context goes to `stream`."""
+        return torch.cuda.stream(stream) if stream is not None else contextlib.nullcontext()
+
+    def mark(self, stream: Any) -> Any:
+        """An event that has happened once `stream` has done all that it was asked for so far."""
+        if stream is None:
+            return None
+        event = torch.cuda.Event()
+        event.record(stream)
+        return event
+
+    def after(self, first: Any, then: Any) -> None:
+        """`then` waits for what `first` was asked for so far."""
+        if first is not None:
+            then.wait_event(self.mark(first))
+
+
+class _Recorded:
+    """A function of tensors of fixed shapes, recorded as a CUDA graph: its hundreds of kernels start as one."""
+
+    def __init__(self, function: Callable[..., list[Tensor]], streams: _Streams) -> None:
+        self._function, self._streams = function, streams
+        self._graph: torch.cuda.CUDAGraph | None = None
+        self._tried = False
+
+    def __call__(self, *tensors: Tensor) -> list[Tensor]:
+        """To be called on the stream of the work."""
+        if not self._tried:
+            self._tried = True
+            self._record(tensors)
+        if self._graph is None:
+            return self._function(*tensors)
+        for mine, tensor in zip(self._inputs, tensors, strict=True):
+            mine.copy_(tensor)
+        self._graph.replay()
+        return self._outputs
+
+    def _record(self, tensors: Sequence[Tensor]) -> None:
+        self._inputs = [tensor.clone() for tensor in tensors]
+        for _ in range(_WARM_UP):
+            self._function(*self._inputs)
+        self._streams.work.synchronize()
+        graph = torch.cuda.CUDAGraph()
+        try:
+            with torch.cuda.graph(graph, stream=self._streams.work):
+                self._outputs = self._function(*self._inputs)
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:  # an operation that waits for the device cannot be recorded
+            warnings.warn(f"the work on the GPU cannot be recorded as a graph and runs slower: {error}", stacklevel=2)
+            return
+        self._graph = graph

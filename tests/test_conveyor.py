@@ -131,7 +131,8 @@ def test_convert_takes_the_conveyor_and_writes_the_same_video(clip_path, tmp_pat
     monkeypatch.setattr(Conveyor, "send", lambda self, frames: sent.append(len(frames)) or send(self, frames))
     monkeypatch.setattr(pipeline, "CONVEYED", {"cpu"})
     carried = convert(clip_path, tmp_path / "carried.mkv", **options)
-    assert sent == [2] * 6 and carried.frames == by_zimg.frames == 12
+    assert sent == [1] + [2] * 6  # an empty one first, to see what fits
+    assert carried.frames == by_zimg.frames == 12
     for one, other in zip(decoded_codes(tmp_path / "zimg.mkv"), decoded_codes(tmp_path / "carried.mkv"), strict=True):
         assert np.abs(one - other).max() <= 1
     assert carried.light["max_cll"] == pytest.approx(by_zimg.light["max_cll"], rel=1e-3)
@@ -143,3 +144,29 @@ def test_convert_leaves_the_conveyor_where_light_is_wanted(clip_path, tmp_path, 
     monkeypatch.setattr(Conveyor, "send", lambda *a: pytest.fail("carried as planes"))
     convert(clip_path, tmp_path / "shot.####.exr", tmp_path / "video.mkv", device="cpu", model="none", codec="ffv1")
     convert(clip_path, tmp_path / "smooth.mkv", device="cpu", model="none", codec="ffv1", smooth=1)
+
+
+@pytest.mark.parametrize("options", [{}, {"smooth": 1}])
+@pytest.mark.parametrize("carried", [False, True])
+def test_devices_that_share_a_clip_give_what_one_gives(clip_path, tmp_path, monkeypatch, carried, options):
+    """Two expanders stand for two GPUs."""
+    options = {"device": "cpu", "codec": "ffv1", "batch": 2, **options}
+    monkeypatch.setattr(pipeline, "CONVEYED", {"cpu"} if carried else set())
+    alone = convert(clip_path, tmp_path / "alone.mkv", **options)
+    one = pipeline._expanders
+    monkeypatch.setattr(pipeline, "_expanders", lambda *arguments: [*one(*arguments), *one(*arguments)])
+    shared = convert(clip_path, tmp_path / "shared.mkv", **options)
+    assert shared.frames == alone.frames == 12 and shared.light == alone.light
+    pairs = zip(decoded_codes(tmp_path / "alone.mkv"), decoded_codes(tmp_path / "shared.mkv"), strict=True)
+    assert all(np.array_equal(one, other) for one, other in pairs)
+
+
+@pytest.mark.parametrize("devices", ["0;1", "a", "-1", "0,"])
+def test_devices_that_are_no_list_of_numbers(clip_path, tmp_path, devices):
+    with pytest.raises(ValueError, match="devices must be numbers with commas between"):
+        convert(clip_path, tmp_path / "a.mkv", devices=devices)
+
+
+def test_devices_of_a_cpu(clip_path, tmp_path):
+    with pytest.raises(ValueError, match="devices 0,1 are CUDA devices"):
+        convert(clip_path, tmp_path / "a.mkv", devices="0,1", device="cpu")

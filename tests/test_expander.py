@@ -213,6 +213,31 @@ def test_options_that_do_not_fit_are_refused(options, reason):
         Expander(**options)
 
 
+def memory_for(pixels: int):
+    """A `forward` of `Blur` on a device whose memory holds so many pixels."""
+    forward = Blur.forward
+
+    def limited(self, sdr, summary=None):
+        if sdr.shape[-1] * sdr.shape[-2] > pixels:
+            raise torch.OutOfMemoryError("no memory left")
+        return forward(self, sdr, summary)
+
+    return limited
+
+
+def test_where_memory_is_short_it_goes_on_in_smaller_tiles(blur, monkeypatch):
+    frames = torch.rand(2, 3, 300, 400, generator=torch.Generator().manual_seed(1))
+    whole = Expander("blur").expand(frames)
+    monkeypatch.setattr(Blur, "forward", memory_for(200 * 200))
+    torch.testing.assert_close(Expander("blur", batch=4).expand(frames), whole, atol=1e-5, rtol=0)
+
+
+def test_where_memory_is_too_short_it_says_so(blur, monkeypatch):
+    monkeypatch.setattr(Blur, "forward", memory_for(50 * 50))
+    with pytest.raises(RuntimeError, match="ran out of memory on 400x300 frames"):
+        Expander("blur").expand(torch.rand(1, 3, 300, 400))
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
 def test_asking_for_cuda_where_there_is_none_says_so():
     with pytest.raises(RuntimeError, match="no CUDA device"):

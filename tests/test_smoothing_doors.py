@@ -128,7 +128,9 @@ def test_random_access_under_vspipe_equals_linear_access(video: Path, tmp_path: 
 @pytest.mark.parametrize("batch", [1, 3])
 def test_linear_access_decodes_and_expands_each_frame_once(video: Path, batch: int, monkeypatch) -> None:
     gain, expanded_frames = Expander.gain, []
-    monkeypatch.setattr(Expander, "gain", lambda self, sdr: (expanded_frames.append(len(sdr)), gain(self, sdr))[1])
+    monkeypatch.setattr(
+        Expander, "gain", lambda self, sdr, out: (expanded_frames.append(len(sdr)), gain(self, sdr, out))[1]
+    )
     calls: list[int] = []
     expanded = core.hdr.Expand(clip_of(video, calls), model="none", smooth=2, batch=batch)
     calls.clear()  # the first frame was looked at for its properties

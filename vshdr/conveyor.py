@@ -94,16 +94,33 @@ class Conveyor:
     """Carries loads of up to `expander.batch` frames. `send` and the loads may be used from different threads."""
 
     def __init__(self, expander: Expander, route: Route, meter: LightMeter) -> None:
-        """Takes the memory for `LOADS` loads, on the device and pinned in the host's. Raises RuntimeError where there
-        is not enough.
-        """
+        """Takes the memory for `LOADS` loads, on the device and pinned in the host's. Raises torch.OutOfMemoryError."""
         self._expander, self._route, self._meter = expander, route, meter
+        self.batch = expander.batch
+        """Most frames in a load."""
         self._dither = dither_pattern(expander.device) if route.dither else None
         self._streams = _Streams(expander.device)
         self._holds: queue.SimpleQueue[_Hold] = queue.SimpleQueue()
         for _ in range(LOADS):
             self._holds.put(_Hold(expander.batch, route, meter, expander.device))
         self._work = _Recorded(self._convert, self._streams) if expander.device.type == "cuda" else self._convert
+
+    @classmethod
+    def that_fits(cls, expander: Expander, route: Route, meter: LightMeter) -> Conveyor | None:
+        """One that has carried an empty load, with as many frames in a load as the device's memory has room for; None
+        where it has none.
+        """
+        expander.fit(route.source.width, route.source.height)
+        empty = [np.zeros(shape, np.uint8 if route.source.bits == 8 else np.uint16) for shape in route.source.shapes()]
+        while True:
+            try:
+                conveyor = cls(expander, route, meter)
+                conveyor.send([empty]).frames()
+                return conveyor
+            except torch.OutOfMemoryError:
+                if expander.batch == 1:
+                    return None
+            expander.batch //= 2
 
     def send(self, frames: Sequence[Sequence[NDArray]]) -> Load:
         """Sets frames going, three planes of host memory each, and returns at once unless all loads are under way.

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from vshdr import kernels, models
 from vshdr.colour import EOTF, RollOff, gain_of, light_of, roll_off
-from vshdr.memory import Workspaces, large
+from vshdr.memory import Workspaces
 from vshdr.models.contract import Display
 from vshdr.options import ExpandOptions
 from vshdr.temporal.glance import Glance, glance
@@ -24,9 +24,13 @@ from vshdr.temporal.moments import Moment
 from vshdr.temporal.shots import with_boundaries
 from vshdr.temporal.smoothing import Smoother
 from vshdr.temporal.stream import windows
+from vshdr.tiles import clamp_and_pad, in_tiles, round_up
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _LARGEST_PEAK = 10000.0  # where PQ ends; it stands in for "no limit" where an operator needs a number
+_SMALLEST_TILE = 128  # pixels: below, a tile is mostly overlap
+_SHARE_OF_MEMORY = 0.5  # of what is free on a GPU, for a batch: frames on their way take memory, too
+_MOST = 3 << 29  # bytes of a batch; larger ones gain nothing, and other programs want memory as well
 _UNBOUNDED = RollOff.below(math.inf)
 
 
@@ -64,6 +68,7 @@ class Expander:
         self._roll_off = RollOff.below(ceiling, brightest=brightest)
         self._smoother = Smoother(self.options.smooth, self.options.smooth_mode) if self.options.smooth else None
         self._workspaces = Workspaces()
+        self._tile = self.options.tile
         self.batch = self.options.batch or (1 if self.device.type == "cpu" else 4)
 
     def __repr__(self) -> str:
@@ -118,7 +123,7 @@ class Expander:
 
         Returns linear light, and whether all that the model gave is finite: one bool, on the device.
         """
-        padded = _clamp_and_pad(code, self.description.multiple)
+        padded = clamp_and_pad(code, self.description.multiple)
         linear = torch.empty_like(code, dtype=torch.float32, memory_format=torch.contiguous_format)
         finite = self._finish(padded, self._light(padded, tuple(code.shape[2:])), linear)
         return linear, finite
@@ -196,12 +201,48 @@ class Expander:
         """
         if out is None:
             out = torch.empty(sdr.shape, device=sdr.device)
-        size = 1 if self.device.type == "cpu" else self.batch
+        start = 0
         with self._memory_explained(sdr):
-            for frames, target in zip(sdr.split(size), out.split(size), strict=True):
-                with self._workspaces.borrow():
-                    self.refuse_infinite(work(self._padded(frames), tuple(sdr.shape[2:]), target))
+            while start < len(sdr):
+                end = start + (1 if self.device.type == "cpu" else self.batch)
+                try:
+                    with self._workspaces.borrow():
+                        finite = work(self._padded(sdr[start:end]), tuple(sdr.shape[2:]), out[start:end])
+                except torch.OutOfMemoryError:
+                    if not self._take_less(*sdr.shape[2:]):
+                        raise
+                    continue
+                self.refuse_infinite(finite)
+                start = end
         return out
+
+    def _take_less(self, height: int, width: int) -> bool:
+        """Halves the batch, or where it is one frame, the tiles; False where that is as little as makes sense."""
+        if self.batch > 1:
+            self.batch //= 2
+            return True
+        tile_width, tile_height = self._tile_size(height, width)
+        if min(tile_width, tile_height) <= _SMALLEST_TILE:
+            return False
+        self._tile = tile_width // 2, tile_height // 2
+        return True
+
+    def fit(self, width: int, height: int) -> None:
+        """Chooses batch and tiles for frames of that size by the device's free memory, as far as the options leave them
+        open: by trying one frame. Does nothing on a CPU, where there is no batch to choose.
+
+        Raises RuntimeError where the memory is too small for a frame in small tiles.
+        """
+        if self.device.type == "cpu":
+            return
+        allowed, self.batch = self.batch, 1
+        frame = torch.zeros(1, 3, height, width, device=self.device)
+        torch.cuda.reset_peak_memory_stats(self.device)
+        before = torch.cuda.memory_allocated(self.device)
+        self.expand(frame)
+        needed = torch.cuda.max_memory_allocated(self.device) - before
+        free = torch.cuda.mem_get_info(self.device)[0]
+        self.batch = self.options.batch or max(1, min(allowed, int(_SHARE_OF_MEMORY * free / needed), _MOST // needed))
 
     def _padded(self, frames: Tensor) -> Tensor:
         """Code values on the device, within [0, 1], in batches of one size, padded to the model's multiple."""
@@ -209,7 +250,7 @@ class Expander:
         if self.device.type != "cpu" and len(code) < self.batch:
             # Kernels are chosen by shape, and another kernel may round otherwise: the last batch is filled up.
             code = torch.cat([code, code[-1:].expand(self.batch - len(code), -1, -1, -1)])
-        return _clamp_and_pad(code, self.description.multiple)
+        return clamp_and_pad(code, self.description.multiple)
 
     @contextlib.contextmanager
     def _memory_explained(self, frames: Tensor) -> Iterator[None]:
@@ -252,33 +293,21 @@ class Expander:
         height, width = size
         with torch.autocast(self.device.type, self._dtype, enabled=self._dtype is not torch.float32):
             summary = self._model.summarise(code[..., :height, :width])
-            tile_width, tile_height = self._tile_size(code)
+            tile_width, tile_height = self._tile_size(*code.shape[2:])
             if tile_width >= code.shape[3] and tile_height >= code.shape[2]:
                 return self._model(code, summary).float()
-            return self._run_tiles(code, summary, tile_width, tile_height)
+            overlap = self.description.context if self.options.overlap < 0 else self.options.overlap
+            overlap = round_up(overlap, self.description.multiple)
+            return in_tiles(lambda tile: self._model(tile, summary).float(), code, (tile_width, tile_height), overlap)
 
-    def _tile_size(self, padded: Tensor) -> tuple[int, int]:
+    def _tile_size(self, height: int, width: int) -> tuple[int, int]:
         """Width and height of tiles in multiples of the model's own; the frame's where it is not tiled."""
         automatic = self.description.tile if self.device.type == "cpu" else 0
         sizes = []
-        for asked, side in zip(self.options.tile, (padded.shape[3], padded.shape[2]), strict=True):
+        for asked, side in zip(self._tile, (width, height), strict=True):
             wanted = asked or automatic or side
-            sizes.append(_round_up(wanted, self.description.multiple))
+            sizes.append(round_up(wanted, self.description.multiple))
         return sizes[0], sizes[1]
-
-    def _run_tiles(self, padded: Tensor, summary: Tensor | None, tile_width: int, tile_height: int) -> Tensor:
-        overlap = self.description.context if self.options.overlap < 0 else self.options.overlap
-        overlap = _round_up(overlap, self.description.multiple)
-        linear = torch.empty_like(padded)
-        height, width = padded.shape[-2:]
-        for top, bottom, above, below in _spans(height, tile_height, overlap):
-            for left, right, before, after in _spans(width, tile_width, overlap):
-                tile = padded[..., above:below, before:after].contiguous()
-                out = self._model(tile, summary).float()
-                linear[..., top:bottom, left:right] = out[
-                    ..., top - above : bottom - above, left - before : right - before
-                ]
-        return linear
 
 
 def _refuse_other_shapes(sdr: Tensor) -> None:
@@ -286,21 +315,6 @@ def _refuse_other_shapes(sdr: Tensor) -> None:
         raise ValueError(f"frames must be a float tensor N x 3 x H x W, not {type(sdr).__name__}")
     if sdr.ndim != 4 or sdr.shape[1] != 3 or not sdr.is_floating_point() or 0 in sdr.shape:
         raise ValueError(f"frames must be a float tensor N x 3 x H x W, not {sdr.dtype} {tuple(sdr.shape)}")
-
-
-def _round_up(value: int, multiple: int) -> int:
-    return -(-value // multiple) * multiple
-
-
-def _spans(length: int, tile: int, overlap: int) -> Iterator[tuple[int, int, int, int]]:
-    """Tiles along one side: start and end of what is kept, start and end of what the model sees.
-
-    What it sees is cut at the frame's border and not padded there: the network's own padding of its features then falls
-    where it falls in a whole frame, which is what makes tiles exact up to the border.
-    """
-    for start in range(0, length, tile):
-        end = min(start + tile, length)
-        yield start, end, max(0, start - overlap), min(length, end + overlap)
 
 
 def _multiplies_bf16() -> bool:
@@ -312,26 +326,3 @@ def _corner(pictures: Tensor, out: Tensor) -> Tensor:
     """As much of `pictures`, which may be more and larger, as fits into `out`."""
     count, _, height, width = out.shape
     return pictures[:count, :, :height, :width]
-
-
-def _clamp_and_pad(code: Tensor, multiple: int) -> Tensor:
-    """A copy within [0, 1], padded on the right and below to multiples of `multiple` by reflection, and by repetition
-    where the frame is too small to reflect.
-    """
-    height, width = code.shape[-2:]
-    right, below = _round_up(width, multiple) - width, _round_up(height, multiple) - height
-    shape = (*code.shape[:2], height + below, width + right)
-    padded = large(shape) if code.device.type == "cpu" else code.new_empty(shape)
-    torch.clamp(code, 0.0, 1.0, out=padded[..., :height, :width])
-    reflects = right < width and below < height
-    if below:
-        border = (
-            padded[..., height - 1 - below : height - 1, :width].flip(2)
-            if reflects
-            else padded[..., height - 1 : height, :width]
-        )
-        padded[..., height:, :width] = border
-    if right:
-        border = padded[..., width - 1 - right : width - 1].flip(3) if reflects else padded[..., width - 1 : width]
-        padded[..., width:] = border
-    return padded

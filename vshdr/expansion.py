@@ -8,6 +8,7 @@ import contextlib
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -26,42 +27,49 @@ Wanted = Callable[[Frame], bool]
 
 
 def add_expansion(
-    pipeline: Pipeline, clip: Source, expander: Expander, wanted: Wanted, outputs: Sequence[Channel]
+    pipeline: Pipeline, clip: Source, expanders: Sequence[Expander], wanted: Wanted, outputs: Sequence[Channel]
 ) -> None:
     """Adds the stages that decode `clip` and expand it; they put lists of `Expanded` into every one of `outputs`.
 
-    `wanted` is asked once for each frame, in order; frames that are not wanted are left out, and with smoothing go
-    through the network only where a neighbour that is wanted needs them.
+    `expanders` are alike but for their devices; they take batches in turn. `wanted` is asked once for each frame, in
+    order; frames that are not wanted are left out, and with smoothing go through the network only where a neighbour
+    that is wanted needs them.
     """
     decoded = pipeline.channel()
-    radius = expander.options.smooth
+    radius = expanders[0].options.smooth
+    size = min(expander.batch for expander in expanders)
     if not radius:
         frames = (item for item in read_sdr(clip) if wanted(item[0]))
         pipeline.add("decode", frames, lambda item: item, [decoded], produces=True)
-        pipeline.add("network", _batches(decoded, expander), lambda batch: _expand(expander, batch), list(outputs))
+        works = [partial(_expand, expander) for expander in expanders]
+        pipeline.add_side_by_side("network", itertools.batched(decoded, size), works, list(outputs))
         return
     marked = _mark(read_sdr(clip), wanted, radius)
     pipeline.add("decode", marked, lambda item: item, [decoded], produces=True)
     with_gain = pipeline.channel()
-    pipeline.add("network", _batches(decoded, expander), lambda batch: _add_gain(expander, batch), [with_gain])
+    works = [partial(_add_gain, expander, expanders[0]) for expander in expanders]
+    pipeline.add_side_by_side("network", itertools.batched(decoded, size), works, [with_gain])
     around = windows(itertools.chain.from_iterable(with_gain), radius, radius)
-    pipeline.add("smooth", around, lambda item: _smooth(expander, *item), list(outputs))
+    pipeline.add("smooth", around, lambda item: _smooth(expanders[0], *item), list(outputs))
 
 
 def add_conveyance(
-    pipeline: Pipeline, clip: Source, conveyor: Conveyor, batch: int, wanted: Wanted, outputs: Sequence[Channel]
+    pipeline: Pipeline, clip: Source, conveyors: Sequence[Conveyor], wanted: Wanted, outputs: Sequence[Channel]
 ) -> None:
-    """Adds the stages that decode `clip` and have it delivered by `conveyor`; they put lists of `Delivered` into every
-    one of `outputs`. `wanted` as in `add_expansion`.
+    """Adds the stages that decode `clip` and have it delivered by `conveyors`, in turn; they put lists of `Delivered`
+    into every one of `outputs`. `wanted` as in `add_expansion`.
     """
     decoded, sent = pipeline.channel(), pipeline.channel()
     frames = (frame for frame in clip if wanted(frame))
     pipeline.add("decode", frames, lambda frame: frame, [decoded], produces=True)
 
-    def send(batch: tuple[Frame, ...]) -> tuple[tuple[Frame, ...], Load]:
-        return batch, conveyor.send([frame.planes for frame in batch])
+    turns = itertools.cycle(conveyors)
 
-    pipeline.add("send", itertools.batched(decoded, batch), send, [sent])
+    def send(batch: tuple[Frame, ...]) -> tuple[tuple[Frame, ...], Load]:
+        return batch, next(turns).send([frame.planes for frame in batch])
+
+    size = min(conveyor.batch for conveyor in conveyors)
+    pipeline.add("send", itertools.batched(decoded, size), send, [sent])
     pipeline.add("network", sent, lambda item: _arrived(*item), list(outputs))
 
 
@@ -96,24 +104,21 @@ def _mark(frames: Iterable[tuple[Frame, Tensor]], wanted: Wanted, radius: int) -
         yield window[number]
 
 
-def _batches(items: Channel, expander: Expander) -> Iterator[tuple]:
-    return itertools.batched(items, expander.batch)
-
-
 def _expand(expander: Expander, batch: tuple[tuple[Frame, Tensor], ...]) -> list[Expanded]:
     with _named([frame for frame, _ in batch]):
         linear = expander.expand(torch.stack([sdr for _, sdr in batch]))
     return [Expanded(frame, sdr, light) for (frame, sdr), light in zip(batch, linear, strict=True)]
 
 
-def _add_gain(expander: Expander, batch: tuple) -> list[_Marked]:
+def _add_gain(expander: Expander, smoother: Expander, batch: tuple) -> list[_Marked]:
+    """Gives frames the gain that `expander` finds, in the memory of the one that smooths."""
     needed = [item for item in batch if item[0].needed]
     if needed:
         with _named([marked.frame for marked, _, _ in needed]):
             code = torch.stack([marked.sdr for marked, _, _ in needed]).to(expander.device)
             gains = expander.gain(code)
         for (marked, look, starts_shot), sdr, gain in zip(needed, code, gains, strict=True):
-            marked.moment = expander.moment(sdr, gain, look, starts_shot)
+            marked.moment = smoother.moment(sdr, gain, look, starts_shot)
     for marked, _, _ in batch:
         marked.sdr = None
     return [marked for marked, _, _ in batch]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -163,6 +164,9 @@ class ConvertOptions:
     preview_dir: str = option("", "folder of the previews; empty for one beside the first output")
     frame_rate: float = option(0.0, "frames per second of an image sequence; 0 for 24", low=0.0, high=1000.0)
     allow_hdr: bool = option(False, "take a clip labelled PQ or HLG for SDR all the same")
+    devices: str = option("", "CUDA devices that share the work, such as 0,1; empty for the one of device_index")
 
     def __post_init__(self) -> None:
         check(self)
+        if not re.fullmatch(r"(\d+(,\d+)*)?", self.devices):
+            raise ValueError(f"devices must be numbers with commas between, such as 0,1, not '{self.devices}'")

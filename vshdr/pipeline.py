@@ -79,7 +79,8 @@ def convert(
     convert_options = ConvertOptions(**{name: value for name, value in options.items() if name not in expand_names})
     paths = _distinct([Path(output) for output in outputs])
     clip = _open(source, convert_options)
-    expander = Expander(**dataclasses.asdict(expand_options), eotf=clip.signal.eotf)
+    expanders = _expanders(expand_options, convert_options, clip.signal.eotf)
+    expander = expanders[0]
     fingerprint = _fingerprint(Path(source), clip, expander, convert_options)
     with contextlib.ExitStack() as stack:
         writers = [
@@ -89,7 +90,19 @@ def convert(
             writers.append(
                 PreviewOutput(_preview_folder(paths, convert_options), clip, expander, convert_options.preview)
             )
-        return _run(clip, expander, writers, on_progress or (lambda progress: None))
+        return _run(clip, expanders, writers, on_progress or (lambda progress: None))
+
+
+def _expanders(options: ExpandOptions, convert_options: ConvertOptions, eotf: str) -> list[Expander]:
+    """One on every device that shares the work."""
+    chosen = dataclasses.asdict(options)
+    if not convert_options.devices:
+        return [Expander(**chosen, eotf=eotf)]
+    if options.device == "cpu":
+        raise ValueError(f"devices {convert_options.devices} are CUDA devices; leave them out with device cpu")
+    chosen["device"] = "cuda"
+    indices = dict.fromkeys(map(int, convert_options.devices.split(",")))
+    return [Expander(**chosen | {"device_index": index}, eotf=eotf) for index in indices]
 
 
 def _open(source: str | Path, options: ConvertOptions) -> Source:
@@ -143,8 +156,10 @@ def _digest(path: Path) -> str:
     return f"{size}:{digest.hexdigest()[:16]}"
 
 
-def _run(clip: Source, expander: Expander, writers: list[Output], on_progress: Callable[[Progress], None]) -> Summary:
-    meter = LightMeter(white=expander.options.white, primaries=clip.signal.working_primaries)
+def _run(
+    clip: Source, expanders: list[Expander], writers: list[Output], on_progress: Callable[[Progress], None]
+) -> Summary:
+    meter = LightMeter(white=expanders[0].options.white, primaries=clip.signal.working_primaries)
     pipeline = Pipeline(depth=2)
     frames = 0
 
@@ -162,11 +177,13 @@ def _run(clip: Source, expander: Expander, writers: list[Output], on_progress: C
     # Pairs and not a dictionary: two outputs may have the same file name in different folders.
     taps = [("light", measure), *((w.name, w.write) for w in writers)]
     channels = [pipeline.channel() for _ in taps]
-    conveyor = _conveyor(clip, expander, writers, meter)
-    if conveyor:
-        add_conveyance(pipeline, clip, conveyor, expander.batch, wanted, channels)
+    conveyors = _conveyors(clip, expanders, writers, meter)
+    if conveyors:
+        add_conveyance(pipeline, clip, conveyors, wanted, channels)
     else:
-        add_expansion(pipeline, clip, expander, wanted, channels)
+        for expander in expanders:
+            expander.fit(clip.width, clip.height)
+        add_expansion(pipeline, clip, expanders, wanted, channels)
     for (name, work), channel in zip(taps, channels, strict=True):
         pipeline.add(name, channel, _each(work), [])
 
@@ -186,15 +203,18 @@ def _run(clip: Source, expander: Expander, writers: list[Output], on_progress: C
     )
 
 
-def _conveyor(clip: Source, expander: Expander, writers: list[Output], meter: LightMeter) -> Conveyor | None:
-    """What carries the clip to a GPU and back as planes, where that is all that the writers need."""
-    if expander.device.type not in CONVEYED or expander.options.smooth:
+def _conveyors(
+    clip: Source, expanders: list[Expander], writers: list[Output], meter: LightMeter
+) -> list[Conveyor] | None:
+    """What carries the clip to GPUs and back as planes, where that is all that the writers need."""
+    if any(expander.device.type not in CONVEYED or expander.options.smooth for expander in expanders):
         return None
     if not all(isinstance(writer, VideoOutput) for writer in writers):
         return None
     deliveries = {writer.delivery for writer in writers}
     way = route(clip, deliveries.pop()) if len(deliveries) == 1 else None
-    return Conveyor(expander, way, meter) if way else None
+    conveyors = [Conveyor.that_fits(expander, way, meter) for expander in expanders] if way else [None]
+    return None if None in conveyors else conveyors
 
 
 def _each(work: Callable[[Expanded], None]) -> Callable[[list[Expanded]], None]:

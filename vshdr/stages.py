@@ -6,10 +6,12 @@ Each stage's busy time is kept, which tells the one that limits the speed.
 
 from __future__ import annotations
 
+import itertools
 import queue
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 _POLL = 0.1  # seconds between looks at the stop flag while a queue is full or empty
@@ -116,11 +118,12 @@ class Pipeline:
         self._stop = threading.Event()
         self._error: BaseException | None = None
         self._lock = threading.Lock()
+        self._workers: list[ThreadPoolExecutor] = []
         self.stages: list[Stage] = []
 
-    def channel(self) -> Channel:
-        """A new channel between two stages, `depth` items deep."""
-        return Channel(self._depth, self._stop)
+    def channel(self, depth: int = 0) -> Channel:
+        """A new channel between two stages, `depth` items deep; 0 for the pipeline's own depth."""
+        return Channel(depth or self._depth, self._stop)
 
     def add(
         self,
@@ -135,6 +138,25 @@ class Pipeline:
         With `produces` the getting of items is the stage's own work, and not a wait for the stage before it.
         """
         self.stages.append(Stage(name, self, items, work, outputs, produces))
+
+    def add_side_by_side(
+        self, name: str, items: Iterable[Any], works: Sequence[Callable[[Any], Any]], outputs: list[Channel]
+    ) -> None:
+        """As `add`, with several `works` that take the items in turn, all at once; results come in the items' order."""
+        if len(works) == 1:
+            self.add(name, items, works[0], outputs)
+            return
+        workers = [ThreadPoolExecutor(1, f"vshdr {name} {number}") for number in range(len(works))]
+        self._workers.extend(workers)
+        turns = itertools.cycle(list(zip(workers, works, strict=True)))
+
+        def hand_out(item: Any) -> Future:
+            worker, work = next(turns)
+            return worker.submit(work, item)
+
+        handed_out = self.channel(depth=len(works))
+        self.add(f"{name}: hand out", items, hand_out, [handed_out])
+        self.add(name, handed_out, lambda future: future.result(), outputs)
 
     def fail(self, error: BaseException) -> None:
         """Keeps the first error and stops all stages."""
@@ -161,6 +183,8 @@ class Pipeline:
         finally:
             for stage in self.stages:
                 stage.thread.join()
+            for worker in self._workers:
+                worker.shutdown(cancel_futures=True)
         if self._error is not None:
             raise self._error
 

@@ -77,6 +77,7 @@ class ExpandedClip:
             dither=self.options.dither,
         )
         self._refuse_odd_sizes()
+        self._expander.fit(clip["width"], clip["height"])
         self._neighbours = Neighbours(self._expander)
         longest_batch = min(self._expander.batch, clip["frames"])
         self._sdr = torch.empty(longest_batch, 3, clip["height"], clip["width"])

@@ -43,10 +43,14 @@ def clip_path(tmp_path_factory):
     return path
 
 
+def way(source, delivery):
+    return route(source.format_id, (source.width, source.height), source.signal, source.properties, delivery)
+
+
 def conveyor_of(source, device="cpu", batch=3, **options) -> tuple[Conveyor, Delivery]:
     delivery = Delivery(output="pq")
     expander = Expander(device=device, eotf=source.signal.eotf, batch=batch, precision="fp32", **options)
-    return Conveyor(expander, route(source, delivery), LightMeter()), delivery
+    return Conveyor(expander, way(source, delivery), LightMeter()), delivery
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -113,9 +117,9 @@ def test_what_is_not_finite_is_refused(source, monkeypatch):
     ],
 )
 def test_what_takes_zimg_has_no_route(source, changes, delivery):
-    assert route(source, Delivery(output="pq")) is not None
+    assert way(source, Delivery(output="pq")) is not None
     source.properties.update(changes)
-    assert route(source, Delivery(**{"output": "pq", **delivery})) is None
+    assert way(source, Delivery(**{"output": "pq", **delivery})) is None
 
 
 def decoded_codes(path) -> list[np.ndarray]:
@@ -170,3 +174,36 @@ def test_devices_that_are_no_list_of_numbers(clip_path, tmp_path, devices):
 def test_devices_of_a_cpu(clip_path, tmp_path):
     with pytest.raises(ValueError, match="devices 0,1 are CUDA devices"):
         convert(clip_path, tmp_path / "a.mkv", devices="0,1", device="cpu")
+
+
+@pytest.mark.parametrize(("form", "output"), [(vs.YUV420P8, "pq"), (vs.YUV422P10, "hlg"), (vs.RGB24, "pq")])
+@pytest.mark.parametrize("batch", [1, 3])
+def test_the_plugin_carries_planes_and_describes_them_alike(monkeypatch, form, output, batch):
+    """Many requests at a time, as several loads may be under way."""
+    core = vs.core
+    blank = core.std.BlankClip(format=form, width=96, height=64, length=10, color=[200, 120, 140])
+    clip = core.std.Expr(blank, "x 10 -") if form == vs.RGB24 else blank
+    clip = core.std.SetFrameProps(clip, _ChromaLocation=1)
+
+    def rendered():
+        expanded = core.hdr.Expand(clip, model="bt2446a", output=output, device="cpu", batch=batch)
+        return [([np.asarray(f[p]).astype(int) for p in range(3)], dict(f.props)) for f in expanded.frames()]
+
+    by_zimg = rendered()
+    monkeypatch.setattr("vshdr.plugin.clip.CONVEYED", {"cpu"})
+    sent = []
+    send = Conveyor.send
+    monkeypatch.setattr(Conveyor, "send", lambda self, frames: sent.append(len(frames)) or send(self, frames))
+    carried = rendered()
+    assert sum(sent) == 11  # and an empty one first
+    for (planes, properties), (others, wanted) in zip(carried, by_zimg, strict=True):
+        assert properties == wanted
+        assert max(np.abs(one - other).max() for one, other in zip(planes, others, strict=True)) <= 1
+
+
+def test_the_plugin_converts_by_zimg_what_has_no_route(monkeypatch):
+    monkeypatch.setattr("vshdr.plugin.clip.CONVEYED", {"cpu"})
+    monkeypatch.setattr(Conveyor, "send", lambda *a: pytest.fail("carried as planes"))
+    grey = vs.core.std.BlankClip(format=vs.GRAY8, width=96, height=64, length=1, color=200)
+    for options in ({"output": "pq", "dither": "error_diffusion"}, {}, {"output": "pq", "smooth": 1}):
+        vs.core.hdr.Expand(grey, model="none", device="cpu", **options).get_frame(0).close()

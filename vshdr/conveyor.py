@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import contextlib
 import queue
+import threading
 import warnings
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,8 +25,7 @@ from torch import Tensor
 
 from vshdr.expander import Expander
 from vshdr.media.light import LightMeter
-from vshdr.media.signal import CHROMA_TOP_LEFT, MATRIX_BT2020, Delivery
-from vshdr.media.source import Orientation, Source
+from vshdr.media.signal import CHROMA_TOP_LEFT, MATRIX_BT2020, Delivery, Signal
 from vshdr.ycbcr import LUMA_WEIGHTS, SITING, Planes, dither_pattern, encode_transfer
 
 LOADS = 4  # under way at a time: going up, being worked on, coming down, and being written by an encoder
@@ -45,36 +45,43 @@ class Route:
     dither: bool
 
 
-def route(clip: Source, delivery: Delivery) -> Route | None:
-    """How frames of `clip` become those of `delivery` on a device; None where that takes zimg: for other colours than
-    the network's, YUV that is not 8 to 16 bits, grey, fields, turned or cropped pictures, and dither that is drawn.
+CONVEYED = {"cuda"}
+"""Kinds of device that frames are carried to as planes and not as float RGB. On a CPU zimg is faster."""
+
+
+def route(
+    format_id: int, size: tuple[int, int], signal: Signal, properties: Mapping[str, Any], delivery: Delivery
+) -> Route | None:
+    """How frames of VapourSynth's format `format_id` become those of `delivery` on a device.
+
+    `size` is their width and height, `properties` are the first one's. None where it takes zimg: for other colours than
+    the network's, for samples that are no integers, for grey, fields and dither that is drawn.
     """
-    form, wanted = (vs.core.get_video_format(number) for number in (clip.format_id, delivery.format_id))
-    signal = clip.signal
+    form, wanted = (vs.core.get_video_format(number) for number in (format_id, delivery.format_id))
+    width, height = size
+    location = properties.get("_ChromaLocation", 0)
     plain = (
         form.sample_type == vs.INTEGER
         and (signal.matrix in LUMA_WEIGHTS if form.color_family == vs.YUV else form.color_family == vs.RGB)
         and max(form.subsampling_w, form.subsampling_h) <= 1
         and signal.primaries == signal.working_primaries
-        and clip.properties.get("_ChromaLocation", 0) in SITING
-        and not clip.properties.get("_FieldBased", 0)
-        and clip.orientation == Orientation()
-        and (clip.coded_width, clip.coded_height) == (clip.width, clip.height)
+        and location in SITING
+        and not properties.get("_FieldBased", 0)
     )
     if not plain or delivery.output not in ("pq", "hlg") or delivery.dither not in ("none", "ordered"):
         return None
     source = Planes(
-        width=clip.width,
-        height=clip.height,
+        width=width,
+        height=height,
         bits=form.bits_per_sample,
         matrix=signal.matrix,
         full_range=signal.full_range,
         subsampling=(form.subsampling_w, form.subsampling_h),
-        chroma_location=clip.properties.get("_ChromaLocation", 0),
+        chroma_location=location,
     )
     delivered = Planes(
-        width=clip.width,
-        height=clip.height,
+        width=width,
+        height=height,
         bits=wanted.bits_per_sample,
         matrix=MATRIX_BT2020,
         full_range=False,
@@ -91,15 +98,16 @@ def route(clip: Source, delivery: Delivery) -> Route | None:
 
 
 class Conveyor:
-    """Carries loads of up to `expander.batch` frames. `send` and the loads may be used from different threads."""
+    """Carries loads of up to `expander.batch` frames. Any threads may use it and the loads."""
 
     def __init__(self, expander: Expander, route: Route, meter: LightMeter) -> None:
         """Takes the memory for `LOADS` loads, on the device and pinned in the host's. Raises torch.OutOfMemoryError."""
-        self._expander, self._route, self._meter = expander, route, meter
+        self._expander, self.route, self._meter = expander, route, meter
         self.batch = expander.batch
         """Most frames in a load."""
         self._dither = dither_pattern(expander.device) if route.dither else None
         self._streams = _Streams(expander.device)
+        self._one_at_a_time = threading.Lock()
         self._holds: queue.SimpleQueue[_Hold] = queue.SimpleQueue()
         for _ in range(LOADS):
             self._holds.put(_Hold(expander.batch, route, meter, expander.device))
@@ -111,7 +119,7 @@ class Conveyor:
         where it has none.
         """
         expander.fit(route.source.width, route.source.height)
-        empty = [np.zeros(shape, np.uint8 if route.source.bits == 8 else np.uint16) for shape in route.source.shapes()]
+        empty = [np.zeros(shape, route.source.kind) for shape in route.source.shapes()]
         while True:
             try:
                 conveyor = cls(expander, route, meter)
@@ -128,19 +136,27 @@ class Conveyor:
         A load that is dropped makes room for the next: drop them in the order in which they were sent.
         """
         hold = self._holds.get()
-        hold.fill(frames)
+        try:
+            hold.fill(frames)
+            with self._one_at_a_time:
+                arrived = self._set_going(hold)
+        except BaseException:
+            self._holds.put(hold)
+            raise
+        return Load(self, hold, len(frames), arrived)
+
+    def _set_going(self, hold: _Hold) -> Any:
+        """Asks the device for all that is to be done with a load; returns the event of its arrival."""
         streams = self._streams
         with streams.on(streams.up):
             hold.go_up()
         streams.after(streams.up, streams.work)
         with streams.on(streams.work), torch.no_grad():
-            results = self._work(*hold.above)
-            hold.take(results)
+            hold.take(self._work(*hold.above))
         streams.after(streams.work, streams.down)
         with streams.on(streams.down):
             hold.go_down()
-            arrived = streams.mark(streams.down)
-        return Load(self, hold, len(frames), arrived)
+            return streams.mark(streams.down)
 
     def give_back(self, hold: _Hold, arrived: Any) -> None:
         """Called for a load that nobody has any more, be it that it never was waited for."""
@@ -154,7 +170,7 @@ class Conveyor:
 
     def _convert(self, *planes: Tensor) -> list[Tensor]:
         """Delivered planes, counts of light and whether all was finite, of source planes; all on the device."""
-        route = self._route
+        route = self.route
         linear, finite = self._expander.enqueue(route.source.to_rgb(planes))
         code = encode_transfer(linear, route.transfer, self._expander.options.white, route.primaries)
         delivered = route.delivered.from_rgb(code, self._dither)

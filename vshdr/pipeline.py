@@ -15,17 +15,16 @@ from fractions import Fraction
 from pathlib import Path
 
 from vshdr import __version__
-from vshdr.conveyor import Conveyor, route
+from vshdr.conveyor import CONVEYED, Conveyor, route
 from vshdr.expander import Expander
 from vshdr.expansion import add_conveyance, add_expansion
 from vshdr.media.light import LightMeter
 from vshdr.media.reader import Frame, Source, open_source
+from vshdr.media.source import Orientation
 from vshdr.options import ConvertOptions, ExpandOptions
 from vshdr.outputs import Delivered, Expanded, Output, PreviewOutput, VideoOutput, open_output
 from vshdr.stages import Pipeline
 
-# Kinds of device that frames are carried to as planes and not as float RGB. On a CPU zimg is faster.
-CONVEYED = {"cuda"}
 _DIGEST_BYTES = 1 << 20  # read from either end of a source to recognise it
 
 
@@ -212,7 +211,13 @@ def _conveyors(
     if not all(isinstance(writer, VideoOutput) for writer in writers):
         return None
     deliveries = {writer.delivery for writer in writers}
-    way = route(clip, deliveries.pop()) if len(deliveries) == 1 else None
+    turned_or_cropped = clip.orientation != Orientation() or (clip.coded_width, clip.coded_height) != (
+        clip.width,
+        clip.height,
+    )
+    if len(deliveries) != 1 or turned_or_cropped:
+        return None
+    way = route(clip.format_id, (clip.width, clip.height), clip.signal, clip.properties, deliveries.pop())
     conveyors = [Conveyor.that_fits(expander, way, meter) for expander in expanders] if way else [None]
     return None if None in conveyors else conveyors
 

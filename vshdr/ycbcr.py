@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -52,8 +53,13 @@ class Planes:
         return [(self.height, self.width), chroma, chroma]
 
     @property
+    def kind(self) -> type:
+        """Of their samples, to numpy."""
+        return np.uint8 if self.bits == 8 else np.uint16
+
+    @property
     def dtype(self) -> torch.dtype:
-        """Of their samples."""
+        """Of their samples, to torch."""
         return torch.uint8 if self.bits == 8 else torch.uint16
 
     @property

@@ -189,6 +189,11 @@ class Delivery:
         """Frame properties beside those that `core.resize` sets: the mastering display, for PQ."""
         return mastering_properties(self.peak) if self.output == "pq" else {}
 
+    def described(self) -> dict[str, float | list[float]]:
+        """All frame properties of pq and hlg that were not made by `core.resize`."""
+        colours = {"_Matrix": MATRIX_BT2020, "_Transfer": self.code_transfer, "_Primaries": PRIMARIES_BT2020}
+        return colours | {"_Range": 0, "_ChromaLocation": CHROMA_TOP_LEFT} | self.properties()
+
     def resize_arguments(self) -> dict[str, int | float | str]:
         """Arguments for `core.resize.Bilinear` from linear RGBS with `linear_properties` to the delivered format."""
         if self.output == "linear":

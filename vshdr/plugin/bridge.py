@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from vshdr.plugin.clip import ExpandedClip
     from vshdr.plugin.measured import MeasuredClip
 
-ABI = 3
+ABI = 4
 
 
 class Group(enum.IntEnum):

@@ -7,16 +7,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
+import numpy as np
 import torch
 import vapoursynth as vs
 
+from vshdr.conveyor import CONVEYED, Conveyor, route
 from vshdr.expander import Expander
+from vshdr.media.light import LightMeter
 from vshdr.media.signal import Delivery, Signal, describe, input_properties, linear_properties, sdr_arguments
 from vshdr.memory import Trimmer
 from vshdr.options import ExpandOptions, check, option
 from vshdr.plugin.bridge import Neighbour, Plane
 from vshdr.plugin.neighbours import Neighbours
-from vshdr.plugin.planes import read_planes, write_planes
+from vshdr.plugin.planes import read_planes, samples, write_planes
 from vshdr.temporal.transitions import LOOK
 
 
@@ -77,12 +80,25 @@ class ExpandedClip:
             dither=self.options.dither,
         )
         self._refuse_odd_sizes()
-        self._expander.fit(clip["width"], clip["height"])
+        self._conveyor = self._find_conveyor(properties)
+        if not self._conveyor:
+            self._expander.fit(clip["width"], clip["height"])
+            longest_batch = min(self._expander.batch, clip["frames"])
+            self._sdr = torch.empty(longest_batch, 3, clip["height"], clip["width"])
+            self._expanded = torch.empty_like(self._sdr)
         self._neighbours = Neighbours(self._expander)
-        longest_batch = min(self._expander.batch, clip["frames"])
-        self._sdr = torch.empty(longest_batch, 3, clip["height"], clip["width"])
-        self._expanded = torch.empty_like(self._sdr)
         self._trimmer = Trimmer()
+
+    def _find_conveyor(self, properties: Mapping[str, Any]) -> Conveyor | None:
+        """What carries the clip's planes to a GPU and brings what is delivered back, where all is done there."""
+        clip, expander = self._clip, self._expander
+        if expander.device.type not in CONVEYED or expander.options.smooth:
+            return None
+        way = route(clip["format"], (clip["width"], clip["height"]), self._signal, properties, self._delivery)
+        if way is None:
+            return None
+        meter = LightMeter(white=expander.options.white, primaries=self._signal.working_primaries)
+        return Conveyor.that_fits(expander, way, meter)
 
     def _describe(self, properties: Mapping[str, Any]) -> Signal:
         return describe(properties, rgb=self._clip["colour_family"] == vs.RGB, allow_hdr=bool(self.options.allow_hdr))
@@ -105,6 +121,9 @@ class ExpandedClip:
         shared = self._clip["threads"] if radius else 0
         to_sdr = sdr_arguments(self._signal)
         to_delivery = self._delivery.resize_arguments()
+        linear = linear_properties(self._signal.working_primaries) | self._delivery.properties()
+        if self._conveyor:
+            to_sdr, to_delivery, linear = {}, {}, self._delivery.described()
         return {
             # The cache holds the batch in the making and those ahead; one more lets requests run out of order.
             "SETTING": {
@@ -115,10 +134,12 @@ class ExpandedClip:
                 "carriers": 2 + math.ceil((2 * radius + shared) / batch),
                 "radius": radius,
                 "reach": reach if radius else 0,
+                "format": self._delivery.format_id if self._conveyor else int(vs.RGBS),
+                "side_by_side": int(self._conveyor is not None),
             },
             "SOURCE": input_properties(self._signal),
             "TO_SDR": {} if to_sdr == {"format": self._clip["format"]} else to_sdr,
-            "LINEAR": linear_properties(self._signal.working_primaries) | self._delivery.properties(),
+            "LINEAR": linear,
             "REMOVED": dict.fromkeys(REMOVED, 0),
             "DELIVERY": {} if to_delivery == {"format": int(vs.RGBS)} else to_delivery,
         }
@@ -134,11 +155,14 @@ class ExpandedClip:
 
     def infer(self, planes: Sequence[Plane], frames: int, width: int, height: int) -> None:
         """Expands a batch: reads `planes[3 * i + c].sdr` and writes `.linear` of frame i and channel c; with smoothing
-        that is the gain.
+        that is the gain, and where a conveyor carries it what is delivered.
 
-        C never runs two batches of one clip at a time, so two tensors serve them all: fresh memory of this size costs
-        more than filling it.
+        Without a conveyor C never runs two batches of one clip at a time, so two tensors serve them all: fresh memory
+        of this size costs more than filling it.
         """
+        if self._conveyor:
+            self._carry(planes, frames)
+            return
         sdr, expanded = self._sdr[:frames], self._expanded[:frames]
         for i in range(frames):
             read_planes(planes[3 * i : 3 * i + 3], "sdr", sdr[i])
@@ -146,6 +170,16 @@ class ExpandedClip:
         for i in range(frames):
             write_planes(planes[3 * i : 3 * i + 3], expanded[i])
         self._trimmer.count(expanded.nbytes)
+
+    def _carry(self, planes: Sequence[Plane], frames: int) -> None:
+        groups = [planes[3 * i : 3 * i + 3] for i in range(frames)]
+        source, delivered = self._conveyor.route.source, self._conveyor.route.delivered
+        load = self._conveyor.send([samples(group, "sdr", source.shapes(), source.kind) for group in groups])
+        for group, (results, _) in zip(groups, load.frames(), strict=True):
+            for target, result in zip(
+                samples(group, "linear", delivered.shapes(), delivered.kind), results, strict=True
+            ):
+                np.copyto(target, result)
 
     def smooth(self, number: int, window: Sequence[Neighbour], out: Sequence[Plane], width: int, height: int) -> None:
         """Writes the linear light of frame `number` into `out`, smoothed over the frames of `window`."""

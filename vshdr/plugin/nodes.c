@@ -270,8 +270,17 @@ static void VS_CC batches_free(void *data, VSCore *core, const VSAPI *vsapi)
     free(b);
 }
 
-VSNode *vshdr_batches(VSNode *sdr, int batch, int kept, const VSMap *linear, const VSMap *removed,
-                      struct vshdr_expander *expander, VSCore *core, const VSAPI *vsapi)
+/* What comes out: the clip, in another format. */
+static VSVideoInfo expanded_info(VSNode *sdr, const struct vshdr_batching *batching, VSCore *core,
+                                 const VSAPI *vsapi)
+{
+    VSVideoInfo info = *vsapi->getVideoInfo(sdr);
+    vsapi->getVideoFormatByID(&info.format, (uint32_t)batching->format, core);
+    return info;
+}
+
+VSNode *vshdr_batches(VSNode *sdr, const struct vshdr_batching *batching, const VSMap *linear,
+                      const VSMap *removed, struct vshdr_expander *expander, VSCore *core, const VSAPI *vsapi)
 {
     struct batches *b = vshdr_allocate(sizeof *b);
     b->sdr = vsapi->addNodeRef(sdr);
@@ -280,19 +289,20 @@ VSNode *vshdr_batches(VSNode *sdr, int batch, int kept, const VSMap *linear, con
     b->removed = vsapi->createMap();
     vsapi->copyMap(removed, b->removed);
     b->expander = vshdr_expander_share(expander);
-    b->frames = *vsapi->getVideoInfo(sdr);
-    b->batch = batch;
+    b->frames = expanded_info(sdr, batching, core, vsapi);
+    b->batch = batching->batch;
     vsapi->getVideoFormatByID(&b->carrier, pfGray8, core);
 
     VSVideoInfo carriers = {.format = b->carrier, .width = 1, .height = 1};
-    carriers.numFrames = b->frames.numFrames / batch + (b->frames.numFrames % batch != 0);
+    carriers.numFrames = b->frames.numFrames / b->batch + (b->frames.numFrames % b->batch != 0);
     VSFilterDependency needs[] = {{sdr, rpGeneral}};
-    /* Batches are gathered side by side, but go through the network one after the other. */
-    VSNode *node = vsapi->createVideoFilter2("Expand (batches)", &carriers, batches_frame, batches_free,
-                                             fmParallelRequests, needs, 1, b, core);
+    /* Batches are gathered side by side, but on a CPU go through the network one after the other. */
+    int mode = batching->side_by_side ? fmParallel : fmParallelRequests;
+    VSNode *node = vsapi->createVideoFilter2("Expand (batches)", &carriers, batches_frame, batches_free, mode,
+                                             needs, 1, b, core);
     if (node) {
         vsapi->setCacheMode(node, cmForceEnable);
-        vsapi->setCacheOptions(node, 1, kept, 0);
+        vsapi->setCacheOptions(node, 1, batching->kept, 0);
     }
     return node;
 }
@@ -349,15 +359,16 @@ static void VS_CC unpack_free(void *data, VSCore *core, const VSAPI *vsapi)
     free(u);
 }
 
-VSNode *vshdr_unpack(VSNode *batches, VSNode *sdr, int batch, int prefetch, VSCore *core, const VSAPI *vsapi)
+VSNode *vshdr_unpack(VSNode *batches, VSNode *sdr, const struct vshdr_batching *batching, VSCore *core,
+                     const VSAPI *vsapi)
 {
     struct unpack *u = vshdr_allocate(sizeof *u);
     u->batches = vsapi->addNodeRef(batches);
     u->sdr = vsapi->addNodeRef(sdr);
-    u->batch = batch;
-    u->prefetch = prefetch;
-    u->frames = vsapi->getVideoInfo(sdr)->numFrames;
+    u->batch = batching->batch;
+    u->prefetch = batching->prefetch;
+    VSVideoInfo info = expanded_info(sdr, batching, core, vsapi);
+    u->frames = info.numFrames;
     VSFilterDependency needs[] = {{batches, rpGeneral}, {sdr, rpGeneral}};
-    return vsapi->createVideoFilter2("Expand", vsapi->getVideoInfo(sdr), unpack_frame, unpack_free,
-                                     fmParallel, needs, 2, u, core);
+    return vsapi->createVideoFilter2("Expand", &info, unpack_frame, unpack_free, fmParallel, needs, 2, u, core);
 }

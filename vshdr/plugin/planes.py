@@ -5,7 +5,9 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from vshdr.plugin.bridge import Plane
@@ -23,6 +25,16 @@ def write_planes(planes: Sequence[Plane], linear: Tensor) -> None:
     height, width = linear.shape[1:]
     for plane, channel in zip(planes, linear, strict=True):
         _view(plane.linear, plane.linear_stride, width, height).copy_(channel)
+
+
+def samples(planes: Sequence[Plane], field: str, shapes: Sequence[tuple[int, int]], kind: type) -> list[NDArray]:
+    """Three planes of integers, their "sdr" or "linear", as arrays of height and width `shapes`, without a copy."""
+    arrays = []
+    for plane, (height, width) in zip(planes, shapes, strict=True):
+        address, stride = getattr(plane, field), getattr(plane, f"{field}_stride")
+        memory = (ctypes.c_uint8 * (stride * height)).from_address(address)
+        arrays.append(np.frombuffer(memory, kind).reshape(height, -1)[:, :width])
+    return arrays
 
 
 def _view(address: int, stride: int, width: int, height: int) -> Tensor:

@@ -35,7 +35,14 @@ static VSNode *string_together(struct vshdr_build *b, VSNode *clip, const VSFram
 {
     const VSAPI *vsapi = b->vsapi;
     VSMap **groups = b->settings->groups;
-    int batch = setting(b, "batch"), prefetch = setting(b, "prefetch"), radius = setting(b, "radius");
+    int radius = setting(b, "radius");
+    struct vshdr_batching batching = {
+        .batch = setting(b, "batch"),
+        .prefetch = setting(b, "prefetch"),
+        .kept = setting(b, "carriers"),
+        .format = setting(b, "format"),
+        .side_by_side = setting(b, "side_by_side") != 0,
+    };
 
     VSNode *described =
         vshdr_made(b, vshdr_describe(clip, first, groups[VSHDR_SOURCE], expander, b->core, vsapi));
@@ -43,10 +50,10 @@ static VSNode *string_together(struct vshdr_build *b, VSNode *clip, const VSFram
     VSNode *sdr = code ? vshdr_made(b, vshdr_keep(code, setting(b, "cache"), b->core, vsapi)) : NULL;
     VSNode *batches = NULL, *linear = NULL;
     if (sdr)
-        batches = vshdr_made(b, vshdr_batches(sdr, batch, setting(b, "carriers"), groups[VSHDR_LINEAR],
-                                              groups[VSHDR_REMOVED], expander, b->core, vsapi));
+        batches = vshdr_made(b, vshdr_batches(sdr, &batching, groups[VSHDR_LINEAR], groups[VSHDR_REMOVED],
+                                              expander, b->core, vsapi));
     if (batches)
-        linear = vshdr_made(b, vshdr_unpack(batches, sdr, batch, prefetch, b->core, vsapi));
+        linear = vshdr_made(b, vshdr_unpack(batches, sdr, &batching, b->core, vsapi));
     if (linear && radius) {
         VSNode *gain = linear;
         vsapi->setCacheMode(gain, cmForceDisable); /* its frames are those of the carriers, which are kept */

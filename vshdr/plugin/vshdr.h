@@ -19,7 +19,7 @@
 
 /* ---- The table between C and Python. bridge.py mirrors it; both change together with VSHDR_ABI. ---- */
 
-#define VSHDR_ABI 3
+#define VSHDR_ABI 4
 
 /* What an item belongs to. */
 enum vshdr_group {
@@ -29,7 +29,9 @@ enum vshdr_group {
     VSHDR_PROPERTY, /* properties of a frame */
     /* From Python. */
     VSHDR_SETTING,  /* batch, prefetch, cache (frames kept ahead of the network), carriers (batches kept
-                     * behind it); radius and reach: how far around a frame smoothing needs gain and SDR */
+                     * behind it); radius and reach: how far around a frame smoothing needs gain and SDR;
+                     * format of the frames that infer fills; side_by_side: whether it takes several batches
+                     * at a time */
     VSHDR_SOURCE,   /* frame properties that complete the clip's colour description */
     VSHDR_TO_SDR,   /* arguments of core.resize from the clip to RGBS; none: nothing to convert */
     VSHDR_LINEAR,   /* frame properties of linear light */
@@ -58,8 +60,9 @@ struct vshdr_item {
     const char *text; /* UTF-8 */
 };
 
-/* One plane of a frame that goes in and of the one that comes out: float samples, strides in bytes. With
- * smoothing, infer gives the gain in place of linear light. */
+/* One plane of a frame that goes in and of the one that comes out: strides in bytes. Samples are floats, code
+ * values and linear light; with smoothing, infer gives the gain in place of linear light. Where Python converts
+ * by itself they are those of the clip and of what is delivered. */
 struct vshdr_plane {
     const void *sdr;
     void *linear;
@@ -197,12 +200,20 @@ VSNode *vshdr_describe(VSNode *clip, const VSFrame *first, const VSMap *properti
                        struct vshdr_expander *expander, VSCore *core, const VSAPI *vsapi);
 /* The clip, with a cache that keeps the frames decoded ahead. */
 VSNode *vshdr_keep(VSNode *clip, int frames, VSCore *core, const VSAPI *vsapi);
-/* One carrier frame per batch, whose properties hold the linear frames of the batch; kept of them are
- * cached. */
-VSNode *vshdr_batches(VSNode *sdr, int batch, int kept, const VSMap *linear, const VSMap *removed,
-                      struct vshdr_expander *expander, VSCore *core, const VSAPI *vsapi);
-/* The linear frames out of their carriers; asks for the frames of the next prefetch batches as it goes. */
-VSNode *vshdr_unpack(VSNode *batches, VSNode *sdr, int batch, int prefetch, VSCore *core, const VSAPI *vsapi);
+/* How frames go through the network. */
+struct vshdr_batching {
+    int batch;         /* frames at a time */
+    int prefetch;      /* batches decoded ahead */
+    int kept;          /* carriers in the cache */
+    int format;        /* VapourSynth's id of the frames that come out */
+    bool side_by_side; /* whether several batches may be under way */
+};
+/* One carrier frame per batch, whose properties hold the linear frames of the batch. */
+VSNode *vshdr_batches(VSNode *sdr, const struct vshdr_batching *batching, const VSMap *linear,
+                      const VSMap *removed, struct vshdr_expander *expander, VSCore *core, const VSAPI *vsapi);
+/* The linear frames out of their carriers; asks for the frames of the next batches as it goes. */
+VSNode *vshdr_unpack(VSNode *batches, VSNode *sdr, const struct vshdr_batching *batching, VSCore *core,
+                     const VSAPI *vsapi);
 /* Linear frames out of gain frames, each smoothed over its neighbours. */
 VSNode *vshdr_smoothed(VSNode *gain, VSNode *sdr, int radius, int reach, struct vshdr_expander *expander,
                        VSCore *core, const VSAPI *vsapi);

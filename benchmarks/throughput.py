@@ -1,0 +1,96 @@
+"""How fast is it, what limits it, and does the fast way give what the slow one gives? Tables, JSON and a chart.
+
+    python benchmarks/throughput.py [--out FOLDER] [--device cpu|cuda] [--sizes 720p 1080p 4k] [--models gainmap ...]
+
+On whatever device is there: frames per second of the network alone, of `Expander` with frames from and to host memory,
+of the conveyor that carries integer planes, of `core.hdr.Expand` to PQ with nothing behind it, and of `convert` to no
+encoder and to real ones; peak memory; the share of the roofline; where a frame's time goes; how it grows with frames,
+pixels and batch; the time from import to the first frame. Everything is set against ExpandNet as its authors run it
+(PyTorch eager, float32, one frame at a time), and the limits of the machine (its rate of multiplications, its memory,
+the bus) are measured in the same run. The best of several runs counts: others share the machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the plugin and the command do
+
+import throughput_doors as doors
+import throughput_machine as machine
+import throughput_report as report
+import throughput_work as work
+import torch
+
+from vshdr import models
+from vshdr.memory import keep_what_is_freed
+
+SIZES = {"360p": (640, 360), "720p": (1280, 720), "1080p": (1920, 1080), "4k": (3840, 2160)}
+REFERENCE_PIXELS = 1920 * 1080  # the largest frame that ExpandNet gets on a CPU: its tensors take 4 KiB per pixel
+
+
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    cuda = torch.cuda.is_available()
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cuda" if cuda else "cpu")
+    parser.add_argument("--models", nargs="+", default=["gainmap", "expandnet"] if cuda else ["gainmap", "none"])
+    parser.add_argument("--sizes", nargs="+", choices=SIZES, default=["720p", "1080p", "4k"])
+    parser.add_argument("--precisions", nargs="+", default=["fp32", "bf16", "fp16"] if cuda else ["fp32", "bf16"])
+    parser.add_argument("--batches", nargs="+", type=int, default=[1, 4] if cuda else [1])
+    parser.add_argument("--encoders", nargs="*", default=["x265:medium", "x265:ultrafast", "svtav1:10", "ffv1:"])
+    parser.add_argument("--seconds", type=float, default=1.5, help="of each measurement, and three runs at least")
+    parser.add_argument("--no-reference", action="store_true", help="without ExpandNet, which takes long on a CPU")
+    parser.add_argument("--no-doors", action="store_true", help="without the plugin, convert and the start-up")
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="for throughput.json and throughput.png")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    options = parse(arguments)
+    keep_what_is_freed()
+    clock = machine.Clock(options.device, options.seconds)
+    results = {"machine": machine.describe(clock)}
+    results["reference"] = {}
+    for name in options.sizes:
+        width, height = SIZES[name]
+        if not options.no_reference and (options.device == "cuda" or width * height <= REFERENCE_PIXELS):
+            results["reference"][name] = work.reference(clock, width, height)
+    results["networks"] = [
+        row
+        for model in options.models
+        for name in options.sizes
+        for row in work.networks(clock, model, name, SIZES[name], options.precisions, options.batches)
+    ]
+    limits, reference = results["machine"]["limits"], results["reference"]
+    for row in results["networks"]:
+        row |= work.shares(row, limits, reference.get(row["size"]))
+    results["parity"] = [
+        row for model in options.models for row in work.parity(options.device, model, options.precisions)
+    ]
+    results["stages"] = work.stages(clock, SIZES["1080p"]) if options.device == "cpu" else {}
+    results["growth"] = work.growth(clock, models.DEFAULT, SIZES)
+    if not options.no_doors:
+        with tempfile.TemporaryDirectory() as folder:
+            results["doors"] = [
+                row
+                for name in options.sizes
+                for row in doors.measure(options, Path(folder), name, SIZES[name], results["networks"], clock)
+            ]
+        results["start_up"] = doors.start_up(options.device)
+    report.print_tables(results)
+    if options.out:
+        options.out.mkdir(parents=True, exist_ok=True)
+        (options.out / "throughput.json").write_text(json.dumps(results, indent=1) + "\n")
+        report.plot(results, options.out / "throughput.png")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (OSError, ValueError, RuntimeError) as error:
+        sys.exit(f"throughput: {error}")

@@ -1,0 +1,174 @@
+"""What is measured of the ways into vshdr: the conveyor, the plugin, `convert`, and the time until the first frame."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import numpy as np
+import vapoursynth as vs
+from throughput_machine import Clock
+from throughput_work import expander_of
+
+from vshdr import convert, outputs
+from vshdr.conveyor import LOADS, Conveyor, route
+from vshdr.media.light import LightMeter
+from vshdr.media.reader import open_source
+from vshdr.media.signal import Delivery
+
+MODEL = "gainmap"
+_BYTES_UP, _BYTES_DOWN = 1.5, 3.0  # per pixel of 4:2:0 in 8 bits, and in 10 bits in two bytes
+
+
+def measure(
+    options: argparse.Namespace, folder: Path, size_name: str, size: tuple[int, int], rows: list[dict], clock: Clock
+) -> Iterator[dict]:
+    """Frames per second of `gainmap` at one size through every door, with the seconds of each stage."""
+    frames = 24 if options.device == "cpu" else 96
+    path = _clip(folder / f"{size_name}.mp4", *size, frames)
+    carried = _conveyor(path, options.device, frames)
+    limits = _limits(size, rows, size_name, clock)
+    yield {"door": "conveyor: 8-bit planes to 10-bit PQ planes", "size": size_name, "fps": carried} | limits
+    yield {"door": "core.hdr.Expand to PQ", "size": size_name, "fps": _plugin(*size, options.device, frames)}
+    yield {"door": "convert to nothing", "size": size_name} | _convert(path, folder, options.device, "", "")
+    for encoder in options.encoders:
+        codec, _, preset = encoder.partition(":")
+        row = _convert(path, folder, options.device, codec, preset)
+        yield {"door": f"convert to {codec} {preset}".rstrip(), "size": size_name} | row
+
+
+def _limits(size: tuple[int, int], rows: list[dict], size_name: str, clock: Clock) -> dict:
+    """On a GPU: the frames per second that the bus and the network alone would allow."""
+    if clock.device.type != "cuda":
+        return {}
+    from throughput_machine import _bus
+
+    pixels = size[0] * size[1]
+    seconds = {
+        "bus up": pixels * _BYTES_UP / 1e9 / _bus(clock, up=True),
+        "bus down": pixels * _BYTES_DOWN / 1e9 / _bus(clock, up=False),
+        "network": min(row["network_s"] for row in rows if row["model"] == MODEL and row["size"] == size_name),
+    }
+    binding = max(seconds, key=seconds.get)
+    return {"bound_by": binding, "bound_fps": 1.0 / seconds[binding]}
+
+
+def _clip(path: Path, width: int, height: int, frames: int) -> Path:
+    """A moving ramp with noise, as H.264."""
+    generator = np.random.default_rng(1)
+    ramp = np.linspace(0, 400, width, dtype=np.float32)[None, :, None] * np.array([1.0, 0.9, 0.8], np.float32)
+    noise = generator.normal(0, 3, (height, width, 1)).astype(np.float32)
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream("libx264", rate=24, width=width, height=height, pix_fmt="yuv420p")
+        stream.options = {"preset": "ultrafast", "crf": "20"}
+        for number in range(frames):
+            picture = np.clip(np.roll(ramp, 8 * number, 1) + noise, 0, 255).astype(np.uint8)
+            output.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        output.mux(stream.encode())
+    return path
+
+
+def _conveyor(path: Path, device: str, frames: int) -> float:
+    """Frames per second from planes in host memory to planes in host memory."""
+    source = open_source(path)
+    planes = [frame.planes for frame in source]
+    expander = expander_of(MODEL, device=device, eotf=source.signal.eotf)
+    size = source.width, source.height
+    way = route(source.format_id, size, source.signal, source.properties, Delivery(output="pq"))
+    conveyor = Conveyor.that_fits(expander, way, LightMeter())
+    groups = [planes[at : at + conveyor.batch] for at in range(0, len(planes), conveyor.batch)]
+    best = 0.0
+    for _ in range(3):
+        under_way: deque = deque()
+        start = time.perf_counter()
+        for group in groups:
+            under_way.append(conveyor.send(group))
+            if len(under_way) == LOADS:
+                under_way.popleft().frames()
+        while under_way:
+            under_way.popleft().frames()
+        best = max(best, frames / (time.perf_counter() - start))
+    return best
+
+
+def _plugin(width: int, height: int, device: str, frames: int) -> float:
+    core = vs.core
+    blank = core.std.BlankClip(
+        width=width, height=height, format=vs.YUV420P8, color=[180, 120, 130], length=frames, keep=True
+    )
+    blank = core.std.SetFrameProps(blank, _Matrix=1, _Transfer=1, _Primaries=1, _Range=0)
+    best = 0.0
+    for _ in range(2):
+        clip = core.hdr.Expand(blank, model=MODEL, output="pq", device=device)
+        clip.get_frame(0).close()
+        start = time.perf_counter()
+        deque(clip.frames(close=True), maxlen=0)
+        best = max(best, frames / (time.perf_counter() - start))
+    return best
+
+
+class _Nowhere:
+    """Takes the place of `VideoWriter`, and frames without keeping them."""
+
+    left_out: tuple[str, ...] = ()
+
+    def __init__(self, *arguments, **options) -> None: ...
+
+    def __enter__(self) -> _Nowhere:
+        return self
+
+    def __exit__(self, *exception: object) -> None: ...
+
+    def write(self, planes, pts: int, duration: int = 0) -> None: ...
+
+    def finish(self, max_cll: float, max_fall: float) -> None: ...
+
+
+def _convert(path: Path, folder: Path, device: str, codec: str, preset: str) -> dict:
+    """Frames per second and the stages' seconds of work per frame; no codec: to nothing."""
+    writer = outputs.VideoWriter
+    if not codec:
+        outputs.VideoWriter = _Nowhere
+    try:
+        target = folder / "out.mkv"
+        done = convert(path, target, device=device, model=MODEL, codec=codec or "ffv1", preset=preset, overwrite=True)
+    finally:
+        outputs.VideoWriter = writer
+    stages = {name.replace(" out.mkv", ""): seconds / done.frames for name, seconds in done.busy.items()}
+    return {"fps": done.frames / done.seconds, "stages": stages}
+
+
+def start_up(device: str) -> dict[str, float]:
+    """Seconds of a fresh process from its start to the first frame of 1080p, step by step."""
+    code = f"""
+import time
+start = time.perf_counter()
+def lap(name):
+    global start
+    print(name, time.perf_counter() - start, sep="\\t")
+    start = time.perf_counter()
+import vshdr
+lap("import vshdr")
+import torch
+lap("import torch")
+from vshdr import Expander
+lap("import the rest")
+expander = Expander({MODEL!r}, device={device!r})
+lap("make the Expander")
+frame = torch.rand(1, 3, 1080, 1920)
+expander.expand(frame)
+lap("first frame")
+expander.expand(frame)
+lap("second frame")
+"""
+    start = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    total = time.perf_counter() - start
+    laps = {name: float(seconds) for name, seconds in (line.split("\t") for line in done.stdout.splitlines())}
+    return laps | {"the whole process": total}

@@ -106,6 +106,31 @@ def test_what_is_not_finite_is_refused(source, monkeypatch):
         load.frames()
 
 
+def test_what_cannot_be_compiled_runs_as_it_is(source, monkeypatch):
+    def broken(*tensors):
+        raise RuntimeError("no compiler")
+
+    plain, _ = conveyor_of(source, batch=1)
+    monkeypatch.setattr(torch, "compile", lambda function, **options: broken)
+    fused, _ = conveyor_of(source, batch=1, fuse=1)
+    frame = next(iter(source)).planes
+    with pytest.warns(UserWarning, match="cannot fuse the work.*no compiler"):
+        load = fused.send([frame])
+    pairs = zip(load.frames()[0][0], plain.send([frame]).frames()[0][0], strict=True)
+    assert all(np.array_equal(one, other) for one, other in pairs)
+
+
+def test_the_work_can_be_traced_as_one_graph(source):
+    """What torch.compile needs to fuse it; compiling itself takes a minute, and a GPU to pay."""
+    conveyor, _ = conveyor_of(source, batch=1)
+    planes = [torch.from_numpy(np.ascontiguousarray(plane))[None] for plane in next(iter(source)).planes]
+    with torch.no_grad(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr("vshdr.kernels.serves", lambda *pictures: False)
+        traced = torch.compile(conveyor._convert, dynamic=False, fullgraph=True, backend="eager")
+        for one, other in zip(traced(*planes), conveyor._convert(*planes), strict=True):
+            torch.testing.assert_close(one, other)
+
+
 @pytest.mark.parametrize(
     ("changes", "delivery"),
     [

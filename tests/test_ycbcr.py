@@ -7,7 +7,7 @@ import vapoursynth as vs
 
 from vshdr.media.signal import Delivery, Signal, input_properties, linear_properties, sdr_arguments
 from vshdr.media.zimg import Resizer
-from vshdr.ycbcr import SITING, Planes, dither_pattern, encode_transfer
+from vshdr.ycbcr import SITING, Planes, dither_pattern, encode_transfer, rows_to_nits
 
 WIDTH, HEIGHT = 70, 44
 
@@ -78,7 +78,7 @@ def test_delivery_is_what_zimg_makes_of_it(preset, transfer, primaries, dither):
         subsampling=(form.subsampling_w, form.subsampling_h),
         chroma_location=2,
     )
-    code = encode_transfer(linear, transfer, 203.0, primaries)
+    code = encode_transfer(linear, transfer, rows_to_nits(203.0, primaries))
     found = planes.from_rgb(code, dither_pattern() if dither == "ordered" else None)
     step = 1 << (form.bits_per_sample - 10)  # a code of ten bits
     for plane, array in zip(found, wanted, strict=True):
@@ -89,6 +89,6 @@ def test_delivery_is_what_zimg_makes_of_it(preset, transfer, primaries, dither):
 
 def test_pq_is_monotonic_from_black_to_the_peak():
     light = torch.linspace(0, 49.3, 1000).view(1, 1, 1, -1).expand(1, 3, 1, 1000)
-    code = encode_transfer(light, "pq", 203.0, 1)
+    code = encode_transfer(light, "pq", rows_to_nits(203.0, 1))
     assert code[0, :, 0, 0].abs().max() < 1e-6 and code.max() <= 1.0
     assert (code[0, 1, 0].diff() > 0).all()

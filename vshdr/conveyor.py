@@ -26,7 +26,7 @@ from torch import Tensor
 from vshdr.expander import Expander
 from vshdr.media.light import LightMeter
 from vshdr.media.signal import CHROMA_TOP_LEFT, MATRIX_BT2020, Delivery, Signal
-from vshdr.ycbcr import LUMA_WEIGHTS, SITING, Planes, dither_pattern, encode_transfer
+from vshdr.ycbcr import LUMA_WEIGHTS, SITING, Planes, dither_pattern, encode_transfer, rows_to_nits
 
 LOADS = 4  # under way at a time: going up, being worked on, coming down, and being written by an encoder
 _WARM_UP = 3  # runs before a graph is recorded: kernels are chosen and memory found in the first
@@ -111,7 +111,10 @@ class Conveyor:
         self._holds: queue.SimpleQueue[_Hold] = queue.SimpleQueue()
         for _ in range(LOADS):
             self._holds.put(_Hold(expander.batch, route, meter, expander.device))
-        self._work = _Recorded(self._convert, self._streams) if expander.device.type == "cuda" else self._convert
+        self._to_nits = rows_to_nits(expander.options.white, route.primaries)
+        self._work = _Fused(self._convert) if expander.options.fuse else self._convert
+        if expander.device.type == "cuda":
+            self._work = _Recorded(self._work, self._streams)
 
     @classmethod
     def that_fits(cls, expander: Expander, route: Route, meter: LightMeter) -> Conveyor | None:
@@ -172,7 +175,7 @@ class Conveyor:
         """Delivered planes, counts of light and whether all was finite, of source planes; all on the device."""
         route = self.route
         linear, finite = self._expander.enqueue(route.source.to_rgb(planes))
-        code = encode_transfer(linear, route.transfer, self._expander.options.white, route.primaries)
+        code = encode_transfer(linear, route.transfer, self._to_nits)
         delivered = route.delivered.from_rgb(code, self._dither)
         return [*delivered, self._meter.counts(linear), finite]
 
@@ -255,6 +258,28 @@ class _Streams:
         """`then` waits for what `first` was asked for so far."""
         if first is not None:
             then.wait_event(self.mark(first))
+
+
+class _Fused:
+    """A function of tensors as torch.compile makes it, which takes one pass over memory where PyTorch takes many; where
+    it cannot be compiled, the function as it is.
+    """
+
+    def __init__(self, function: Callable[..., list[Tensor]]) -> None:
+        self._function = function
+        self._call = torch.compile(function, dynamic=False)
+
+    def __call__(self, *tensors: Tensor) -> list[Tensor]:
+        try:
+            return self._call(*tensors)
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:  # compilers, and what they call, fail in more ways than one can list
+            if self._call is self._function:
+                raise
+            warnings.warn(f"torch.compile cannot fuse the work, which runs slower: {error}", stacklevel=2)
+            self._call = self._function
+            return self._call(*tensors)
 
 
 class _Recorded:

@@ -105,6 +105,13 @@ class ExpandOptions:
         "of networks (operators are always fp32); auto takes the best for the model and the processor",
         choices=("auto", "fp32", "bf16", "fp16"),
     )
+    fuse: int = option(
+        0,
+        "1 has torch.compile fuse a GPU's work on frames that come and go as integer planes: faster, after a minute of "
+        "compiling",
+        low=0,
+        high=1,
+    )
     batch: int = option(
         0,
         "frames per call of the network, up to 64; 0 takes 1 on a CPU, where more only costs memory, and 4 on a GPU",

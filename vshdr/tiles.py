@@ -23,7 +23,7 @@ def clamp_and_pad(code: Tensor, multiple: int) -> Tensor:
     right, below = round_up(width, multiple) - width, round_up(height, multiple) - height
     shape = (*code.shape[:2], height + below, width + right)
     padded = large(shape) if code.device.type == "cpu" else code.new_empty(shape)
-    torch.clamp(code, 0.0, 1.0, out=padded[..., :height, :width])
+    padded[..., :height, :width].copy_(code).clamp_(0.0, 1.0)
     reflects = right < width and below < height
     if below:
         border = (

@@ -120,11 +120,15 @@ def _tiled(pattern: Tensor, shapes: Sequence[tuple[int, int]]) -> list[Tensor]:
     return [p.repeat(-(-h // side), -(-w // side))[:h, :w] for p, (h, w) in zip(patterns, shapes, strict=True)]
 
 
-def encode_transfer(linear: Tensor, transfer: str, white: float, primaries: int) -> Tensor:
-    """Linear light (1.0 = `white` nits) in H.273 `primaries` (1 or 9) to BT.2020 code values of "pq" or "hlg"."""
+def rows_to_nits(white: float, primaries: int) -> list[list[float]]:
+    """The matrix that takes linear light, 1.0 = `white` nits, of H.273 `primaries` (1 or 9) to nits of BT.2020."""
+    return (primaries_matrix(primaries, 9) * white).tolist()
+
+
+def encode_transfer(linear: Tensor, transfer: str, to_nits: Sequence[Sequence[float]]) -> Tensor:
+    """Linear light, N x 3 x H x W, to BT.2020 code values of "pq" or "hlg"; `to_nits` is that of `rows_to_nits`."""
     channels = linear.unbind(1)
-    rows = (primaries_matrix(primaries, 9) * white).tolist()
-    nits = [sum(weight * channel for weight, channel in zip(row, channels, strict=True)) for row in rows]
+    nits = [row[0] * channels[0] + row[1] * channels[1] + row[2] * channels[2] for row in to_nits]
     if transfer == "pq":
         return torch.stack([pq_encode(channel) for channel in nits], dim=1)
     # BT.2100 has the system gamma act on luminance; zimg on each channel, and one clip must not look other on a GPU.

@@ -147,6 +147,7 @@ VS_EXTERNAL_API(void) VapourSynthPluginInit2(VSPlugin *plugin, const VSPLUGINAPI
                              "device:data:opt;"
                              "device_index:int:opt;"
                              "precision:data:opt;"
+                             "fuse:int:opt;"
                              "batch:int:opt;"
                              "tile:int[]:opt;"
                              "overlap:int:opt;"

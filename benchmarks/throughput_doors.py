@@ -30,11 +30,13 @@ def measure(
     options: argparse.Namespace, folder: Path, size_name: str, size: tuple[int, int], rows: list[dict], clock: Clock
 ) -> Iterator[dict]:
     """Frames per second of `gainmap` at one size through every door, with the seconds of each stage."""
-    frames = 24 if options.device == "cpu" else 96
+    frames = 24 if options.device == "cpu" else 48
     path = _clip(folder / f"{size_name}.mp4", *size, frames)
-    carried = _conveyor(path, options.device, frames)
     limits = _limits(size, rows, size_name, clock)
-    yield {"door": "conveyor: 8-bit planes to 10-bit PQ planes", "size": size_name, "fps": carried} | limits
+    ways = {"": 0, ", fused": 1} if options.device == "cuda" and size_name == "4k" else {"": 0}
+    for name, fuse in ways.items():
+        carried = _conveyor(path, options.device, frames, fuse)
+        yield {"door": f"conveyor: 8-bit planes to 10-bit PQ planes{name}", "size": size_name, "fps": carried} | limits
     yield {"door": "core.hdr.Expand to PQ", "size": size_name, "fps": _plugin(*size, options.device, frames)}
     yield {"door": "convert to nothing", "size": size_name} | _convert(path, folder, options.device, "", "")
     for encoder in options.encoders:
@@ -74,11 +76,11 @@ def _clip(path: Path, width: int, height: int, frames: int) -> Path:
     return path
 
 
-def _conveyor(path: Path, device: str, frames: int) -> float:
+def _conveyor(path: Path, device: str, frames: int, fuse: int) -> float:
     """Frames per second from planes in host memory to planes in host memory."""
     source = open_source(path)
     planes = [frame.planes for frame in source]
-    expander = expander_of(MODEL, device=device, eotf=source.signal.eotf)
+    expander = expander_of(MODEL, device=device, eotf=source.signal.eotf, fuse=fuse)
     size = source.width, source.height
     way = route(source.format_id, size, source.signal, source.properties, Delivery(output="pq"))
     conveyor = Conveyor.that_fits(expander, way, LightMeter())

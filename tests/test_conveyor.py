@@ -47,9 +47,9 @@ def way(source, delivery):
     return route(source.format_id, (source.width, source.height), source.signal, source.properties, delivery)
 
 
-def conveyor_of(source, device="cpu", batch=3, **options) -> tuple[Conveyor, Delivery]:
+def conveyor_of(source, device="cpu", batch=3, precision="fp32", **options) -> tuple[Conveyor, Delivery]:
     delivery = Delivery(output="pq")
-    expander = Expander(device=device, eotf=source.signal.eotf, batch=batch, precision="fp32", **options)
+    expander = Expander(device=device, eotf=source.signal.eotf, batch=batch, precision=precision, **options)
     return Conveyor(expander, way(source, delivery), LightMeter()), delivery
 
 
@@ -120,9 +120,10 @@ def test_what_cannot_be_compiled_runs_as_it_is(source, monkeypatch):
     assert all(np.array_equal(one, other) for one, other in pairs)
 
 
-def test_the_work_can_be_traced_as_one_graph(source):
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_work_can_be_traced_as_one_graph(source, precision):
     """What torch.compile needs to fuse it; compiling itself takes a minute, and a GPU to pay."""
-    conveyor, _ = conveyor_of(source, batch=1)
+    conveyor, _ = conveyor_of(source, batch=1, precision=precision)
     planes = [torch.from_numpy(np.ascontiguousarray(plane))[None] for plane in next(iter(source)).planes]
     with torch.no_grad(), pytest.MonkeyPatch.context() as patch:
         patch.setattr("vshdr.kernels.serves", lambda *pictures: False)

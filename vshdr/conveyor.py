@@ -134,9 +134,8 @@ class Conveyor:
             expander.batch //= 2
 
     def send(self, frames: Sequence[Sequence[NDArray]]) -> Load:
-        """Sets frames going, three planes of host memory each, and returns at once unless all loads are under way.
-
-        A load that is dropped makes room for the next: drop them in the order in which they were sent.
+        """Sets frames going, three planes of host memory each, and returns at once unless all loads are under way: then
+        it waits until one of them is dropped.
         """
         hold = self._holds.get()
         try:
@@ -309,7 +308,8 @@ class _Recorded:
         self._streams.work.synchronize()
         graph = torch.cuda.CUDAGraph()
         try:
-            with torch.cuda.graph(graph, stream=self._streams.work):
+            # Other threads may go on using the GPU meanwhile.
+            with torch.cuda.graph(graph, stream=self._streams.work, capture_error_mode="thread_local"):
                 self._outputs = self._function(*self._inputs)
         except torch.OutOfMemoryError:
             raise

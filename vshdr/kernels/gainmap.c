@@ -14,8 +14,8 @@ struct reduce {
     int64_t width, height;
 };
 
-FOR_EVERY_CPU static void average_pairs(const float *restrict above, const float *restrict below, float *restrict out,
-                                        int64_t count)
+FOR_EVERY_CPU static void average_pairs(const float *restrict above, const float *restrict below,
+                                        float *restrict out, int64_t count)
 {
     for (int64_t x = 0; x < count; x++)
         out[x] = 0.25f * ((above[2 * x] + above[2 * x + 1]) + (below[2 * x] + below[2 * x + 1]));
@@ -37,8 +37,8 @@ static void reduce_rows(const void *argument, int64_t first, int64_t end)
 }
 
 /* Averages 2 x 2 pixels of `sdr`, width x height; of an odd last row or column, those that are there. */
-VSHDR_EXPORT void vshdr_reduce(const struct planes *sdr, const struct planes *reduced, int64_t width, int64_t height,
-                               int threads)
+VSHDR_EXPORT void vshdr_reduce(const struct planes *sdr, const struct planes *reduced, int64_t width,
+                               int64_t height, int threads)
 {
     struct reduce job = {sdr, reduced, width, height};
     share_rows(reduce_rows, &job, (height + 1) / 2, threads);
@@ -58,9 +58,13 @@ FOR_EVERY_CPU static float sum_within(const float *restrict values, int64_t coun
 }
 
 /* shares[i]: how much of `values` passes the ramp from levels[i] to levels[i + 1], 0 to 1. */
-VSHDR_EXPORT void vshdr_shares_above(const float *values, int64_t count, const float *levels, int ramps, float *shares)
+VSHDR_EXPORT void vshdr_shares_above(const float *values, int64_t count, const float *levels, int ramps,
+                                     float *shares)
 {
-    enum { BLOCK = 4096, MOST = 64 }; /* a block stays in the nearest cache, and its sum loses nothing in float */
+    enum {
+        BLOCK = 4096,
+        MOST = 64
+    }; /* a block stays in the nearest cache, and its sum loses nothing in float */
     double sums[MOST] = {0};
     ramps = ramps < MOST ? ramps : MOST;
     for (int64_t start = 0; start < count; start += BLOCK) {
@@ -81,8 +85,8 @@ struct look_up {
     float knots[KNOTS], softest, strongest;
 };
 
-/* One row of cells between two, `share` of the way down, and enlarged to pixels. `cells` has room for one more on either
- * side, `out` for two. */
+/* One row of cells between two, `share` of the way down, and enlarged to pixels. `cells` has room for one
+ * more on either side, `out` for two. */
 FOR_EVERY_CPU static void enlarge_cells(const float *restrict above, const float *restrict below, float share,
                                         float *restrict cells, float *restrict out, int64_t count)
 {
@@ -160,7 +164,8 @@ static void look_up_rows(const void *argument, int64_t first, int64_t end)
                               row_of(job->reduced, 2, seen), sum + 1, width);
         }
         average_of_nine(sum + 1, smallest, width);
-        /* Centres of pixels lie 1/8, 3/8, 5/8 and 7/8 of a cell after its top: between its centre and a neighbour's. */
+        /* Centres of pixels lie 1/8, 3/8, 5/8 and 7/8 of a cell after its top: between its centre and a
+         * neighbour's. */
         int64_t above = (y + 2) / FOLD - 1, below = above + 1;
         float share = ((float)((y + 2) % FOLD) + 0.5f) / FOLD;
         above = above < 0 ? 0 : above;
@@ -170,8 +175,8 @@ static void look_up_rows(const void *argument, int64_t first, int64_t end)
             memset(gain, 0, sizeof(float) * (size_t)width);
             for (int guide = 0; guide < 2; guide++) {
                 for (int knot = 0; knot < KNOTS; knot++) {
-                    const float *plane = job->coefficients
-                                         + ((guide * 3 + channel) * KNOTS + knot) * wide * job->cells_high;
+                    const float *plane =
+                        job->coefficients + ((guide * 3 + channel) * KNOTS + knot) * wide * job->cells_high;
                     enlarge_cells(plane + above * wide, plane + below * wide, share, cells + 1,
                                   curve + knot * pitch + 2, wide);
                 }
@@ -184,11 +189,11 @@ static void look_up_rows(const void *argument, int64_t first, int64_t end)
     free(cells);
 }
 
-/* Gain in stops at half size. `coefficients` are those of one picture, without gaps; `reduced` and `gain` are four times as
- * wide and high as there are cells. */
+/* Gain in stops at half size. `coefficients` are those of one picture, without gaps; `reduced` and `gain` are
+ * four times as wide and high as there are cells. */
 VSHDR_EXPORT void vshdr_look_up(const float *coefficients, int64_t cells_wide, int64_t cells_high,
-                                const struct planes *reduced, const float *knots, float softest, float strongest,
-                                const struct planes *gain, int threads)
+                                const struct planes *reduced, const float *knots, float softest,
+                                float strongest, const struct planes *gain, int threads)
 {
     struct look_up job = {coefficients, reduced, gain, cells_wide, cells_high, {0}, softest, strongest};
     memcpy(job.knots, knots, sizeof job.knots);
@@ -204,9 +209,10 @@ struct brighten {
     int srgb;
 };
 
-/* A row of the gain between two of half size, enlarged. `half` has room for one more on either side, `out` for one. */
-FOR_EVERY_CPU static void enlarge_gain(const float *restrict near, const float *restrict far, float *restrict half,
-                                       float *restrict out, int64_t count)
+/* A row of the gain between two of half size, enlarged. `half` has room for one more on either side, `out`
+ * for one. */
+FOR_EVERY_CPU static void enlarge_gain(const float *restrict near, const float *restrict far,
+                                       float *restrict half, float *restrict out, int64_t count)
 {
     for (int64_t k = 0; k < count; k++)
         half[k] = 0.75f * near[k] + 0.25f * far[k];
@@ -218,8 +224,9 @@ FOR_EVERY_CPU static void enlarge_gain(const float *restrict near, const float *
     }
 }
 
-FOR_EVERY_CPU static void find_fade(const float *restrict red, const float *restrict green, const float *restrict blue,
-                                    float from, float to, float *restrict fade, int64_t width)
+FOR_EVERY_CPU static void find_fade(const float *restrict red, const float *restrict green,
+                                    const float *restrict blue, float from, float to, float *restrict fade,
+                                    int64_t width)
 {
     float scale = 1.0f / (to - from);
     for (int64_t x = 0; x < width; x++) {
@@ -265,12 +272,14 @@ static void brighten_rows(const void *argument, int64_t first, int64_t end)
     for (int64_t y = first; y < end; y++) {
         int64_t near = y / 2, far = y % 2 ? near + 1 : near - 1;
         far = far < 0 ? 0 : far < half_height ? far : half_height - 1;
-        const float *red = row_of(job->sdr, 0, y), *green = row_of(job->sdr, 1, y), *blue = row_of(job->sdr, 2, y);
+        const float *red = row_of(job->sdr, 0, y), *green = row_of(job->sdr, 1, y),
+                    *blue = row_of(job->sdr, 2, y);
         find_fade(red, green, blue, job->fade_from, job->fade_to, fade, width);
         for (int channel = 0; channel < 3; channel++) {
             const float *code = row_of(job->sdr, channel, y);
             float *light = row_of(job->linear, channel, y);
-            enlarge_gain(row_of(job->gain, channel, near), row_of(job->gain, channel, far), half + 1, gain, half_width);
+            enlarge_gain(row_of(job->gain, channel, near), row_of(job->gain, channel, far), half + 1, gain,
+                         half_width);
             if (job->srgb)
                 light_of_srgb(code, gain, fade, light, width);
             else
@@ -280,10 +289,11 @@ static void brighten_rows(const void *argument, int64_t first, int64_t end)
     free(half);
 }
 
-/* Linear light of `sdr`, width x height, both even: linearised, and brightened by `gain`, of half that size. `exponent` is
- * the display's, or 0 for the curve of sRGB. */
-VSHDR_EXPORT void vshdr_brighten(const struct planes *gain, const struct planes *sdr, int64_t width, int64_t height,
-                                 float fade_from, float fade_to, float exponent, const struct planes *linear, int threads)
+/* Linear light of `sdr`, width x height, both even: linearised, and brightened by `gain`, of half that size.
+ * `exponent` is the display's, or 0 for the curve of sRGB. */
+VSHDR_EXPORT void vshdr_brighten(const struct planes *gain, const struct planes *sdr, int64_t width,
+                                 int64_t height, float fade_from, float fade_to, float exponent,
+                                 const struct planes *linear, int threads)
 {
     struct brighten job = {gain, sdr, linear, width, height, fade_from, fade_to, exponent, exponent == 0.0f};
     share_rows(brighten_rows, &job, height, threads);

@@ -1,8 +1,8 @@
 /* Point-wise work on planes of floats, in one pass over memory where PyTorch takes one per operation.
  *
- * A library of its own: it knows nothing of Python or VapourSynth. `__init__.py` calls it; every function here has a
- * twin in PyTorch, which runs where this library does not (other devices, training), and `tests/test_kernels.py`
- * holds the two together.
+ * A library of its own: it knows nothing of Python or VapourSynth. `__init__.py` calls it; every function
+ * here has a twin in PyTorch, which runs where this library does not (other devices, training), and
+ * `tests/test_kernels.py` holds the two together.
  */
 #ifndef VSHDR_KERNELS_H
 #define VSHDR_KERNELS_H

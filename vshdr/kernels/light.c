@@ -6,8 +6,9 @@
 #include "logarithms.h"
 
 /* The largest channel of each pixel after `matrix` (rows of three), within 0..highest. */
-FOR_EVERY_CPU static void find_nits(const float *restrict red, const float *restrict green, const float *restrict blue,
-                                    const float *restrict matrix, float highest, float *restrict nits, int64_t width)
+FOR_EVERY_CPU static void find_nits(const float *restrict red, const float *restrict green,
+                                    const float *restrict blue, const float *restrict matrix, float highest,
+                                    float *restrict nits, int64_t width)
 {
     const float *m = matrix;
     for (int64_t x = 0; x < width; x++) {
@@ -39,10 +40,11 @@ FOR_EVERY_CPU static double sum_of(const float *restrict nits, int64_t width)
     return sum;
 }
 
-/* Adds one picture of linear light, width x height, to `bins`, which count the upper bits of nits from those of `lowest` on,
- * the `dropped` lowest left out. `found` takes the largest value and the sum of all. */
-VSHDR_EXPORT void vshdr_measure_light(const struct planes *linear, int64_t width, int64_t height, const float *matrix,
-                                      float lowest, float highest, int dropped, int64_t *bins, double *found)
+/* Adds one picture of linear light, width x height, to `bins`, which count the upper bits of nits from those
+ * of `lowest` on, the `dropped` lowest left out. `found` takes the largest value and the sum of all. */
+VSHDR_EXPORT void vshdr_measure_light(const struct planes *linear, int64_t width, int64_t height,
+                                      const float *matrix, float lowest, float highest, int dropped,
+                                      int64_t *bins, double *found)
 {
     float *nits = malloc(sizeof *nits * (size_t)width);
     if (!nits)
@@ -50,7 +52,8 @@ VSHDR_EXPORT void vshdr_measure_light(const struct planes *linear, int64_t width
     int32_t first = bits_of(lowest) >> dropped;
     found[0] = found[1] = 0.0;
     for (int64_t y = 0; y < height; y++) {
-        find_nits(row_of(linear, 0, y), row_of(linear, 1, y), row_of(linear, 2, y), matrix, highest, nits, width);
+        find_nits(row_of(linear, 0, y), row_of(linear, 1, y), row_of(linear, 2, y), matrix, highest, nits,
+                  width);
         double brightest = (double)brightest_of(nits, width);
         found[0] = brightest > found[0] ? brightest : found[0];
         found[1] += sum_of(nits, width);

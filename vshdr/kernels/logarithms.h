@@ -1,5 +1,5 @@
-/* log2 and exp2 without branches and calls, so that a loop over pixels becomes vector instructions. Relative errors are
- * below 1e-6: a thousandth of the smallest step of ten-bit PQ. */
+/* log2 and exp2 without branches and calls, so that a loop over pixels becomes vector instructions. Relative
+ * errors are below 1e-6: a thousandth of the smallest step of ten-bit PQ. */
 #ifndef VSHDR_LOGARITHMS_H
 #define VSHDR_LOGARITHMS_H
 
@@ -20,8 +20,8 @@ static inline __attribute__((always_inline)) float float_of(int32_t bits)
     return x;
 }
 
-/* log2(x) for x > 0. The mantissa is brought to sqrt(1/2)..sqrt(2), where log2(1 + t) / t is a polynomial (a Chebyshev fit,
- * 3e-8). */
+/* log2(x) for x > 0. The mantissa is brought to sqrt(1/2)..sqrt(2), where log2(1 + t) / t is a polynomial (a
+ * Chebyshev fit, 3e-8). */
 static inline __attribute__((always_inline)) float log2_of(float x)
 {
     int32_t bits = bits_of(x);

@@ -24,10 +24,10 @@ FOR_EVERY_CPU static int floor_row(const float *light, float *out, int64_t width
     return strange;
 }
 
-/* `RollOff` of vshdr/colour.py: the largest channel x above `start` goes to start + (1 - e^(-slope (x - start))) / slope, and
- * the others with it. */
-FOR_EVERY_CPU static void roll_off(float *restrict red, float *restrict green, float *restrict blue, float start,
-                                   float slope, float ceiling, int64_t width)
+/* `RollOff` of vshdr/colour.py: the largest channel x above `start` goes to start + (1 - e^(-slope (x -
+ * start))) / slope, and the others with it. */
+FOR_EVERY_CPU static void roll_off(float *restrict red, float *restrict green, float *restrict blue,
+                                   float start, float slope, float ceiling, int64_t width)
 {
     float steepness = -1.4426950408889634f * slope, reach = 1.0f / slope;
     for (int64_t x = 0; x < width; x++) {
@@ -61,8 +61,8 @@ static void settle_rows(const void *argument, int64_t first, int64_t end)
 }
 
 /* `linear`, width x height, to `out`, which may be the same. Returns 1 if all values were finite, else 0. */
-VSHDR_EXPORT int vshdr_settle(const struct planes *linear, const struct planes *out, int64_t width, int64_t height,
-                              float start, float slope, float ceiling, int threads)
+VSHDR_EXPORT int vshdr_settle(const struct planes *linear, const struct planes *out, int64_t width,
+                              int64_t height, float start, float slope, float ceiling, int threads)
 {
     struct settle job = {linear, out, width, start, slope, ceiling, 0};
     share_rows(settle_rows, &job, height, threads);

@@ -1,5 +1,5 @@
-/* Rows shared among threads. They live for one call: making one costs microseconds, and a pool that outlives its
- * process's last frame is a pool that must be taken down. */
+/* Rows shared among threads. They live for one call: making one costs microseconds, and a pool that outlives
+ * its process's last frame is a pool that must be taken down. */
 
 #include <pthread.h>
 

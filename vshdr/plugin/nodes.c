@@ -370,5 +370,6 @@ VSNode *vshdr_unpack(VSNode *batches, VSNode *sdr, const struct vshdr_batching *
     VSVideoInfo info = expanded_info(sdr, batching, core, vsapi);
     u->frames = info.numFrames;
     VSFilterDependency needs[] = {{batches, rpGeneral}, {sdr, rpGeneral}};
-    return vsapi->createVideoFilter2("Expand", &info, unpack_frame, unpack_free, fmParallel, needs, 2, u, core);
+    return vsapi->createVideoFilter2("Expand", &info, unpack_frame, unpack_free, fmParallel, needs, 2, u,
+                                     core);
 }

@@ -61,8 +61,8 @@ struct vshdr_item {
 };
 
 /* One plane of a frame that goes in and of the one that comes out: strides in bytes. Samples are floats, code
- * values and linear light; with smoothing, infer gives the gain in place of linear light. Where Python converts
- * by itself they are those of the clip and of what is delivered. */
+ * values and linear light; with smoothing, infer gives the gain in place of linear light. Where Python
+ * converts by itself they are those of the clip and of what is delivered. */
 struct vshdr_plane {
     const void *sdr;
     void *linear;
@@ -210,7 +210,8 @@ struct vshdr_batching {
 };
 /* One carrier frame per batch, whose properties hold the linear frames of the batch. */
 VSNode *vshdr_batches(VSNode *sdr, const struct vshdr_batching *batching, const VSMap *linear,
-                      const VSMap *removed, struct vshdr_expander *expander, VSCore *core, const VSAPI *vsapi);
+                      const VSMap *removed, struct vshdr_expander *expander, VSCore *core,
+                      const VSAPI *vsapi);
 /* The linear frames out of their carriers; asks for the frames of the next batches as it goes. */
 VSNode *vshdr_unpack(VSNode *batches, VSNode *sdr, const struct vshdr_batching *batching, VSCore *core,
                      const VSAPI *vsapi);

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -21,6 +24,7 @@ from vshdr.conveyor import LOADS, Conveyor, route
 from vshdr.media.light import LightMeter
 from vshdr.media.reader import open_source
 from vshdr.media.signal import Delivery
+from vshdr.memory import keep_what_is_freed
 
 MODEL = "gainmap"
 _BYTES_UP, _BYTES_DOWN = 1.5, 3.0  # per pixel of 4:2:0 in 8 bits, and in 10 bits in two bytes
@@ -33,16 +37,23 @@ def measure(
     frames = 24 if options.device == "cpu" else 48
     path = _clip(folder / f"{size_name}.mp4", *size, frames)
     limits = _limits(size, rows, size_name, clock)
+    device = options.device
     ways = {"": 0, ", fused": 1} if options.device == "cuda" and size_name == "4k" else {"": 0}
     for name, fuse in ways.items():
-        carried = _conveyor(path, options.device, frames, fuse)
+        carried = _alone(_conveyor, path, device, frames, fuse)
         yield {"door": f"conveyor: 8-bit planes to 10-bit PQ planes{name}", "size": size_name, "fps": carried} | limits
-    yield {"door": "core.hdr.Expand to PQ", "size": size_name, "fps": _plugin(*size, options.device, frames)}
-    yield {"door": "convert to nothing", "size": size_name} | _convert(path, folder, options.device, "", "")
+    yield {"door": "core.hdr.Expand to PQ", "size": size_name, "fps": _alone(_plugin, *size, device, frames)}
+    yield {"door": "convert to nothing", "size": size_name} | _alone(_convert, path, folder, device, "", "")
     for encoder in options.encoders:
         codec, _, preset = encoder.partition(":")
-        row = _convert(path, folder, options.device, codec, preset)
+        row = _alone(_convert, path, folder, device, codec, preset)
         yield {"door": f"convert to {codec} {preset}".rstrip(), "size": size_name} | row
+
+
+def _alone(function: Callable, *arguments: object) -> Any:
+    """What `function` returns in a process of its own: what was measured before leaves its mark on the heap."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=keep_what_is_freed) as pool:
+        return pool.submit(function, *arguments).result()
 
 
 def _limits(size: tuple[int, int], rows: list[dict], size_name: str, clock: Clock) -> dict:

@@ -16,6 +16,7 @@ from torch import Tensor
 from vshdr.conveyor import Conveyor, Load
 from vshdr.expander import Expander
 from vshdr.media.reader import Frame, Source, read_sdr
+from vshdr.memory import Pool
 from vshdr.outputs import Delivered, Expanded
 from vshdr.stages import Channel, Pipeline
 from vshdr.temporal.glance import glance
@@ -41,7 +42,7 @@ def add_expansion(
     if not radius:
         frames = (item for item in read_sdr(clip) if wanted(item[0]))
         pipeline.add("decode", frames, lambda item: item, [decoded], produces=True)
-        works = [partial(_expand, expander) for expander in expanders]
+        works = [partial(_expand, expander, Pool()) for expander in expanders]
         pipeline.add_side_by_side("network", itertools.batched(decoded, size), works, list(outputs))
         return
     marked = _mark(read_sdr(clip), wanted, radius)
@@ -104,9 +105,10 @@ def _mark(frames: Iterable[tuple[Frame, Tensor]], wanted: Wanted, radius: int) -
         yield window[number]
 
 
-def _expand(expander: Expander, batch: tuple[tuple[Frame, Tensor], ...]) -> list[Expanded]:
+def _expand(expander: Expander, pool: Pool, batch: tuple[tuple[Frame, Tensor], ...]) -> list[Expanded]:
+    frames = batch[0][1][None] if len(batch) == 1 else torch.stack([sdr for _, sdr in batch])
     with _named([frame for frame, _ in batch]):
-        linear = expander.expand(torch.stack([sdr for _, sdr in batch]))
+        linear = expander.expand(frames, pool.empty(frames.shape))
     return [Expanded(frame, sdr, light) for (frame, sdr), light in zip(batch, linear, strict=True)]
 
 

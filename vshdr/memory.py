@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import math
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 # Bytes of frames between two calls of malloc_trim: often enough to bound the growth to a fraction of this, seldom
@@ -51,6 +55,24 @@ class Trimmer:
         if self._trim and self._bytes >= _INTERVAL:
             self._bytes = 0
             self._trim(0)
+
+
+class Pool:
+    """Tensors for frames that wander from thread to thread: the memory of one that nobody has any more, nor any view of
+    it, is given out again. As many are kept as were ever in use at a time.
+    """
+
+    def __init__(self) -> None:
+        self._idle: dict[int, list[NDArray]] = {}
+
+    def empty(self, shape: Sequence[int]) -> Tensor:
+        """A float32 tensor on the CPU with no particular content."""
+        size = math.prod(shape)
+        idle = self._idle.setdefault(size, [])
+        buffer = idle.pop() if idle else np.empty(size, np.float32)
+        lent = buffer[:]  # which torch holds on to as long as anything looks into the memory
+        weakref.finalize(lent, idle.append, buffer).atexit = False
+        return torch.from_numpy(lent).view(tuple(shape))
 
 
 class _Workspace:

@@ -7,7 +7,6 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from vshdr.media.image_source import HDR_SUFFIXES, IMAGE_SUFFIXES, folder_files, open_images, pattern_files
@@ -17,6 +16,7 @@ from vshdr.media.signal import sdr_arguments
 from vshdr.media.source import Frame, Source
 from vshdr.media.video_source import open_video
 from vshdr.media.zimg import Resizer
+from vshdr.memory import Pool
 
 IMAGE_FRAME_RATE = Fraction(24)
 """Frames per second of image sequences unless said."""
@@ -61,14 +61,15 @@ class SdrConverter:
     def __init__(self, source: Source) -> None:
         """Raises ValueError where zimg has no conversion for the source's colour description."""
         self._source = source
+        self._pool = Pool()
         self._resizer = Resizer(
             source.format_id, source.coded_width, source.coded_height, source.properties, sdr_arguments(source.signal)
         )
 
     def __call__(self, frame: Frame) -> Tensor:
-        """RGB code values, 3 x H x W, float32, upright, cropped to the true size; a new tensor."""
+        """RGB code values, 3 x H x W, float32, upright, cropped to the true size; in memory of its own."""
         source = self._source
-        sdr = torch.empty((3, source.height, source.width))
+        sdr = self._pool.empty((3, source.height, source.width))
         for channel, plane in zip(sdr.numpy(), self._resizer(frame.planes), strict=True):
             np.copyto(channel, source.orientation.upright(plane[: source.stored_height, : source.stored_width]))
         return sdr

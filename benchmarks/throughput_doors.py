@@ -43,10 +43,12 @@ def measure(
         carried = _alone(_conveyor, path, device, frames, fuse)
         yield {"door": f"conveyor: 8-bit planes to 10-bit PQ planes{name}", "size": size_name, "fps": carried} | limits
     yield {"door": "core.hdr.Expand to PQ", "size": size_name, "fps": _alone(_plugin, *size, device, frames)}
-    yield {"door": "convert to nothing", "size": size_name} | _alone(_convert, path, folder, device, "", "")
+    shares = {"network_cpu_s": min(row["cpu_s"] for row in rows if (row["model"], row["size"]) == (MODEL, size_name))}
+    row = _alone(_convert, path, folder, device, "", "") | shares
+    yield {"door": "convert to nothing", "size": size_name} | row
     for encoder in options.encoders:
         codec, _, preset = encoder.partition(":")
-        row = _alone(_convert, path, folder, device, codec, preset)
+        row = _alone(_convert, path, folder, device, codec, preset) | shares
         yield {"door": f"convert to {codec} {preset}".rstrip(), "size": size_name} | row
 
 
@@ -144,17 +146,21 @@ class _Nowhere:
 
 
 def _convert(path: Path, folder: Path, device: str, codec: str, preset: str) -> dict:
-    """Frames per second and the stages' seconds of work per frame; no codec: to nothing."""
+    """Frames per second, the stages' seconds on the clock and the seconds of all cores, per frame; no codec: to
+    nothing.
+    """
     writer = outputs.VideoWriter
     if not codec:
         outputs.VideoWriter = _Nowhere
+    start = time.process_time()
     try:
         target = folder / "out.mkv"
         done = convert(path, target, device=device, model=MODEL, codec=codec or "ffv1", preset=preset, overwrite=True)
     finally:
         outputs.VideoWriter = writer
     stages = {name.replace(" out.mkv", ""): seconds / done.frames for name, seconds in done.busy.items()}
-    return {"fps": done.frames / done.seconds, "stages": stages}
+    spent = time.process_time() - start
+    return {"fps": done.frames / done.seconds, "stages": stages, "cpu_s": spent / done.frames}
 
 
 def start_up(device: str) -> dict[str, float]:

@@ -40,6 +40,14 @@ class Clock:
             times.append(time.perf_counter() - start)
         return min(times)
 
+    def processor(self, work: Callable[[], object]) -> float:
+        """Seconds of all cores together that `work` takes."""
+        work()
+        start, runs = time.process_time(), 5
+        for _ in range(runs):
+            work()
+        return (time.process_time() - start) / runs
+
     def peak_memory(self, expand: Callable[[], object], *, model: str, pixels: tuple[int, int], precision: str) -> int:
         """Bytes that `expand` takes at most. On a GPU beside what is taken already; on a CPU in a process of its own,
         whose memory no earlier measurement has enlarged.

@@ -48,41 +48,60 @@ def print_tables(results: dict) -> None:
                 f"{name} {seconds * 1e3:.0f} ms ({seconds / total:.0%})" for name, seconds in row["stages"].items()
             )
             print("  " + ", ".join(parts))
+            share = row["network_cpu_s"] / row["cpu_s"]
+            print(f"  all cores: {row['cpu_s'] * 1e3:.0f} ms per frame, of which the Expander {share:.0%}")
     if "start_up" in results:
         laps = ", ".join(f"{name} {seconds:.2f}" for name, seconds in results["start_up"].items())
         print(f"\nStart-up, seconds: {laps}")
 
 
 def plot(results: dict, path: Path) -> None:
-    """Frames per second by model, size and precision; and where a frame's time goes. Needs matplotlib."""
+    """Frames per second at one size, where a frame's time goes, and how it grows. Needs matplotlib."""
     import matplotlib
 
     matplotlib.use("agg")
     from matplotlib import pyplot
 
-    figure, (left, right) = pyplot.subplots(1, 2, figsize=(12, 4.2), width_ratios=(1.3, 1), layout="constrained")
-    bars: list[tuple[str, float]] = []
-    for size, seconds in results["reference"].items():
-        bars.append((f"ExpandNet as published, {size}", 1.0 / seconds))
-    for row in results["networks"]:
-        bars.append((f"{row['model']} {row['precision']}, {row['size']}, batch {row['batch']}", row["fps"]))
-    for row in results.get("doors", ()):
-        bars.append((f"{row['door']}, {row['size']}", row["fps"]))
-    names, values = zip(*bars, strict=True)
-    colours = ["0.6" if name.startswith("ExpandNet") else "C0" if ", batch " in name else "C2" for name in names]
+    sizes = [row["size"] for row in results["networks"]]
+    size = "1080p" if "1080p" in sizes else sizes[0]
+    figure, (left, middle, right) = pyplot.subplots(
+        1, 3, figsize=(14, 3.6), width_ratios=(1.3, 1, 0.9), layout="constrained"
+    )
+    bars = _bars(results, size)
+    names, values, colours = zip(*bars, strict=True)
     left.barh(names, values, color=colours)
-    left.set(xscale="log", xlabel="frames per second", title=results["machine"]["device"])
+    left.set(xscale="log", xlabel="frames per second", title=f"{size}, {results['machine']['device']}")
     left.invert_yaxis()
-    left.tick_params(axis="y", labelsize=7)
+    left.tick_params(axis="y", labelsize=8)
     for index, value in enumerate(values):
-        left.text(value, index, f" {value:.3g}", va="center", fontsize=7)
+        left.text(value, index, f" {value:.3g}", va="center", fontsize=8)
     left.margins(x=0.15)
+
     stages = dict(sorted(results["stages"].items(), key=lambda item: -item[1]))
-    right.barh(list(stages), [seconds * 1e3 for seconds in stages.values()], color="C0")
-    right.set(xlabel="ms of a 1080p frame", title="gainmap: where the time goes")
-    right.invert_yaxis()
-    figure.savefig(path, dpi=110)
+    middle.barh(list(stages), [seconds * 1e3 for seconds in stages.values()], color="C0")
+    middle.set(xlabel="ms of a 1080p frame", title="gainmap: where the time goes")
+    middle.tick_params(axis="y", labelsize=8)
+    middle.invert_yaxis()
+
+    pixels, seconds = zip(*results["growth"]["pixels"], strict=True)
+    right.plot([count / 1e6 for count in pixels], [value * 1e3 for value in seconds], "o-")
+    right.set(xlabel="million pixels", ylabel="ms per frame", title="gainmap: how it grows")
+    right.set(xlim=(0, None), ylim=(0, None))
+    figure.savefig(path, dpi=100)
     pyplot.close(figure)
+
+
+def _bars(results: dict, size: str) -> list[tuple[str, float, str]]:
+    """Name, frames per second and colour of everything that was measured at one size."""
+    bars = []
+    if size in results["reference"]:
+        bars.append(("ExpandNet, eager fp32", 1.0 / results["reference"][size], "0.6"))
+    for row in results["networks"]:
+        if row["size"] == size:
+            batch = f", batch {row['batch']}" if row["batch"] > 1 else ""
+            bars.append((f"Expander: {row['model']} {row['precision']}{batch}", row["fps"], "C0"))
+    doors = [row for row in results.get("doors", ()) if row["size"] == size]
+    return bars + [(row["door"], row["fps"], "C2") for row in doors]
 
 
 def _heading(title: str, columns: str) -> None:

@@ -61,6 +61,7 @@ def networks(
                 "gmac": _gmac(network, inputs),
                 "network_s": clock.best(lambda: network(inputs)) / batch,  # noqa: B023
                 "expander_s": clock.best(lambda: expander.expand(frames, out)) / batch,  # noqa: B023
+                "cpu_s": clock.processor(lambda: expander.expand(frames, out)) / batch,  # noqa: B023
                 "peak_bytes": clock.peak_memory(
                     lambda: expander.expand(frames, out),  # noqa: B023
                     model=model,

@@ -13,6 +13,8 @@ from vshdr.colour import (
     EOTF,
     INVERSE_EOTF,
     convert_primaries,
+    hlg_decode,
+    hlg_encode,
     luminance,
     pq_decode,
     pq_encode,
@@ -30,6 +32,18 @@ def test_pq_is_st_2084():
 
 def test_pq_puts_203_nits_at_58_percent():
     assert round(876 * pq_encode(torch.tensor(203.0)).item() + 64) == 573
+
+
+def test_hlg_is_bt_2100_for_colours_too():
+    """Saturated ones are what tells a system gamma on luminance from one on each channel."""
+    nits = 1000.0 * torch.rand(200, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64) ** 3
+    nits[0], nits[1], nits[2] = torch.tensor([1000.0, 0, 0]), torch.tensor([0, 0, 500.0]), torch.tensor([203.0] * 3)
+    code = hlg_encode(nits.T[None, :, :, None])[0, :, :, 0].T
+    with np.errstate(invalid="ignore"):
+        wanted = colour.models.eotf_inverse_BT2100_HLG(nits.numpy(), L_B=0.0, L_W=1000.0)
+    np.testing.assert_allclose(code, wanted, atol=2e-6)
+    np.testing.assert_allclose(hlg_decode(code.T[None, :, :, None])[0, :, :, 0].T, nits, rtol=1e-5, atol=1e-6)
+    assert code[2].tolist() == pytest.approx([0.75] * 3, abs=2e-4)  # BT.2408: SDR white is at 75 %
 
 
 def test_srgb_is_iec_61966():

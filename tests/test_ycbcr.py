@@ -5,7 +5,7 @@ import pytest
 import torch
 import vapoursynth as vs
 
-from vshdr.media.signal import Delivery, Signal, input_properties, linear_properties, sdr_arguments
+from vshdr.media.signal import Delivery, Signal, input_properties, sdr_arguments
 from vshdr.media.zimg import Resizer
 from vshdr.ycbcr import SITING, Planes, dither_pattern, encode_transfer, rows_to_nits
 
@@ -66,8 +66,9 @@ def test_delivery_is_what_zimg_makes_of_it(preset, transfer, primaries, dither):
     generator = torch.Generator().manual_seed(3)
     linear = torch.rand(1, 3, HEIGHT, WIDTH, generator=generator).pow(3) * 4.9
     linear[..., :6, :6] = 0.0
-    resizer = Resizer(int(vs.RGBS), WIDTH, HEIGHT, linear_properties(primaries), delivery.resize_arguments())
-    wanted = resizer(list(linear[0].numpy()))
+    properties = delivery.prepared_properties(primaries)
+    resizer = Resizer(int(vs.RGBS), WIDTH, HEIGHT, properties, delivery.resize_arguments())
+    wanted = resizer(list(delivery.prepare(linear, primaries)[0].numpy()))
     form = vs.core.get_video_format(preset)
     planes = Planes(
         width=WIDTH,

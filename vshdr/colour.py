@@ -63,6 +63,38 @@ def pq_decode(code: Tensor) -> Tensor:
     return ((v - _C1).clamp_min(0.0) / (_C2 - _C3 * v)).pow(1 / _M1) * 10000.0
 
 
+# HLG as shown at 1000 nits, black at zero (ITU-R BT.2100-2, tables 5 and 6): the system gamma, and the curve's numbers.
+HLG_PEAK = 1000.0
+_HLG_GAMMA = 1.2
+_HLG_A, _HLG_B, _HLG_C = 0.17883277, 0.28466892, 0.55991073
+_LUMINANCE_2020 = (0.2627, 0.6780, 0.0593)
+
+
+def _luminance_2020(rgb: Tensor) -> Tensor:
+    red, green, blue = rgb.split(1, dim=1)
+    kr, kg, kb = _LUMINANCE_2020
+    return kr * red + kg * green + kb * blue
+
+
+def hlg_encode(nits: Tensor) -> Tensor:
+    """Light of a display of 1000 nits, N x 3 x H x W in BT.2020 primaries, to HLG code values, which pass 1 where a
+    colour is as bright as the display and saturated. Negative light is taken for none.
+
+    The inverse of the system gamma acts on luminance (BT.2100-2), and so keeps hue: zimg has it act on each channel.
+    """
+    shown = nits.clamp_min(0.0) / HLG_PEAK
+    scene = shown * _luminance_2020(shown).clamp_min(1e-6).pow(1.0 / _HLG_GAMMA - 1.0)
+    curved = _HLG_A * torch.log((12.0 * scene - _HLG_B).clamp_min(1e-6)) + _HLG_C
+    return torch.where(scene <= 1.0 / 12.0, (3.0 * scene).sqrt(), curved)
+
+
+def hlg_decode(code: Tensor) -> Tensor:
+    """The inverse of `hlg_encode`; code values below 0 are taken as 0."""
+    code = code.clamp_min(0.0)
+    scene = torch.where(code <= 0.5, code.square() / 3.0, (torch.exp((code - _HLG_C) / _HLG_A) + _HLG_B) / 12.0)
+    return HLG_PEAK * scene * _luminance_2020(scene).clamp_min(1e-6).pow(_HLG_GAMMA - 1.0)
+
+
 # D65 and the primaries' xy of ITU-R BT.709 and BT.2020.
 _WHITE_D65 = (0.3127, 0.3290)
 _PRIMARIES_XY = {

@@ -18,7 +18,7 @@ from vshdr.media.exr import ExrWriter
 from vshdr.media.light import LightMeter
 from vshdr.media.preview import write_preview
 from vshdr.media.reader import Frame, Source
-from vshdr.media.signal import Delivery, linear_properties
+from vshdr.media.signal import Delivery
 from vshdr.media.video import DEFAULT_PIXEL_FORMAT, VideoSettings, VideoWriter
 from vshdr.media.zimg import Resizer
 from vshdr.options import ConvertOptions
@@ -113,11 +113,12 @@ class VideoOutput(Output):
             source=clip.video_path,
             overwrite=options.overwrite,
         )
+        self._primaries = clip.signal.working_primaries
         self._to_yuv = Resizer(
             int(vs.RGBS),
             clip.width,
             clip.height,
-            linear_properties(clip.signal.working_primaries),
+            self.delivery.prepared_properties(clip.signal.working_primaries),
             self.delivery.resize_arguments(),
         )
 
@@ -133,7 +134,8 @@ class VideoOutput(Output):
         if isinstance(expanded, Delivered):
             planes = expanded.planes
         else:
-            planes = self._to_yuv(list(expanded.linear.numpy()))
+            prepared = self.delivery.prepare(expanded.linear[None], self._primaries)[0]
+            planes = self._to_yuv(list(prepared.numpy()))
         self._writer.write(planes, expanded.frame.pts, expanded.frame.duration)
 
     def finish(self, meter: LightMeter) -> None:

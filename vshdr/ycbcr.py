@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vshdr.colour import pq_encode, primaries_matrix
+from vshdr.colour import hlg_encode, pq_encode, primaries_matrix
 
 LUMA_WEIGHTS = {1: (0.2126, 0.0722), 4: (0.30, 0.11), 5: (0.299, 0.114), 6: (0.299, 0.114), 7: (0.212, 0.087)}
 LUMA_WEIGHTS |= {9: (0.2627, 0.0593)}
@@ -24,10 +24,6 @@ LUMA_WEIGHTS |= {9: (0.2627, 0.0593)}
 
 # Where chroma samples lie between those of luma, 0 to 1, by VapourSynth's _ChromaLocation: across and down.
 SITING = {0: (0.0, 0.5), 1: (0.5, 0.5), 2: (0.0, 0.0), 3: (0.5, 0.0), 4: (0.0, 1.0), 5: (0.5, 1.0)}
-
-# HLG as displayed at 1000 nits (ITU-R BT.2100): system gamma, and the constants of its curve.
-_HLG_PEAK, _HLG_GAMMA = 1000.0, 1.2
-_HLG_A, _HLG_B, _HLG_C = 0.17883277, 0.28466892, 0.55991073
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,10 +127,7 @@ def encode_transfer(linear: Tensor, transfer: str, to_nits: Sequence[Sequence[fl
     nits = [row[0] * channels[0] + row[1] * channels[1] + row[2] * channels[2] for row in to_nits]
     if transfer == "pq":
         return torch.stack([pq_encode(channel) for channel in nits], dim=1)
-    # BT.2100 has the system gamma act on luminance; zimg on each channel, and one clip must not look other on a GPU.
-    scene = (torch.stack(nits, dim=1).clamp_min(0.0) / _HLG_PEAK).pow(1.0 / _HLG_GAMMA)
-    curved = _HLG_A * torch.log((12.0 * scene - _HLG_B).clamp_min(1e-6)) + _HLG_C
-    return torch.where(scene <= 1.0 / 12.0, (3.0 * scene).sqrt(), curved)
+    return hlg_encode(torch.stack(nits, dim=1))
 
 
 def _as_float(plane: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from vshdr.media.exr import read_exr
 from vshdr.media.image_source import HDR_SUFFIXES, IMAGE_SUFFIXES, folder_files, pattern_files
 from vshdr.media.reader import IMAGE_FRAME_RATE, SdrConverter, open_source
 from vshdr.media.sequence import NumberedName
-from vshdr.media.signal import PRIMARIES_BT709, linear_arguments
+from vshdr.media.signal import PRIMARIES_BT709, linear_arguments, linear_from
 from vshdr.media.source import Frame, Source
 from vshdr.media.zimg import Resizer
 
@@ -138,13 +138,16 @@ def _sdr_converter(source: Source) -> Callable[[Frame], Tensor]:
 
 def _hdr_converter(source: Source, white: float) -> Callable[[Frame], Tensor]:
     labelled = source.properties | {"_Transfer": source.signal.hdr_label}
-    resize = Resizer(source.format_id, source.coded_width, source.coded_height, labelled, linear_arguments(white))
+    label = source.signal.hdr_label
+    resize = Resizer(
+        source.format_id, source.coded_width, source.coded_height, labelled, linear_arguments(label, white)
+    )
 
     def convert(frame: Frame) -> Tensor:
         planes = [
             source.orientation.upright(plane[: source.stored_height, : source.stored_width])
             for plane in resize(frame.planes)
         ]
-        return torch.from_numpy(np.stack(planes))
+        return linear_from(torch.from_numpy(np.stack(planes)), label, white)
 
     return convert

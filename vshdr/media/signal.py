@@ -11,7 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import vapoursynth as vs
+from torch import Tensor
 
+from vshdr.colour import HLG_PEAK, convert_primaries, hlg_decode, hlg_encode
 from vshdr.media.metadata import mastering_properties
 
 # H.273 numbers that this file reasons about.
@@ -131,8 +133,12 @@ def sdr_arguments(signal: Signal) -> dict[str, int | str]:
     return arguments
 
 
-def linear_arguments(white: float) -> dict[str, int | float]:
-    """Arguments for `core.resize.Bilinear` from HDR to linear RGBS of BT.709, in which `white` nits are 1.0."""
+def linear_arguments(hdr_label: int, white: float) -> dict[str, int | float]:
+    """Arguments for `core.resize.Bilinear` from HDR labelled PQ (16), HLG (18) or neither (0: linear) to RGBS, from
+    which `linear_from` makes light.
+    """
+    if hdr_label == TRANSFER_HLG:
+        return {"format": int(vs.RGBS), "primaries": PRIMARIES_BT2020}
     return {
         "format": int(vs.RGBS),
         "transfer": TRANSFER_LINEAR,
@@ -141,8 +147,14 @@ def linear_arguments(white: float) -> dict[str, int | float]:
     }
 
 
+def linear_from(rgb: Tensor, hdr_label: int, white: float) -> Tensor:
+    """Linear light of BT.709, in which `white` nits are 1.0, of what `linear_arguments` gave, both 3 x H x W."""
+    if hdr_label != TRANSFER_HLG:
+        return rgb
+    return convert_primaries(hlg_decode(rgb[None]) / white, PRIMARIES_BT2020, PRIMARIES_BT709)[0]
+
+
 DITHERS = ("none", "ordered", "random", "error_diffusion")
-HLG_PEAK = 1000.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,13 +201,25 @@ class Delivery:
         """Frame properties beside those that `core.resize` sets: the mastering display, for PQ."""
         return mastering_properties(self.peak) if self.output == "pq" else {}
 
+    def prepare(self, linear: Tensor, primaries: int) -> Tensor:
+        """What `core.resize` is given of linear light, N x 3 x H x W, in H.273 `primaries`: for HLG its code values."""
+        if self.output != "hlg":
+            return linear
+        return hlg_encode(convert_primaries(linear, primaries, PRIMARIES_BT2020) * self.white)
+
+    def prepared_properties(self, primaries: int) -> dict[str, int]:
+        """Frame properties of what `prepare` gives."""
+        if self.output != "hlg":
+            return linear_properties(primaries)
+        return linear_properties(PRIMARIES_BT2020) | {"_Transfer": TRANSFER_HLG}
+
     def described(self) -> dict[str, float | list[float]]:
         """All frame properties of pq and hlg that were not made by `core.resize`."""
         colours = {"_Matrix": MATRIX_BT2020, "_Transfer": self.code_transfer, "_Primaries": PRIMARIES_BT2020}
         return colours | {"_Range": 0, "_ChromaLocation": CHROMA_TOP_LEFT} | self.properties()
 
     def resize_arguments(self) -> dict[str, int | float | str]:
-        """Arguments for `core.resize.Bilinear` from linear RGBS with `linear_properties` to the delivered format."""
+        """Arguments for `core.resize.Bilinear` from RGBS with `prepared_properties` to the delivered format."""
         if self.output == "linear":
             return {"format": self.format_id}
         return {

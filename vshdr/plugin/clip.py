@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import torch
 import vapoursynth as vs
+from torch import Tensor
 
 from vshdr.conveyor import CONVEYED, Conveyor, route
 from vshdr.expander import Expander
 from vshdr.media.light import LightMeter
-from vshdr.media.signal import Delivery, Signal, describe, input_properties, linear_properties, sdr_arguments
+from vshdr.media.signal import Delivery, Signal, describe, input_properties, sdr_arguments
 from vshdr.memory import Trimmer
 from vshdr.options import ExpandOptions, check, option
 from vshdr.plugin.bridge import Neighbour, Plane
@@ -121,7 +122,7 @@ class ExpandedClip:
         shared = self._clip["threads"] if radius else 0
         to_sdr = sdr_arguments(self._signal)
         to_delivery = self._delivery.resize_arguments()
-        linear = linear_properties(self._signal.working_primaries) | self._delivery.properties()
+        linear = self._delivery.prepared_properties(self._signal.working_primaries) | self._delivery.properties()
         if self._conveyor:
             to_sdr, to_delivery, linear = {}, {}, self._delivery.described()
         return {
@@ -166,10 +167,16 @@ class ExpandedClip:
         sdr, expanded = self._sdr[:frames], self._expanded[:frames]
         for i in range(frames):
             read_planes(planes[3 * i : 3 * i + 3], "sdr", sdr[i])
-        (self._expander.gain if self._expander.options.smooth else self._expander.expand)(sdr, expanded)
+        if self._expander.options.smooth:
+            self._expander.gain(sdr, expanded)
+        else:
+            expanded = self._prepared(self._expander.expand(sdr, expanded))
         for i in range(frames):
             write_planes(planes[3 * i : 3 * i + 3], expanded[i])
         self._trimmer.count(expanded.nbytes)
+
+    def _prepared(self, linear: Tensor) -> Tensor:
+        return self._delivery.prepare(linear, self._signal.working_primaries)
 
     def _carry(self, planes: Sequence[Plane], frames: int) -> None:
         groups = [planes[3 * i : 3 * i + 3] for i in range(frames)]
@@ -184,7 +191,7 @@ class ExpandedClip:
     def smooth(self, number: int, window: Sequence[Neighbour], out: Sequence[Plane], width: int, height: int) -> None:
         """Writes the linear light of frame `number` into `out`, smoothed over the frames of `window`."""
         moments = self._neighbours.moments(number, window, (3, height, width))
-        write_planes(out[:3], self._expander.smooth(number, moments))
+        write_planes(out[:3], self._prepared(self._expander.smooth(number, moments)[None])[0])
         self._trimmer.count(3 * len(window) * width * height * 4)
 
 

@@ -17,6 +17,7 @@ from vshdr.media.signal import (
     describe,
     input_properties,
     linear_arguments,
+    linear_from,
     sdr_arguments,
 )
 from vshdr.metrics.change import WHITE, Light, Reference, averaged_down, change, from_source, light_of
@@ -86,7 +87,7 @@ class MeasuredClip:
             "SOURCE": input_properties(self._sdr),
             "TO_SDR": {} if to_sdr == {"format": self._sdr_format} else to_sdr,
             "HDR_SOURCE": input_properties(self._hdr) | {"_Transfer": self._hdr.hdr_label or TRANSFER_LINEAR},
-            "TO_LINEAR": {} if as_it_is else linear_arguments(WHITE),
+            "TO_LINEAR": {} if as_it_is else linear_arguments(self._hdr.hdr_label, WHITE),
         }
 
     def measure(self, window: Sequence[Neighbour], width: int, height: int) -> dict[str, float]:
@@ -115,6 +116,7 @@ class MeasuredClip:
             code, linear = (torch.empty(3, height, width) for _ in range(2))
             read_planes(neighbour.planes, "sdr", code)
             read_planes(neighbour.planes, "linear", linear)
+            linear = linear_from(linear, self._hdr.hdr_label, WHITE)
             shown = EOTF[self._sdr.eotf](code)[None]
             sdr = convert_primaries(shown, self._sdr.working_primaries, PRIMARIES_BT709)
             self._frames[neighbour.number] = _Seen(

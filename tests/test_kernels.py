@@ -7,10 +7,12 @@ import torch
 import torch.nn.functional as F
 
 from vshdr import Expander, kernels, models
-from vshdr.colour import EOTF, RollOff, pq_encode, roll_off
+from vshdr.colour import EOTF, RollOff, gain_of, light_of, pq_encode, roll_off
 from vshdr.media.light import LightMeter
 from vshdr.models.contract import Display
 from vshdr.models.gainmap import LEVELS, GainMap
+from vshdr.temporal.moments import Moment
+from vshdr.temporal.smoothing import smooth_gain
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -109,6 +111,39 @@ def test_light_is_measured_alike(frame, torch_only):
     assert frames[0].average == pytest.approx(frames[1].average, rel=1e-6)
     for percent in (10, 50, 90, 99.9):
         assert meters[0].percentile(percent) == pytest.approx(meters[1].percentile(percent), rel=2e-3)
+
+
+def test_functions_of_whole_tensors(torch_only):
+    generator = torch.Generator().manual_seed(2)
+    base = torch.rand(2, 3, 70, 90, generator=generator).pow(4)
+    base[0, 0, :5] = 0.0
+    gain = 9.0 * torch.rand(base.shape, generator=generator) - 2.0
+    with torch.no_grad():
+        light = light_of(base, gain)
+        for name in ("bt1886", "gamma22"):
+            torch.testing.assert_close(EOTF[name](base), torch_only(EOTF[name], base), rtol=2e-6, atol=1e-9)
+        torch.testing.assert_close(light, torch_only(light_of, base, gain), rtol=2e-6, atol=1e-7)
+        torch.testing.assert_close(gain_of(base, light), torch_only(gain_of, base, light), rtol=1e-5, atol=2e-6)
+        assert EOTF["bt1886"](torch.tensor([-1.0, 0.0])).tolist() == [0.0, 0.0]
+        assert EOTF["bt1886"](torch.tensor([math.nan])).isnan().all()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (7, 1), (64, 90), (135, 241)])
+def test_smoothing_is_the_same_with_and_without(size, torch_only):
+    """A pan with noise over pictures of every parity, in which a lamp flickers."""
+    height, width = size
+    generator = torch.Generator().manual_seed(4)
+    scene = torch.rand(1, 3, height // 8 + 2, width // 8 + 4, generator=generator)
+    scene = F.interpolate(scene, (height + 8, width + 8), mode="bicubic").clamp(0, 1)[0]
+    window = {}
+    for number in range(4):
+        code = scene[:, number : number + height, 2 * number : 2 * number + width]
+        code = (code + 0.02 * torch.randn(code.shape, generator=generator)).clamp(0, 1)
+        gain = (2.0 + 0.5 * number) * (code - 0.6).clamp_min(0.0)
+        window[number] = Moment.of(code, gain, brightness=0.5, starts_shot=number == 0, linearise=EOTF["bt1886"])
+    with torch.no_grad():
+        smoothed = smooth_gain(2, window, range(4))
+    torch.testing.assert_close(smoothed, torch_only(smooth_gain, 2, window, range(4)), rtol=2e-3, atol=2e-4)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])

@@ -13,9 +13,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from vshdr import kernels
+
 
 def _power(exponent: float) -> Callable[[Tensor], Tensor]:
-    return lambda code: code.clamp_min(0.0).pow(exponent)
+    def power(code: Tensor) -> Tensor:
+        return kernels.power(code, exponent) if kernels.serves_whole(code) else code.clamp_min(0.0).pow(exponent)
+
+    return power
 
 
 def srgb_eotf(code: Tensor) -> Tensor:
@@ -135,11 +140,15 @@ GAIN_FLOOR = 1e-5
 
 def gain_of(base: Tensor, linear: Tensor) -> Tensor:
     """The gain in stops that takes `base`, linearised SDR, to `linear`; any shape, both >= 0."""
+    if kernels.serves_whole(base, linear):
+        return kernels.gain_of(base, linear, GAIN_FLOOR)
     return torch.log2((linear + GAIN_FLOOR) / (base + GAIN_FLOOR))
 
 
 def light_of(base: Tensor, gain: Tensor) -> Tensor:
     """`base`, linearised SDR, brightened by `gain` stops; the inverse of `gain_of`. Nothing is negative."""
+    if kernels.serves_whole(base, gain):
+        return kernels.light_of(base, gain, GAIN_FLOOR)
     return ((base + GAIN_FLOOR) * torch.exp2(gain) - GAIN_FLOOR).clamp_min(0.0)
 
 

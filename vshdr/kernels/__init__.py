@@ -19,7 +19,7 @@ from torch import Tensor
 
 from vshdr.memory import large
 
-_ABI = 1
+_ABI = 2
 _FILE = Path(__file__).with_name("libkernels.dylib" if sys.platform == "darwin" else "libkernels.so")
 
 
@@ -70,6 +70,19 @@ _SIGNATURES = {
         ctypes.c_void_p,
         POINTER(ctypes.c_double),
     ],
+    "vshdr_add_moved": [
+        *[ctypes.c_void_p] * 2,
+        *[c_int64] * 2,
+        ctypes.c_void_p,
+        *[c_int64] * 2,
+        c_int,
+        c_float,
+        *[ctypes.c_void_p] * 2,
+        c_int,
+    ],
+    "vshdr_power": [ctypes.c_void_p, c_float, ctypes.c_void_p, c_int64, c_int],
+    "vshdr_gain": [*[ctypes.c_void_p] * 2, c_float, ctypes.c_void_p, c_int64, c_int],
+    "vshdr_light": [*[ctypes.c_void_p] * 2, c_float, ctypes.c_void_p, c_int64, c_int],
     "vshdr_kernels_abi": [],
 }
 
@@ -99,6 +112,62 @@ def serves(*pictures: Tensor) -> bool:
         not torch.is_grad_enabled()
         and all(p.device.type == "cpu" and p.dtype is torch.float32 and p.stride(-1) == 1 for p in pictures)
         and _library() is not None
+    )
+
+
+def serves_whole(*tensors: Tensor) -> bool:
+    """Whether the functions that take tensors of any one shape do: as `serves`, and without gaps."""
+    return serves(*tensors) and all(t.is_contiguous() and t.shape == tensors[0].shape for t in tensors)
+
+
+def power(x: Tensor, exponent: float) -> Tensor:
+    """`x.clamp_min(0).pow(exponent)`, any shape."""
+    out = torch.empty_like(x)
+    _library().vshdr_power(x.data_ptr(), exponent, out.data_ptr(), x.numel(), torch.get_num_threads())
+    return out
+
+
+def gain_of(base: Tensor, linear: Tensor, floor: float) -> Tensor:
+    """`log2((linear + floor) / (base + floor))`, of one shape, neither negative."""
+    out = torch.empty_like(base)
+    pointers = base.data_ptr(), linear.data_ptr()
+    _library().vshdr_gain(*pointers, floor, out.data_ptr(), base.numel(), torch.get_num_threads())
+    return out
+
+
+def light_of(base: Tensor, gain: Tensor, floor: float) -> Tensor:
+    """`((base + floor) * exp2(gain) - floor).clamp_min(0)`, of one shape."""
+    out = torch.empty_like(base)
+    pointers = base.data_ptr(), gain.data_ptr()
+    _library().vshdr_light(*pointers, floor, out.data_ptr(), base.numel(), torch.get_num_threads())
+    return out
+
+
+def add_moved(
+    own: Tensor, there: Tensor, field: Tensor, factor: int, other_pixel: float, total: Tensor, weights: Tensor
+) -> None:
+    """Adds the gain of another frame, moved and weighted, to `total`, 1 x 3 x H x W, and its weights to `weights`,
+    1 x 1 x H x W.
+
+    `own` and `there` are `Moment.layers`, 1 x 4 x H x W, channels last in memory; `field` is 1 x 3 x h x w, `factor`
+    times smaller: motion as shares of half the frame's sides, and the exponent of the weight, to which the difference
+    of luma over `other_pixel` is added squared.
+    """
+    height, width = own.shape[2:]
+    small_height, small_width = field.shape[2:]
+    _library().vshdr_add_moved(
+        own.data_ptr(),
+        there.data_ptr(),
+        width,
+        height,
+        field.data_ptr(),
+        small_width,
+        small_height,
+        factor,
+        other_pixel,
+        total.data_ptr(),
+        weights.data_ptr(),
+        torch.get_num_threads(),
     )
 
 

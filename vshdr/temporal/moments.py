@@ -46,6 +46,8 @@ class Moment:
         """A frame from its code values and its gain, 3 x H x W each."""
         luma = torch.einsum("c,chw->hw", code.new_tensor(LUMA_709), code)
         layers = torch.cat([gain, luma[None]])[None]
+        if layers.device.type == "cpu":  # where a pixel's four numbers are looked up together
+            layers = layers.contiguous(memory_format=torch.channels_last)
         return cls(code, layers, brightness, starts_shot, linearise)
 
     @property
@@ -72,7 +74,7 @@ class Moment:
     @cached_property
     def small_luma(self) -> Tensor:
         """1 x 1 x h x w."""
-        return F.avg_pool2d(self.layers[:, 3:], self.factor, ceil_mode=True)
+        return torch.einsum("c,nchw->nhw", self.code.new_tensor(LUMA_709), self.small)[None]
 
     @cached_property
     def percentiles(self) -> Tensor:

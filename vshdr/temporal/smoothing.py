@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vshdr import kernels
 from vshdr.temporal.flow import box, enlarge, flow, look_up, places, warp
 from vshdr.temporal.moments import Moment, members
 from vshdr.temporal.percentile import smooth_percentiles
@@ -54,13 +55,19 @@ def smooth_gain(number: int, window: Mapping[int, Moment], shot: range) -> Tenso
     """
     here = window[number]
     height, width = here.gain.shape[-2:]
-    own, place = here.layers, places(height, width, here.layers)
-    total, weights = own[:, :3].clone(), torch.ones_like(own[:, 3:])
+    own, place = here.layers, None
+    total = own[:, :3].clone(memory_format=torch.contiguous_format)
+    weights = torch.ones_like(total[:, :1])
     for other in shot:
         if other == number:
             continue
         there = window[other]
-        fine = enlarge(_motion_and_distance(here, there), here.factor, (height, width))
+        field = _motion_and_distance(here, there)
+        if kernels.serves(total):
+            kernels.add_moved(own, there.layers, field, here.factor, _OTHER_PIXEL, total, weights)
+            continue
+        fine = enlarge(field, here.factor, (height, width))
+        place = places(height, width, own) if place is None else place
         moved = look_up(there.layers, place, fine[:, :2])
         # In place, as memory is what limits these steps.
         weight = moved[:, 3:].sub_(own[:, 3:]).div_(_OTHER_PIXEL).square_().add_(fine[:, 2:]).neg_().exp_()

@@ -17,6 +17,7 @@ import json
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the plugin and the command do
@@ -26,6 +27,7 @@ import throughput_machine as machine
 import throughput_report as report
 import throughput_work as work
 import torch
+import vapoursynth as vs
 
 from vshdr import models
 from vshdr.memory import keep_what_is_freed
@@ -43,7 +45,9 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--precisions", nargs="+", default=["fp32", "bf16", "fp16"] if cuda else ["fp32", "bf16"])
     parser.add_argument("--batches", nargs="+", type=int, default=[1, 4] if cuda else [1])
     parser.add_argument("--encoders", nargs="*", default=["x265:medium", "x265:ultrafast", "svtav1:10", "ffv1:"])
-    parser.add_argument("--seconds", type=float, default=1.5, help="of each measurement, and three runs at least")
+    parser.add_argument(
+        "--seconds", type=float, default=0.5 if cuda else 1.5, help="of each measurement, three runs at least"
+    )
     parser.add_argument("--no-reference", action="store_true", help="without ExpandNet, which takes long on a CPU")
     parser.add_argument("--no-doors", action="store_true", help="without the plugin, convert and the start-up")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="for throughput.json and throughput.png")
@@ -53,40 +57,63 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> None:
     options = parse(arguments)
     keep_what_is_freed()
+    torch.backends.cudnn.allow_tf32 = False  # what is called fp32 here has all its bits
     clock = machine.Clock(options.device, options.seconds)
-    results = {"machine": machine.describe(clock)}
-    results["reference"] = {}
-    for name in options.sizes:
-        width, height = SIZES[name]
-        if not options.no_reference and (options.device == "cuda" or width * height <= REFERENCE_PIXELS):
-            results["reference"][name] = work.reference(clock, width, height)
+    results = _Results(options.out)
+    results["machine"] = machine.describe(clock)
+    results["reference"] = dict(results.attempt(_references(options, clock)))
+    limits, reference = results["machine"]["limits"], results["reference"]
     results["networks"] = [
-        row
+        row | work.shares(row, limits, reference.get(row["size"]))
         for model in options.models
         for name in options.sizes
-        for row in work.networks(clock, model, name, SIZES[name], options.precisions, options.batches)
+        for row in results.attempt(work.networks(clock, model, name, SIZES[name], options.precisions, options.batches))
     ]
-    limits, reference = results["machine"]["limits"], results["reference"]
-    for row in results["networks"]:
-        row |= work.shares(row, limits, reference.get(row["size"]))
     results["parity"] = [
-        row for model in options.models for row in work.parity(options.device, model, options.precisions)
+        row
+        for model in options.models
+        for row in results.attempt(work.parity(options.device, model, options.precisions))
     ]
     results["stages"] = work.stages(clock, SIZES["1080p"]) if options.device == "cpu" else {}
     results["growth"] = work.growth(clock, models.DEFAULT, SIZES)
     if not options.no_doors:
+        results["doors"] = []
         with tempfile.TemporaryDirectory() as folder:
-            results["doors"] = [
-                row
-                for name in options.sizes
-                for row in doors.measure(options, Path(folder), name, SIZES[name], results["networks"], clock)
-            ]
+            for name in options.sizes:
+                for door in doors.measure(options, Path(folder), name, SIZES[name], results):
+                    results["doors"] = results["doors"] + list(results.attempt(row() for row in (door,)))
         results["start_up"] = doors.start_up(options.device)
     report.print_tables(results)
     if options.out:
-        options.out.mkdir(parents=True, exist_ok=True)
-        (options.out / "throughput.json").write_text(json.dumps(results, indent=1) + "\n")
         report.plot(results, options.out / "throughput.png")
+
+
+class _Results(dict):
+    """Written to throughput.json whenever something is added: a long run that is cut off leaves what it found."""
+
+    def __init__(self, folder: Path | None) -> None:
+        super().__init__()
+        self._folder = folder
+
+    def __setitem__(self, key: str, value: object) -> None:
+        super().__setitem__(key, value)
+        if self._folder:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            (self._folder / "throughput.json").write_text(json.dumps(self, indent=1) + "\n")
+
+    def attempt(self, rows: Iterator) -> Iterator:
+        """The rows up to one that fails, of which is told: one measurement must not take the others with it."""
+        try:
+            yield from rows
+        except (OSError, ValueError, RuntimeError, vs.Error) as error:
+            print(f"left out: {error}", file=sys.stderr)
+
+
+def _references(options: argparse.Namespace, clock: machine.Clock) -> Iterator[tuple[str, float]]:
+    for name in options.sizes:
+        width, height = SIZES[name]
+        if not options.no_reference and (options.device == "cuda" or width * height <= REFERENCE_PIXELS):
+            yield name, work.reference(clock, width, height)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import multiprocessing
 import subprocess
 import sys
 import time
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -16,7 +17,6 @@ from typing import Any
 import av
 import numpy as np
 import vapoursynth as vs
-from throughput_machine import Clock
 from throughput_work import expander_of
 
 from vshdr import convert, outputs
@@ -31,47 +31,47 @@ _BYTES_UP, _BYTES_DOWN = 1.5, 3.0  # per pixel of 4:2:0 in 8 bits, and in 10 bit
 
 
 def measure(
-    options: argparse.Namespace, folder: Path, size_name: str, size: tuple[int, int], rows: list[dict], clock: Clock
-) -> Iterator[dict]:
-    """Frames per second of `gainmap` at one size through every door, with the seconds of each stage."""
-    frames = 24 if options.device == "cpu" else 48
+    options: argparse.Namespace, folder: Path, size_name: str, size: tuple[int, int], results: dict
+) -> Iterator[Callable[[], dict]]:
+    """For every door a function that measures it, with `gainmap` at one size: frames per second, and of `convert` the
+    seconds of each stage.
+    """
+    device, frames = options.device, 24 if options.device == "cpu" else 48
     path = _clip(folder / f"{size_name}.mp4", *size, frames)
-    limits = _limits(size, rows, size_name, clock)
-    device = options.device
-    ways = {"": 0, ", fused": 1} if options.device == "cuda" and size_name == "4k" else {"": 0}
-    for name, fuse in ways.items():
-        carried = _alone(_conveyor, path, device, frames, fuse)
-        yield {"door": f"conveyor: 8-bit planes to 10-bit PQ planes{name}", "size": size_name, "fps": carried} | limits
-    yield {"door": "core.hdr.Expand to PQ", "size": size_name, "fps": _alone(_plugin, *size, device, frames)}
-    shares = {"network_cpu_s": min(row["cpu_s"] for row in rows if (row["model"], row["size"]) == (MODEL, size_name))}
-    row = _alone(_convert, path, folder, device, "", "") | shares
-    yield {"door": "convert to nothing", "size": size_name} | row
-    for encoder in options.encoders:
+    rows = [row for row in results["networks"] if (row["model"], row["size"]) == (MODEL, size_name)]
+    limits = _limits(size, rows, results["machine"]["limits"]["bus_gb_per_s"])
+    shares = {"network_cpu_s": min((row["cpu_s"] for row in rows), default=0.0)}
+
+    def door(name: str, more: dict, function: Callable, *arguments: object) -> Callable[[], dict]:
+        return lambda: {"door": name, "size": size_name} | _alone(function, *arguments) | more
+
+    name = "conveyor: 8-bit planes to 10-bit PQ planes"
+    yield door(name, limits, _conveyor, path, device, frames, 0)
+    if device == "cuda" and size_name == "4k":  # compiling takes a minute
+        yield door(f"{name}, fused", limits, _conveyor, path, device, frames, 1)
+    yield door("core.hdr.Expand to PQ", {}, _plugin, *size, device, frames)
+    for encoder in ("", *options.encoders):
         codec, _, preset = encoder.partition(":")
-        row = _alone(_convert, path, folder, device, codec, preset) | shares
-        yield {"door": f"convert to {codec} {preset}".rstrip(), "size": size_name} | row
+        name = f"convert to {codec or 'nothing'} {preset}".rstrip()
+        yield door(name, shares, _convert, path, folder, device, codec, preset)
+
+
+def _limits(size: tuple[int, int], rows: list[dict], bus: dict[str, float]) -> dict:
+    """On a GPU: the frames per second that the bus or the network alone would allow."""
+    if not bus:
+        return {}
+    pixels = size[0] * size[1]
+    seconds = {"bus up": pixels * _BYTES_UP / 1e9 / bus["up"], "bus down": pixels * _BYTES_DOWN / 1e9 / bus["down"]}
+    if rows:
+        seconds["network"] = min(row["network_s"] for row in rows)
+    binding = max(seconds, key=seconds.get)
+    return {"bound_by": binding, "bound_fps": 1.0 / seconds[binding]}
 
 
 def _alone(function: Callable, *arguments: object) -> Any:
     """What `function` returns in a process of its own: what was measured before leaves its mark on the heap."""
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=keep_what_is_freed) as pool:
         return pool.submit(function, *arguments).result()
-
-
-def _limits(size: tuple[int, int], rows: list[dict], size_name: str, clock: Clock) -> dict:
-    """On a GPU: the frames per second that the bus and the network alone would allow."""
-    if clock.device.type != "cuda":
-        return {}
-    from throughput_machine import _bus
-
-    pixels = size[0] * size[1]
-    seconds = {
-        "bus up": pixels * _BYTES_UP / 1e9 / _bus(clock, up=True),
-        "bus down": pixels * _BYTES_DOWN / 1e9 / _bus(clock, up=False),
-        "network": min(row["network_s"] for row in rows if row["model"] == MODEL and row["size"] == size_name),
-    }
-    binding = max(seconds, key=seconds.get)
-    return {"bound_by": binding, "bound_fps": 1.0 / seconds[binding]}
 
 
 def _clip(path: Path, width: int, height: int, frames: int) -> Path:
@@ -89,14 +89,17 @@ def _clip(path: Path, width: int, height: int, frames: int) -> Path:
     return path
 
 
-def _conveyor(path: Path, device: str, frames: int, fuse: int) -> float:
+def _conveyor(path: Path, device: str, frames: int, fuse: int) -> dict:
     """Frames per second from planes in host memory to planes in host memory."""
+    warnings.simplefilter("error")  # what is called fused, or recorded, is
     source = open_source(path)
     planes = [frame.planes for frame in source]
     expander = expander_of(MODEL, device=device, eotf=source.signal.eotf, fuse=fuse)
     size = source.width, source.height
     way = route(source.format_id, size, source.signal, source.properties, Delivery(output="pq"))
     conveyor = Conveyor.that_fits(expander, way, LightMeter())
+    if conveyor is None:
+        raise RuntimeError("the device has no memory for a conveyor")
     groups = [planes[at : at + conveyor.batch] for at in range(0, len(planes), conveyor.batch)]
     best = 0.0
     for _ in range(3):
@@ -109,15 +112,20 @@ def _conveyor(path: Path, device: str, frames: int, fuse: int) -> float:
         while under_way:
             under_way.popleft().frames()
         best = max(best, frames / (time.perf_counter() - start))
-    return best
+    return {"fps": best}
 
 
-def _plugin(width: int, height: int, device: str, frames: int) -> float:
+def _plugin(width: int, height: int, device: str, frames: int) -> dict:
     core = vs.core
-    blank = core.std.BlankClip(
-        width=width, height=height, format=vs.YUV420P8, color=[180, 120, 130], length=frames, keep=True
-    )
-    blank = core.std.SetFrameProps(blank, _Matrix=1, _Transfer=1, _Primaries=1, _Range=0)
+
+    def ramp(n: int, f: vs.VideoFrame) -> vs.VideoFrame:
+        frame = f.copy()
+        np.copyto(np.asarray(frame[0]), np.linspace(16, 250, width).astype(np.uint8))
+        return frame
+
+    blank = core.std.BlankClip(width=width, height=height, format=vs.YUV420P8, color=[180, 120, 130], length=1)
+    blank = core.std.SetFrameProps(core.std.ModifyFrame(blank, blank, ramp), _Matrix=1, _Transfer=1, _Range=0)
+    blank = core.std.Loop(blank, frames)
     best = 0.0
     for _ in range(2):
         clip = core.hdr.Expand(blank, model=MODEL, output="pq", device=device)
@@ -125,7 +133,7 @@ def _plugin(width: int, height: int, device: str, frames: int) -> float:
         start = time.perf_counter()
         deque(clip.frames(close=True), maxlen=0)
         best = max(best, frames / (time.perf_counter() - start))
-    return best
+    return {"fps": best}
 
 
 class _Nowhere:

@@ -2,6 +2,8 @@
 
 import gc
 import threading
+import time
+import weakref
 
 import av
 import numpy as np
@@ -10,6 +12,7 @@ import torch
 import vapoursynth as vs
 
 from vshdr import Expander, convert, pipeline
+from vshdr import conveyor as conveyor_module
 from vshdr.conveyor import LOADS, Conveyor, route
 from vshdr.media.light import LightMeter
 from vshdr.media.reader import open_source, read_sdr
@@ -127,8 +130,8 @@ def test_the_work_can_be_traced_as_one_graph(source, precision):
     planes = [torch.from_numpy(np.ascontiguousarray(plane))[None] for plane in next(iter(source)).planes]
     with torch.no_grad(), pytest.MonkeyPatch.context() as patch:
         patch.setattr("vshdr.kernels.serves", lambda *pictures: False)
-        traced = torch.compile(conveyor._convert, dynamic=False, fullgraph=True, backend="eager")
-        for one, other in zip(traced(*planes), conveyor._convert(*planes), strict=True):
+        traced = torch.compile(conveyor._work, dynamic=False, fullgraph=True, backend="eager")
+        for one, other in zip(traced(*planes), conveyor._work(*planes), strict=True):
             torch.testing.assert_close(one, other)
 
 
@@ -158,7 +161,7 @@ def test_convert_takes_the_conveyor_and_writes_the_same_video(clip_path, tmp_pat
     by_zimg = convert(clip_path, tmp_path / "zimg.mkv", **options)
     sent = []
     send = Conveyor.send
-    monkeypatch.setattr(Conveyor, "send", lambda self, frames: sent.append(len(frames)) or send(self, frames))
+    monkeypatch.setattr(Conveyor, "send", lambda self, frames, *a: sent.append(len(frames)) or send(self, frames, *a))
     monkeypatch.setattr(pipeline, "CONVEYED", {"cpu"})
     carried = convert(clip_path, tmp_path / "carried.mkv", **options)
     assert sent == [1] + [2] * 6  # an empty one first, to see what fits
@@ -233,3 +236,43 @@ def test_the_plugin_converts_by_zimg_what_has_no_route(monkeypatch):
     grey = vs.core.std.BlankClip(format=vs.GRAY8, width=96, height=64, length=1, color=200)
     for options in ({"output": "pq", "dither": "error_diffusion"}, {}, {"output": "pq", "smooth": 1}):
         vs.core.hdr.Expand(grey, model="none", device="cpu", **options).get_frame(0).close()
+
+
+def test_an_encoder_that_fails_stops_the_conversion(clip_path, tmp_path, monkeypatch):
+    """While all loads are under way, and one waits for room."""
+    monkeypatch.setattr(pipeline, "CONVEYED", {"cpu"})
+    written = []
+
+    def full(self, planes, pts, duration=0):
+        written.append(pts)
+        time.sleep(0.3)  # slower than the network, as encoders are
+        if len(written) == 4:
+            raise OSError("no space left on device")
+
+    monkeypatch.setattr("vshdr.outputs.VideoWriter.write", full)
+    with pytest.raises(OSError, match="no space left"):
+        convert(clip_path, tmp_path / "a.mkv", device="cpu", model="none", codec="ffv1", batch=1)
+
+
+def test_a_conveyor_goes_with_its_last_user(source):
+    """And its memory on the device with it, without waiting for a collection."""
+    conveyor, _ = conveyor_of(source, batch=1)
+    conveyor.send([next(iter(source)).planes]).frames()
+    gone = weakref.ref(conveyor)
+    del conveyor
+    assert gone() is None
+
+
+def test_where_memory_is_short_loads_are_smaller(source, monkeypatch):
+    hold = conveyor_module._Hold.__init__
+
+    def short(self, batch, *rest):
+        if batch > 2:
+            raise RuntimeError("CUDA error: out of memory")
+        hold(self, batch, *rest)
+
+    monkeypatch.setattr(conveyor_module._Hold, "__init__", short)
+    expander = Expander("none", device="cpu", batch=8)
+    assert Conveyor.that_fits(expander, way(source, Delivery(output="pq"))).batch == 2
+    monkeypatch.setattr(conveyor_module._Hold, "__init__", lambda *a: short(a[0], 3))
+    assert Conveyor.that_fits(expander, way(source, Delivery(output="pq"))) is None

@@ -109,7 +109,7 @@ def test_another_programs_exrs_are_scored_like_a_model_and_runs_repeat(run, tmp_
         write_exr(tmp_path / "exr" / f"{path.stem}.exr", EOTF["bt1886"](sdr).numpy())
     run("--exr", f"theirs={tmp_path / 'exr'}", "--models", "none", "--out", tmp_path / "out", *scenes)
     for rows in json.loads((tmp_path / "out" / "quality.json").read_text())["summary"].values():
-        assert rows["theirs"] == pytest.approx(rows["none"], abs=1e-5)
+        assert rows["theirs"] == pytest.approx(rows["none"], abs=1e-4)  # Delta E multiplies by 720
 
 
 def test_networks_take_part_once_more_smoothed(run, tmp_path):

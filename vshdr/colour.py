@@ -72,13 +72,6 @@ def pq_decode(code: Tensor) -> Tensor:
 HLG_PEAK = 1000.0
 _HLG_GAMMA = 1.2
 _HLG_A, _HLG_B, _HLG_C = 0.17883277, 0.28466892, 0.55991073
-_LUMINANCE_2020 = (0.2627, 0.6780, 0.0593)
-
-
-def _luminance_2020(rgb: Tensor) -> Tensor:
-    red, green, blue = rgb.split(1, dim=1)
-    kr, kg, kb = _LUMINANCE_2020
-    return kr * red + kg * green + kb * blue
 
 
 def hlg_encode(nits: Tensor) -> Tensor:
@@ -88,7 +81,7 @@ def hlg_encode(nits: Tensor) -> Tensor:
     The inverse of the system gamma acts on luminance (BT.2100-2), and so keeps hue: zimg has it act on each channel.
     """
     shown = nits.clamp_min(0.0) / HLG_PEAK
-    scene = shown * _luminance_2020(shown).clamp_min(1e-6).pow(1.0 / _HLG_GAMMA - 1.0)
+    scene = shown * luminance(shown, 9).clamp_min(1e-6).pow(1.0 / _HLG_GAMMA - 1.0)
     curved = _HLG_A * torch.log((12.0 * scene - _HLG_B).clamp_min(1e-6)) + _HLG_C
     return torch.where(scene <= 1.0 / 12.0, (3.0 * scene).sqrt(), curved)
 
@@ -97,7 +90,7 @@ def hlg_decode(code: Tensor) -> Tensor:
     """The inverse of `hlg_encode`; code values below 0 are taken as 0."""
     code = code.clamp_min(0.0)
     scene = torch.where(code <= 0.5, code.square() / 3.0, (torch.exp((code - _HLG_C) / _HLG_A) + _HLG_B) / 12.0)
-    return HLG_PEAK * scene * _luminance_2020(scene).clamp_min(1e-6).pow(_HLG_GAMMA - 1.0)
+    return HLG_PEAK * scene * luminance(scene, 9).clamp_min(1e-6).pow(_HLG_GAMMA - 1.0)
 
 
 # D65 and the primaries' xy of ITU-R BT.709 and BT.2020.
@@ -158,8 +151,9 @@ LUMA_709 = (0.2126, 0.7152, 0.0722)
 
 def luminance(linear: Tensor, primaries: int = 1) -> Tensor:
     """Relative luminance of linear RGB, N x 3 x H x W to N x 1 x H x W; 1.0 for white."""
-    weights = rgb_to_xyz(primaries)[1].to(linear)
-    return torch.einsum("j,njhw->nhw", weights, linear).unsqueeze(1)
+    red, green, blue = linear.split(1, dim=1)
+    of_red, of_green, of_blue = rgb_to_xyz(primaries)[1].tolist()  # numbers: a tensor would have to go to the device
+    return of_red * red + of_green * green + of_blue * blue
 
 
 class RollOff(NamedTuple):

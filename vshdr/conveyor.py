@@ -26,9 +26,11 @@ from torch import Tensor
 from vshdr.expander import Expander
 from vshdr.media.light import LightMeter
 from vshdr.media.signal import CHROMA_TOP_LEFT, MATRIX_BT2020, Delivery, Signal
+from vshdr.memory import out_of_memory
 from vshdr.ycbcr import LUMA_WEIGHTS, SITING, Planes, dither_pattern, encode_transfer, rows_to_nits
 
 LOADS = 4  # under way at a time: going up, being worked on, coming down, and being written by an encoder
+_PATIENCE = 0.1  # seconds between looks at whether waiting still makes sense
 _WARM_UP = 3  # runs before a graph is recorded: kernels are chosen and memory found in the first
 
 
@@ -100,44 +102,53 @@ def route(
 class Conveyor:
     """Carries loads of up to `expander.batch` frames. Any threads may use it and the loads."""
 
-    def __init__(self, expander: Expander, route: Route, meter: LightMeter) -> None:
-        """Takes the memory for `LOADS` loads, on the device and pinned in the host's. Raises torch.OutOfMemoryError."""
-        self._expander, self.route, self._meter = expander, route, meter
+    def __init__(self, expander: Expander, route: Route, meter: LightMeter | None = None) -> None:
+        """Takes the memory for `LOADS` loads, on the device and pinned in the host's; without a `meter` no light is
+        counted. Raises what `out_of_memory` knows.
+        """
+        self._expander, self.route = expander, route
         self.batch = expander.batch
         """Most frames in a load."""
-        self._dither = dither_pattern(expander.device) if route.dither else None
         self._streams = _Streams(expander.device)
         self._one_at_a_time = threading.Lock()
         self._holds: queue.SimpleQueue[_Hold] = queue.SimpleQueue()
         for _ in range(LOADS):
             self._holds.put(_Hold(expander.batch, route, meter, expander.device))
-        self._to_nits = rows_to_nits(expander.options.white, route.primaries)
-        self._work = _Fused(self._convert) if expander.options.fuse else self._convert
-        if expander.device.type == "cuda":
+        self._work = _conversion(expander, route, meter)
+        if expander.options.fuse:
+            self._work = _Fused(self._work)
+        if expander.device.type == "cuda" and expander.description.recordable:
             self._work = _Recorded(self._work, self._streams)
 
     @classmethod
-    def that_fits(cls, expander: Expander, route: Route, meter: LightMeter) -> Conveyor | None:
+    def that_fits(cls, expander: Expander, route: Route, meter: LightMeter | None = None) -> Conveyor | None:
         """One that has carried an empty load, with as many frames in a load as the device's memory has room for; None
         where it has none.
         """
         expander.fit(route.source.width, route.source.height)
-        empty = [np.zeros(shape, route.source.kind) for shape in route.source.shapes()]
         while True:
             try:
-                conveyor = cls(expander, route, meter)
-                conveyor.send([empty]).frames()
-                return conveyor
-            except torch.OutOfMemoryError:
-                if expander.batch == 1:
-                    return None
+                return cls(expander, route, meter)._tried()
+            except RuntimeError as error:
+                if not out_of_memory(error):
+                    raise
+            if expander.batch == 1:
+                return None
             expander.batch //= 2
 
-    def send(self, frames: Sequence[Sequence[NDArray]]) -> Load:
+    def _tried(self) -> Conveyor:
+        """Itself, after a load: the first one compiles and records the work, and takes all the memory there will be."""
+        source = self.route.source
+        self.send([[np.zeros(shape, source.kind) for shape in source.shapes()]]).frames()
+        return self
+
+    def send(self, frames: Sequence[Sequence[NDArray]], given_up: Callable[[], bool] = lambda: False) -> Load:
         """Sets frames going, three planes of host memory each, and returns at once unless all loads are under way: then
-        it waits until one of them is dropped.
+        it waits until one of them is dropped, and asks `given_up` now and then.
+
+        Raises RuntimeError where that says so.
         """
-        hold = self._holds.get()
+        hold = self._free_hold(given_up)
         try:
             hold.fill(frames)
             with self._one_at_a_time:
@@ -146,6 +157,12 @@ class Conveyor:
             self._holds.put(hold)
             raise
         return Load(self, hold, len(frames), arrived)
+
+    def _free_hold(self, given_up: Callable[[], bool]) -> _Hold:
+        while not given_up():
+            with contextlib.suppress(queue.Empty):
+                return self._holds.get(timeout=_PATIENCE)
+        raise RuntimeError("stopped while frames were under way")
 
     def _set_going(self, hold: _Hold) -> Any:
         """Asks the device for all that is to be done with a load; returns the event of its arrival."""
@@ -158,25 +175,38 @@ class Conveyor:
         streams.after(streams.work, streams.down)
         with streams.on(streams.down):
             hold.go_down()
-            return streams.mark(streams.down)
+            return streams.mark(streams.down, sleeps=True)
 
     def give_back(self, hold: _Hold, arrived: Any) -> None:
         """Called for a load that nobody has any more, be it that it never was waited for."""
-        if arrived is not None:
-            arrived.synchronize()
-        self._holds.put(hold)
+        try:
+            if arrived is not None:
+                arrived.synchronize()
+        finally:
+            self._holds.put(hold)
 
     def refuse_infinite(self, finite: Tensor) -> None:
         """Raises RuntimeError where the network gave what is not finite."""
         self._expander.refuse_infinite(finite)
 
-    def _convert(self, *planes: Tensor) -> list[Tensor]:
-        """Delivered planes, counts of light and whether all was finite, of source planes; all on the device."""
-        route = self.route
-        linear, finite = self._expander.enqueue(route.source.to_rgb(planes))
-        code = encode_transfer(linear, route.transfer, self._to_nits)
-        delivered = route.delivered.from_rgb(code, self._dither)
-        return [*delivered, self._meter.counts(linear), finite]
+
+def _conversion(expander: Expander, route: Route, meter: LightMeter | None) -> Callable[..., list[Tensor]]:
+    """The work of a load, all on the device: from source planes to delivered planes, counts of light, and whether all
+    was finite.
+
+    A function and not a method: a conveyor that knew itself through it would keep its memory until the next collection.
+    """
+    to_nits = rows_to_nits(expander.options.white, route.primaries)
+    dither = dither_pattern(expander.device) if route.dither else None
+
+    def convert(*planes: Tensor) -> list[Tensor]:
+        linear, finite = expander.enqueue(route.source.to_rgb(planes))
+        code = encode_transfer(linear, route.transfer, to_nits)
+        delivered = route.delivered.from_rgb(code, dither)
+        light = meter.counts(linear) if meter else linear.new_empty(len(linear), 0)
+        return [*delivered, light, finite]
+
+    return convert
 
 
 class Load:
@@ -202,14 +232,14 @@ class Load:
 class _Hold:
     """Where one load lies: on the host and on the device, before and after."""
 
-    def __init__(self, batch: int, route: Route, meter: LightMeter, device: torch.device) -> None:
+    def __init__(self, batch: int, route: Route, meter: LightMeter | None, device: torch.device) -> None:
         pinned = device.type == "cuda"
 
         def tensors(planes: Planes) -> list[Tensor]:
             return [torch.zeros((batch, *shape), dtype=planes.dtype, pin_memory=pinned) for shape in planes.shapes()]
 
         self.front = tensors(route.source)
-        light = torch.zeros(batch, meter.counted, pin_memory=pinned)
+        light = torch.zeros(batch, meter.counted if meter else 0, pin_memory=pinned)
         self.back = [*tensors(route.delivered), light, torch.ones((), dtype=torch.bool, pin_memory=pinned)]
         self.above = [torch.empty_like(tensor, device=device) for tensor in self.front]
         self.results = [torch.empty_like(tensor, device=device) for tensor in self.back]
@@ -245,11 +275,13 @@ class _Streams:
         """What is asked for in this context goes to `stream`."""
         return torch.cuda.stream(stream) if stream is not None else contextlib.nullcontext()
 
-    def mark(self, stream: Any) -> Any:
-        """An event that has happened once `stream` has done all that it was asked for so far."""
+    def mark(self, stream: Any, sleeps: bool = False) -> Any:
+        """An event that has happened once `stream` has done all that it was asked for so far; with `sleeps` waiting for
+        it takes no processor.
+        """
         if stream is None:
             return None
-        event = torch.cuda.Event()
+        event = torch.cuda.Event(blocking=sleeps)
         event.record(stream)
         return event
 
@@ -271,18 +303,22 @@ class _Fused:
     def __call__(self, *tensors: Tensor) -> list[Tensor]:
         try:
             return self._call(*tensors)
-        except torch.OutOfMemoryError:
-            raise
         except Exception as error:  # compilers, and what they call, fail in more ways than one can list
-            if self._call is self._function:
+            if self._call is self._function or out_of_memory(error) or _recording(tensors[0].device):
                 raise
             warnings.warn(f"torch.compile cannot fuse the work, which runs slower: {error}", stacklevel=2)
             self._call = self._function
             return self._call(*tensors)
 
 
+def _recording(device: torch.device) -> bool:
+    return device.type == "cuda" and torch.cuda.is_current_stream_capturing()
+
+
 class _Recorded:
     """A function of tensors of fixed shapes, recorded as a CUDA graph: its hundreds of kernels start as one."""
+
+    _one_in_the_process = threading.Lock()
 
     def __init__(self, function: Callable[..., list[Tensor]], streams: _Streams) -> None:
         self._function, self._streams = function, streams
@@ -293,7 +329,8 @@ class _Recorded:
         """To be called on the stream of the work."""
         if not self._tried:
             self._tried = True
-            self._record(tensors)
+            with self._one_in_the_process:
+                self._record(tensors)
         if self._graph is None:
             return self._function(*tensors)
         for mine, tensor in zip(self._inputs, tensors, strict=True):
@@ -311,9 +348,9 @@ class _Recorded:
             # Other threads may go on using the GPU meanwhile.
             with torch.cuda.graph(graph, stream=self._streams.work, capture_error_mode="thread_local"):
                 self._outputs = self._function(*self._inputs)
-        except torch.OutOfMemoryError:
-            raise
         except RuntimeError as error:  # an operation that waits for the device cannot be recorded
+            if out_of_memory(error):
+                raise
             warnings.warn(f"the work on the GPU cannot be recorded as a graph and runs slower: {error}", stacklevel=2)
             return
         self._graph = graph

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from vshdr import kernels, models
 from vshdr.colour import EOTF, RollOff, gain_of, light_of, roll_off
-from vshdr.memory import Workspaces
+from vshdr.memory import Workspaces, out_of_memory
 from vshdr.models.contract import Display
 from vshdr.options import ExpandOptions
 from vshdr.temporal.glance import Glance, glance
@@ -208,8 +208,8 @@ class Expander:
                 try:
                     with self._workspaces.borrow():
                         finite = work(self._padded(sdr[start:end]), tuple(sdr.shape[2:]), out[start:end])
-                except torch.OutOfMemoryError:
-                    if not self._take_less(*sdr.shape[2:]):
+                except RuntimeError as error:
+                    if not out_of_memory(error) or not self._take_less(*sdr.shape[2:]):
                         raise
                     continue
                 self.refuse_infinite(finite)
@@ -256,7 +256,9 @@ class Expander:
     def _memory_explained(self, frames: Tensor) -> Iterator[None]:
         try:
             yield
-        except torch.OutOfMemoryError as error:
+        except RuntimeError as error:
+            if not out_of_memory(error):
+                raise
             raise RuntimeError(
                 f"{self.device} ran out of memory on {frames.shape[-1]}x{frames.shape[-2]} frames; lower batch "
                 f"(now {self.batch}), set tile, or use a smaller model"
@@ -291,7 +293,8 @@ class Expander:
     def _run(self, code: Tensor, size: tuple[int, int]) -> Tensor:
         """The model on whole frames, padded, of `size`; in tiles where they are wanted."""
         height, width = size
-        with torch.autocast(self.device.type, self._dtype, enabled=self._dtype is not torch.float32):
+        half = self._dtype is not torch.float32
+        with torch.autocast(self.device.type, self._dtype, enabled=half), self._no_tf32():
             summary = self._model.summarise(code[..., :height, :width])
             tile_width, tile_height = self._tile_size(*code.shape[2:])
             if tile_width >= code.shape[3] and tile_height >= code.shape[2]:
@@ -299,6 +302,11 @@ class Expander:
             overlap = self.description.context if self.options.overlap < 0 else self.options.overlap
             overlap = round_up(overlap, self.description.multiple)
             return in_tiles(lambda tile: self._model(tile, summary).float(), code, (tile_width, tile_height), overlap)
+
+    def _no_tf32(self) -> contextlib.AbstractContextManager:
+        """On a GPU cuDNN would take fp32 for ten bits of mantissa."""
+        full = self.device.type == "cuda" and self._dtype is torch.float32
+        return torch.backends.cudnn.flags(allow_tf32=False) if full else contextlib.nullcontext()
 
     def _tile_size(self, height: int, width: int) -> tuple[int, int]:
         """Width and height of tiles in multiples of the model's own; the frame's where it is not tiled."""

@@ -67,7 +67,7 @@ def add_conveyance(
     turns = itertools.cycle(conveyors)
 
     def send(batch: tuple[Frame, ...]) -> tuple[tuple[Frame, ...], Load]:
-        return batch, next(turns).send([frame.planes for frame in batch])
+        return batch, next(turns).send([frame.planes for frame in batch], pipeline.stopped)
 
     size = min(conveyor.batch for conveyor in conveyors)
     pipeline.add("send", itertools.batched(decoded, size), send, [sent])

@@ -35,6 +35,12 @@ def keep_what_is_freed() -> None:
         mallopt(parameter, value)
 
 
+def out_of_memory(error: BaseException) -> bool:
+    """Whether the memory of a device, or what is pinned for it, was too small. It has more names than one."""
+    names = ("out of memory", "unable to find an engine", "ALLOC_FAILED")
+    return isinstance(error, torch.OutOfMemoryError) or any(name in str(error) for name in names)
+
+
 class Trimmer:
     """Returns freed memory to the system once per quarter of a GiB of frames.
 

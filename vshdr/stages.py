@@ -165,6 +165,10 @@ class Pipeline:
                 self._error = error
         self._stop.set()
 
+    def stopped(self) -> bool:
+        """Whether a stage has failed or the user has interrupted."""
+        return self._stop.is_set()
+
     def run(self, while_waiting: Callable[[], None]) -> None:
         """Starts the stages, calls `while_waiting` a few times a second until all have ended, raises the first error.
 

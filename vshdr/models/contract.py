@@ -53,6 +53,8 @@ class Description:
     """The best precision on a GPU, where `precision="auto"` uses it: fp32, bf16 or fp16."""
     cpu_precision: str = "fp32"
     """The same on a CPU that multiplies bf16 natively; on others auto is fp32."""
+    recordable: bool = True
+    """Whether `forward` never waits for its device, so that it can be recorded as a CUDA graph."""
     tile: int = 0
     """Side of the tiles that bound its memory on a CPU, where no tile size is asked for; 0 takes the frame whole."""
 

@@ -29,6 +29,7 @@ class ExpandMap(Model):
     description = Description(
         name="expandmap",
         summary="Keeps the grade; lifts near-clipped areas half the stops to the peak (strength 2: all).",
+        recordable=False,
         source="Kovaleski and Oliveira, SIBGRAPI 2014",
         bounded=True,
         multiple=_CELL,

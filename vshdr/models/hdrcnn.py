@@ -96,6 +96,7 @@ class HDRCNN(Model):
         context=192,
         weights=catalogue.names("hdrcnn"),
         precision="bf16",
+        recordable=False,
         tile=1024,
     )
 

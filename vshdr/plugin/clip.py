@@ -14,7 +14,6 @@ from torch import Tensor
 
 from vshdr.conveyor import CONVEYED, Conveyor, route
 from vshdr.expander import Expander
-from vshdr.media.light import LightMeter
 from vshdr.media.signal import Delivery, Signal, describe, input_properties, sdr_arguments
 from vshdr.memory import Trimmer
 from vshdr.options import ExpandOptions, check, option
@@ -98,8 +97,7 @@ class ExpandedClip:
         way = route(clip["format"], (clip["width"], clip["height"]), self._signal, properties, self._delivery)
         if way is None:
             return None
-        meter = LightMeter(white=expander.options.white, primaries=self._signal.working_primaries)
-        return Conveyor.that_fits(expander, way, meter)
+        return Conveyor.that_fits(expander, way)
 
     def _describe(self, properties: Mapping[str, Any]) -> Signal:
         return describe(properties, rgb=self._clip["colour_family"] == vs.RGB, allow_hdr=bool(self.options.allow_hdr))

@@ -14,7 +14,9 @@ import vapoursynth as vs
 from vshdr import Expander, convert, pipeline
 from vshdr import conveyor as conveyor_module
 from vshdr.conveyor import LOADS, Conveyor, route
+from vshdr.media.device_planes import planes_of
 from vshdr.media.light import LightMeter
+from vshdr.media.pixels import layout_of
 from vshdr.media.reader import open_source, read_sdr
 from vshdr.media.signal import Delivery, linear_properties
 from vshdr.media.zimg import Resizer
@@ -276,3 +278,53 @@ def test_where_memory_is_short_loads_are_smaller(source, monkeypatch):
     assert Conveyor.that_fits(expander, way(source, Delivery(output="pq"))).batch == 2
     monkeypatch.setattr(conveyor_module._Hold, "__init__", lambda *a: short(a[0], 3))
     assert Conveyor.that_fits(expander, way(source, Delivery(output="pq"))) is None
+
+
+@pytest.mark.parametrize("form", ["yuv420p", "nv12", "yuv420p10le", "p010le"])
+def test_planes_are_those_of_the_decoder_however_they_lie(form):
+    """Two planes are what hardware gives: Cb and Cr side by side, ten bits at the top of sixteen."""
+    generator = np.random.default_rng(1)
+    frame = av.VideoFrame(96, 64, "yuv420p10le" if "10" in form else "yuv420p")
+    bits = 10 if "10" in form else 8
+    for plane in frame.planes:
+        kind = np.uint16 if bits == 10 else np.uint8
+        samples = np.frombuffer(plane, kind)
+        samples[:] = generator.integers(0, 1 << bits, samples.shape)
+    wanted = [plane.copy() for plane in layout_of(frame.format.name).planes(frame)]
+    found = planes_of(frame.reformat(format=form), bits)
+    for plane, array in zip(found, wanted, strict=True):
+        assert plane.is_contiguous() and np.array_equal(plane.numpy(), array)
+
+
+def test_frames_that_are_on_the_device_go_the_same_way(source):
+    conveyor, _ = conveyor_of(source)
+    there = list(source.on_device(torch.device("cpu")))
+    here = list(source)
+    assert [(frame.pts, frame.duration) for frame in there] == [(frame.pts, frame.duration) for frame in here]
+    for start, end in ((0, 3), (3, 4)):
+        one, other = (conveyor.send([frame.planes for frame in frames[start:end]]) for frames in (there, here))
+        for (planes, counts), (others, more) in zip(one.frames(), other.frames(), strict=True):
+            assert torch.equal(counts, more)
+            assert all(np.array_equal(a, b) for a, b in zip(planes, others, strict=True))
+
+
+@pytest.mark.parametrize("possible", [True, False])
+def test_convert_decodes_on_the_device_where_that_is_possible(clip_path, tmp_path, monkeypatch, possible):
+    monkeypatch.setattr(pipeline, "CONVEYED", {"cpu"})
+    options = {"device": "cpu", "codec": "ffv1", "model": "none"}
+
+    def no_hardware(*arguments):
+        raise NotImplementedError("unsupported sw_format for DLPack export")
+
+    convert(clip_path, tmp_path / "software.mkv", **options)
+    if not possible:
+        monkeypatch.setattr("vshdr.media.video_source.planes_of", no_hardware)
+    done = convert(clip_path, tmp_path / "hardware.mkv", hardware_decode=True, **options)
+    assert any("GPU's decoder does not take" in note for note in done.notes) != possible
+    pairs = zip(decoded_codes(tmp_path / "software.mkv"), decoded_codes(tmp_path / "hardware.mkv"), strict=True)
+    assert all(np.array_equal(one, other) for one, other in pairs)
+
+
+def test_outputs_that_need_the_cpu_say_that_it_decoded(clip_path, tmp_path, monkeypatch):
+    done = convert(clip_path, tmp_path / "a.####.exr", model="none", device="cpu", hardware_decode=True)
+    assert any("pass through the CPU" in note for note in done.notes)

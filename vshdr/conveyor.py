@@ -142,17 +142,19 @@ class Conveyor:
         self.send([[np.zeros(shape, source.kind) for shape in source.shapes()]]).frames()
         return self
 
-    def send(self, frames: Sequence[Sequence[NDArray]], given_up: Callable[[], bool] = lambda: False) -> Load:
-        """Sets frames going, three planes of host memory each, and returns at once unless all loads are under way: then
-        it waits until one of them is dropped, and asks `given_up` now and then.
+    def send(self, frames: Sequence[Sequence[NDArray | Tensor]], given_up: Callable[[], bool] = lambda: False) -> Load:
+        """Sets frames going, three planes each, arrays in host memory or tensors on the device, and returns at once
+        unless all loads are under way: then it waits until one of them is dropped, and asks `given_up` now and then.
 
         Raises RuntimeError where that says so.
         """
         hold = self._free_hold(given_up)
         try:
-            hold.fill(frames)
+            there_already = isinstance(frames[0][0], Tensor)
+            if not there_already:
+                hold.fill(frames)
             with self._one_at_a_time:
-                arrived = self._set_going(hold)
+                arrived = self._set_going(hold, frames if there_already else None)
         except BaseException:
             self._holds.put(hold)
             raise
@@ -164,11 +166,14 @@ class Conveyor:
                 return self._holds.get(timeout=_PATIENCE)
         raise RuntimeError("stopped while frames were under way")
 
-    def _set_going(self, hold: _Hold) -> Any:
+    def _set_going(self, hold: _Hold, there: Sequence[Sequence[Tensor]] | None) -> Any:
         """Asks the device for all that is to be done with a load; returns the event of its arrival."""
         streams = self._streams
         with streams.on(streams.up):
-            hold.go_up()
+            if there is None:
+                hold.go_up()
+            else:
+                hold.take_in(there, streams.up)
         streams.after(streams.up, streams.work)
         with streams.on(streams.work), torch.no_grad():
             hold.take(self._work(*hold.above))
@@ -249,6 +254,15 @@ class _Hold:
         for number, plane in enumerate(self.front):
             for index in range(len(plane)):
                 np.copyto(plane[index].numpy(), frames[min(index, len(frames) - 1)][number])
+
+    def take_in(self, frames: Sequence[Sequence[Tensor]], stream: Any) -> None:
+        """As `fill` and `go_up`, for frames that are on the device."""
+        for number, above in enumerate(self.above):
+            for index in range(len(above)):
+                plane = frames[min(index, len(frames) - 1)][number]
+                above[index].copy_(plane)
+                if stream is not None:
+                    plane.record_stream(stream)  # it was made on another, and its memory must outlast this copy
 
     def go_up(self) -> None:
         for above, front in zip(self.above, self.front, strict=True):

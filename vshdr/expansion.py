@@ -55,7 +55,7 @@ def add_expansion(
 
 
 def add_conveyance(
-    pipeline: Pipeline, clip: Source, conveyors: Sequence[Conveyor], wanted: Wanted, outputs: Sequence[Channel]
+    pipeline: Pipeline, clip: Iterable[Frame], conveyors: Sequence[Conveyor], wanted: Wanted, outputs: Sequence[Channel]
 ) -> None:
     """Adds the stages that decode `clip` and have it delivered by `conveyors`, in turn; they put lists of `Delivered`
     into every one of `outputs`. `wanted` as in `add_expansion`.

@@ -171,6 +171,9 @@ class ConvertOptions:
     preview_dir: str = option("", "folder of the previews; empty for one beside the first output")
     frame_rate: float = option(0.0, "frames per second of an image sequence; 0 for 24", low=0.0, high=1000.0)
     allow_hdr: bool = option(False, "take a clip labelled PQ or HLG for SDR all the same")
+    hardware_decode: bool = option(
+        False, "decode 4:2:0 video on the GPU, where frames then stay; for video outputs without smooth"
+    )
     devices: str = option("", "CUDA devices that share the work, such as 0,1; empty for the one of device_index")
 
     def __post_init__(self) -> None:

@@ -9,7 +9,7 @@ import dataclasses
 import hashlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -21,6 +21,7 @@ from vshdr.expansion import add_conveyance, add_expansion
 from vshdr.media.light import LightMeter
 from vshdr.media.reader import Frame, Source, open_source
 from vshdr.media.source import Orientation
+from vshdr.media.video_source import VideoSource
 from vshdr.options import ConvertOptions, ExpandOptions
 from vshdr.outputs import Delivered, Expanded, Output, PreviewOutput, VideoOutput, open_output
 from vshdr.stages import Pipeline
@@ -89,7 +90,7 @@ def convert(
             writers.append(
                 PreviewOutput(_preview_folder(paths, convert_options), clip, expander, convert_options.preview)
             )
-        return _run(clip, expanders, writers, on_progress or (lambda progress: None))
+        return _run(clip, expanders, writers, convert_options.hardware_decode, on_progress or (lambda progress: None))
 
 
 def _expanders(options: ExpandOptions, convert_options: ConvertOptions, eotf: str) -> list[Expander]:
@@ -156,7 +157,11 @@ def _digest(path: Path) -> str:
 
 
 def _run(
-    clip: Source, expanders: list[Expander], writers: list[Output], on_progress: Callable[[Progress], None]
+    clip: Source,
+    expanders: list[Expander],
+    writers: list[Output],
+    hardware: bool,
+    on_progress: Callable[[Progress], None],
 ) -> Summary:
     meter = LightMeter(white=expanders[0].options.white, primaries=clip.signal.working_primaries)
     pipeline = Pipeline(depth=2)
@@ -178,8 +183,10 @@ def _run(
     channels = [pipeline.channel() for _ in taps]
     conveyors = _conveyors(clip, expanders, writers, meter)
     if conveyors:
-        add_conveyance(pipeline, clip, conveyors, wanted, channels)
+        add_conveyance(pipeline, _decoded(clip, expanders, hardware), conveyors, wanted, channels)
     else:
+        if hardware:
+            clip.note("hardware", "frames that these outputs need pass through the CPU, so it decoded them, too")
         for expander in expanders:
             expander.fit(clip.width, clip.height)
         add_expansion(pipeline, clip, expanders, wanted, channels)
@@ -220,6 +227,16 @@ def _conveyors(
     way = route(clip.format_id, (clip.width, clip.height), clip.signal, clip.properties, deliveries.pop())
     conveyors = [Conveyor.that_fits(expander, way, meter) for expander in expanders] if way else [None]
     return None if None in conveyors else conveyors
+
+
+def _decoded(clip: Source, expanders: list[Expander], hardware: bool) -> Iterable[Frame]:
+    """The frames of a clip, from the GPU's own decoder where that is wanted and takes them."""
+    if not hardware:
+        return clip
+    frames = clip.on_device(expanders[0].device) if isinstance(clip, VideoSource) and len(expanders) == 1 else None
+    if frames is None:
+        clip.note("hardware", "the GPU's decoder does not take this clip; it was decoded on the CPU")
+    return clip if frames is None else frames
 
 
 def _each(work: Callable[[Expanded], None]) -> Callable[[list[Expanded]], None]:

@@ -27,7 +27,9 @@ class Frame:
     duration: int
     """Time until the next frame, in the same units; at least 1."""
     planes: Sequence[NDArray]
-    """R, G, B or Y, U, V or Y as uint8, uint16, float16 or float32, of the source's coded size, not yet upright."""
+    """R, G, B or Y, U, V or Y as uint8, uint16, float16 or float32, of the source's coded size, not yet upright.
+    Tensors where a GPU has decoded them (`VideoSource.on_device`).
+    """
     scene_change: bool | None = None
     """The script's property `_SceneChangePrev`: whether a shot begins here; None where nothing says so."""
 

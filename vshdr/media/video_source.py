@@ -9,10 +9,14 @@ from pathlib import Path
 
 import av
 import numpy as np
+import torch
+import vapoursynth as vs
+from av.codec.hwaccel import HWAccel
 from av.sidedata.sidedata import Type as SideDataType
 from av.stream import Disposition
 
 from vshdr.media.completeness import promised_size
+from vshdr.media.device_planes import planes_of
 from vshdr.media.pixels import PixelLayout, layout_of
 from vshdr.media.signal import UNSPECIFIED, describe, input_properties
 from vshdr.media.source import Frame, Orientation, Source, pad_to_coded_size
@@ -32,12 +36,41 @@ class VideoSource(Source):
     """Number of packets the container promises; 0 where it does not say."""
 
     def __iter__(self) -> Iterator[Frame]:
+        def planes(decoded: av.VideoFrame) -> list[np.ndarray]:
+            return pad_to_coded_size(self.layout.planes(decoded), self.coded_width, self.coded_height)
+
+        return self._frames(_decode(self.path, self.name, self.stored_count, self.note), planes)
+
+    def on_device(self, device: torch.device) -> Iterator[Frame] | None:
+        """The same frames, decoded on a CUDA device and left there: their planes are tensors. On a CPU, tensors too.
+
+        None where the device's decoder does not take the clip, or it is not 4:2:0.
+        """
+        bits = vs.core.get_video_format(self.format_id).bits_per_sample
+        if self.subsampling != (1, 1) or self.layout.has_alpha:
+            return None
+
+        def decode() -> Iterator[av.VideoFrame]:
+            index = device.index or 0
+            hardware = HWAccel("cuda", str(index), allow_software_fallback=False, is_hw_owned=True)
+            return _decode(
+                self.path, self.name, self.stored_count, self.note, hardware if device.type == "cuda" else None
+            )
+
+        try:
+            first = next(decode())
+            planes_of(first, bits)
+        except (av.FFmpegError, ValueError, RuntimeError, NotImplementedError, TypeError, StopIteration):
+            return None
+        return self._frames(decode(), lambda decoded: planes_of(decoded, bits))
+
+    def _frames(self, frames: Iterator[av.VideoFrame], read: Callable[[av.VideoFrame], list]) -> Iterator[Frame]:
         # A frame's duration is known once the next one is there, so each is held back until then.
         held: tuple[int, int, list[np.ndarray]] | None = None
         promised = 0
-        for index, decoded in enumerate(_decode(self.path, self.name, self.stored_count, self.note)):
+        for index, decoded in enumerate(frames):
             self._check(index, decoded)
-            planes = pad_to_coded_size(self.layout.planes(decoded), self.coded_width, self.coded_height)
+            planes = read(decoded)
             pts = self._pts(decoded, held, promised)
             if held is not None:
                 yield Frame(index=held[0], pts=held[1], duration=pts - held[1], planes=held[2])
@@ -63,6 +96,8 @@ class VideoSource(Source):
 
     def _check(self, index: int, decoded: av.VideoFrame) -> None:
         look = look_of(decoded)
+        if look[2] == "cuda":  # which says where a frame lies, and not what it is
+            look = (*look[:2], self.look[2], *look[3:])
         if look[:3] != self.look[:3]:
             raise ValueError(
                 f"{self.name}: the picture changes at frame {index} from {_words(self.look)} to "
@@ -195,23 +230,26 @@ def _check_complete(path: Path) -> None:
         raise ValueError(f"{path.name}: the file is cut off: {size} of {promised} bytes are there")
 
 
-def _open(path: Path) -> av.container.InputContainer:
+def _open(path: Path, hardware: HWAccel | None = None) -> av.container.InputContainer:
     if path.stat().st_size == 0:
         raise ValueError(f"{path.name}: the file is empty")
     try:
-        return av.open(str(path))
+        return av.open(str(path), hwaccel=hardware)
     except av.FFmpegError as error:
         raise ValueError(
             f"{path.name}: this is not a video that can be read, or its end is missing ({reason(error)})"
         ) from None
 
 
-def _decode(path: Path, name: str, stored_count: int, note: Callable[[str, str], None]) -> Iterator[av.VideoFrame]:
+def _decode(
+    path: Path, name: str, stored_count: int, note: Callable[[str, str], None], hardware: HWAccel | None = None
+) -> Iterator[av.VideoFrame]:
     """Decodes to the end. Raises ValueError with the number of the first frame that cannot be had."""
     count = packets = 0
-    with _open(path) as container:
+    with _open(path, hardware) as container:
         stream = video_stream(container, name)
-        stream.thread_type = "AUTO"
+        if hardware is None:
+            stream.thread_type = "AUTO"
         try:
             for packet in container.demux(stream):
                 if packets == 0 and not packet.is_keyframe:

@@ -150,6 +150,18 @@ def test_an_array_is_refused(sdr):
         Expander("none").expand(sdr.numpy())
 
 
+def test_light_goes_where_it_is_asked_to_go(sdr):
+    expander = Expander("bt2446a")
+    wanted, out = expander.expand(sdr), torch.empty_like(sdr)
+    assert expander.expand(sdr, out) is out and torch.equal(out, wanted)
+    wide = torch.zeros(*sdr.shape[:3], 100)
+    expander.expand(sdr, wide[..., 10:85])  # a part of something larger
+    assert torch.equal(wide[..., 10:85], wanted) and not wide[..., :10].any() and not wide[..., 85:].any()
+    for unfit in (out[:1], out.double()):
+        with pytest.raises(ValueError, match="out must be float32"):
+            expander.expand(sdr, unfit)
+
+
 def test_codes_outside_the_range_are_clamped():
     frame = torch.tensor([-0.2, 0.0, 1.0, 1.09]).view(1, 1, 2, 2).expand(1, 3, 2, 2)
     torch.testing.assert_close(Expander("none").expand(frame), frame.clamp(0, 1))

@@ -201,6 +201,8 @@ class Expander:
         """
         if out is None:
             out = torch.empty(sdr.shape, device=sdr.device)
+        elif out.shape != sdr.shape or out.dtype != torch.float32:
+            raise ValueError(f"out must be float32 {tuple(sdr.shape)}, not {out.dtype} {tuple(out.shape)}")
         start = 0
         with self._memory_explained(sdr):
             while start < len(sdr):

@@ -167,6 +167,7 @@ def test_nothing_that_needs_a_gradient_goes_through_them():
     with torch.no_grad():
         assert not kernels.serves(torch.zeros(1, dtype=torch.float64))
         assert not kernels.serves(torch.zeros(4, 4).T)
+        assert not kernels.serves(torch.zeros(()))
         assert not kernels.serves(torch.zeros(1, device="meta"))
 
 
@@ -174,3 +175,9 @@ def test_the_package_works_without_them(frame, torch_only):
     expander = Expander(device="cpu", precision="fp32")
     codes = [pq_encode(light * 203) * 1023 for light in (expander.expand(frame), torch_only(expander.expand, frame))]
     assert (codes[0] - codes[1]).abs().max() < 0.01
+
+
+def test_a_library_of_another_build_is_refused(monkeypatch):
+    monkeypatch.setattr(kernels, "_ABI", -1)
+    with pytest.raises(RuntimeError, match="of another build than the package; install vshdr again"):
+        kernels._library.__wrapped__()

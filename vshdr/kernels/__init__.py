@@ -33,58 +33,21 @@ class _Planes(ctypes.Structure):
         return cls(picture.data_ptr(), picture.stride(0), picture.stride(1))
 
 
+_ADDRESS, _PLANES, _FLOATS = ctypes.c_void_p, POINTER(_Planes), POINTER(c_float)
+_SIZES, _LIMITS = (c_int64, c_int64), (c_float, c_float)
 _SIGNATURES = {
-    "vshdr_reduce": [POINTER(_Planes), POINTER(_Planes), c_int64, c_int64, c_int],
-    "vshdr_shares_above": [ctypes.c_void_p, c_int64, POINTER(c_float), c_int, ctypes.c_void_p],
-    "vshdr_look_up": [
-        ctypes.c_void_p,
-        c_int64,
-        c_int64,
-        POINTER(_Planes),
-        POINTER(c_float),
-        c_float,
-        c_float,
-        POINTER(_Planes),
-        c_int,
-    ],
-    "vshdr_brighten": [
-        POINTER(_Planes),
-        POINTER(_Planes),
-        c_int64,
-        c_int64,
-        c_float,
-        c_float,
-        c_float,
-        POINTER(_Planes),
-        c_int,
-    ],
-    "vshdr_settle": [POINTER(_Planes), POINTER(_Planes), c_int64, c_int64, c_float, c_float, c_float, c_int],
-    "vshdr_measure_light": [
-        POINTER(_Planes),
-        c_int64,
-        c_int64,
-        POINTER(c_float),
-        c_float,
-        c_float,
-        c_int,
-        ctypes.c_void_p,
-        POINTER(ctypes.c_double),
-    ],
-    "vshdr_add_moved": [
-        *[ctypes.c_void_p] * 2,
-        *[c_int64] * 2,
-        ctypes.c_void_p,
-        *[c_int64] * 2,
-        c_int,
-        c_float,
-        *[ctypes.c_void_p] * 2,
-        c_int,
-    ],
-    "vshdr_power": [ctypes.c_void_p, c_float, ctypes.c_void_p, c_int64, c_int],
-    "vshdr_gain": [*[ctypes.c_void_p] * 2, c_float, ctypes.c_void_p, c_int64, c_int],
-    "vshdr_light": [*[ctypes.c_void_p] * 2, c_float, ctypes.c_void_p, c_int64, c_int],
-    "vshdr_kernels_abi": [],
+    "vshdr_reduce": (_PLANES, _PLANES, *_SIZES, c_int),
+    "vshdr_shares_above": (_ADDRESS, c_int64, _FLOATS, c_int, _ADDRESS),
+    "vshdr_look_up": (_ADDRESS, *_SIZES, _PLANES, _FLOATS, *_LIMITS, _PLANES, c_int),
+    "vshdr_brighten": (_PLANES, _PLANES, *_SIZES, *_LIMITS, c_float, _PLANES, c_int),
+    "vshdr_settle": (_PLANES, _PLANES, *_SIZES, c_float, c_float, c_float, c_int),
+    "vshdr_measure_light": (_PLANES, *_SIZES, _FLOATS, *_LIMITS, c_int, _ADDRESS, POINTER(ctypes.c_double)),
+    "vshdr_add_moved": (_ADDRESS, _ADDRESS, *_SIZES, _ADDRESS, *_SIZES, c_int, c_float, _ADDRESS, _ADDRESS, c_int),
+    "vshdr_power": (_ADDRESS, c_float, _ADDRESS, c_int64, c_int),
+    "vshdr_gain": (_ADDRESS, _ADDRESS, c_float, _ADDRESS, c_int64, c_int),
+    "vshdr_light": (_ADDRESS, _ADDRESS, c_float, _ADDRESS, c_int64, c_int),
 }
+"""Arguments of what the headers and C files describe; `vshdr_settle` returns an int, the others nothing."""
 
 
 @functools.cache
@@ -93,14 +56,12 @@ def _library() -> ctypes.CDLL | None:
     if not _FILE.exists():
         return None
     library = ctypes.CDLL(str(_FILE))
-    for name, arguments in _SIGNATURES.items():
-        function = getattr(library, name)
-        function.argtypes, function.restype = (
-            arguments,
-            c_int if name in ("vshdr_settle", "vshdr_kernels_abi") else None,
-        )
     if library.vshdr_kernels_abi() != _ABI:
         raise RuntimeError(f"{_FILE} is of another build than the package; install vshdr again")
+    for name, arguments in _SIGNATURES.items():
+        function = getattr(library, name)
+        function.argtypes, function.restype = arguments, None
+    library.vshdr_settle.restype = c_int
     return library
 
 
@@ -110,7 +71,8 @@ def serves(*pictures: Tensor) -> bool:
     """
     return (
         not torch.is_grad_enabled()
-        and all(p.device.type == "cpu" and p.dtype is torch.float32 and p.stride(-1) == 1 for p in pictures)
+        and all(p.device.type == "cpu" and p.dtype is torch.float32 and p.dim() > 0 for p in pictures)
+        and all(p.stride(-1) == 1 for p in pictures)
         and _library() is not None
     )
 

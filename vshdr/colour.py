@@ -119,6 +119,11 @@ def primaries_matrix(source: int, target: int) -> Tensor:
     return torch.linalg.inv(rgb_to_xyz(target)) @ rgb_to_xyz(source)
 
 
+def rows_to_nits(white: float, primaries: int) -> list[list[float]]:
+    """The matrix that takes linear light, 1.0 = `white` nits, of H.273 `primaries` (1 or 9) to nits of BT.2020."""
+    return (primaries_matrix(primaries, 9) * white).tolist()
+
+
 def convert_primaries(linear: Tensor, source: int, target: int) -> Tensor:
     """Linear RGB, N x 3 x H x W, from one set of primaries to another (H.273 numbers 1 and 9)."""
     if source == target:

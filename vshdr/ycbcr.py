@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vshdr.colour import hlg_encode, pq_encode, primaries_matrix
+from vshdr.colour import hlg_encode, pq_encode
 
 LUMA_WEIGHTS = {1: (0.2126, 0.0722), 4: (0.30, 0.11), 5: (0.299, 0.114), 6: (0.299, 0.114), 7: (0.212, 0.087)}
 LUMA_WEIGHTS |= {9: (0.2627, 0.0593)}
@@ -116,13 +116,8 @@ def _tiled(pattern: Tensor, shapes: Sequence[tuple[int, int]]) -> list[Tensor]:
     return [p.repeat(-(-h // side), -(-w // side))[:h, :w] for p, (h, w) in zip(patterns, shapes, strict=True)]
 
 
-def rows_to_nits(white: float, primaries: int) -> list[list[float]]:
-    """The matrix that takes linear light, 1.0 = `white` nits, of H.273 `primaries` (1 or 9) to nits of BT.2020."""
-    return (primaries_matrix(primaries, 9) * white).tolist()
-
-
 def encode_transfer(linear: Tensor, transfer: str, to_nits: Sequence[Sequence[float]]) -> Tensor:
-    """Linear light, N x 3 x H x W, to BT.2020 code values of "pq" or "hlg"; `to_nits` is that of `rows_to_nits`."""
+    """Linear light, N x 3 x H x W, to BT.2020 code values of "pq" or "hlg"; `to_nits` are `colour.rows_to_nits`."""
     channels = linear.unbind(1)
     nits = [row[0] * channels[0] + row[1] * channels[1] + row[2] * channels[2] for row in to_nits]
     if transfer == "pq":

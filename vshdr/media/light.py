@@ -10,9 +10,7 @@ import torch
 from torch import Tensor
 
 from vshdr import kernels
-from vshdr.colour import primaries_matrix
-
-_BT2020 = 9
+from vshdr.colour import rows_to_nits
 
 # Pixels per step: few enough to stay in a core's cache, and below the size from which torch shares its work among
 # threads. The meter runs beside the network and the encoder, where more threads of its own make everything slower.
@@ -43,7 +41,7 @@ class LightMeter:
 
     def __init__(self, white: float = 203.0, primaries: int = 1) -> None:
         """A meter for linear light where 1.0 is `white` nits, in H.273 `primaries` (1 or 9)."""
-        self._to_delivered = (primaries_matrix(primaries, _BT2020) * white).tolist()
+        self._to_delivered = rows_to_nits(white, primaries)
         self._bins = torch.zeros(_bin(torch.tensor(_HIGHEST)).item() + 1, dtype=torch.int64)
         self._brightest = self._largest_average = 0.0
         self._frames = 0

@@ -164,7 +164,7 @@ def test_convert_takes_the_conveyor_and_writes_the_same_video(clip_path, tmp_pat
     sent = []
     send = Conveyor.send
     monkeypatch.setattr(Conveyor, "send", lambda self, frames, *a: sent.append(len(frames)) or send(self, frames, *a))
-    monkeypatch.setattr(pipeline, "CONVEYED", {"cpu"})
+    monkeypatch.setattr(conveyor_module, "CONVEYED", {"cpu"})
     carried = convert(clip_path, tmp_path / "carried.mkv", **options)
     assert sent == [1] + [2] * 6  # an empty one first, to see what fits
     assert carried.frames == by_zimg.frames == 12
@@ -175,7 +175,7 @@ def test_convert_takes_the_conveyor_and_writes_the_same_video(clip_path, tmp_pat
 
 
 def test_convert_leaves_the_conveyor_where_light_is_wanted(clip_path, tmp_path, monkeypatch):
-    monkeypatch.setattr(pipeline, "CONVEYED", {"cpu"})
+    monkeypatch.setattr(conveyor_module, "CONVEYED", {"cpu"})
     monkeypatch.setattr(Conveyor, "send", lambda *a: pytest.fail("carried as planes"))
     convert(clip_path, tmp_path / "shot.####.exr", tmp_path / "video.mkv", device="cpu", model="none", codec="ffv1")
     convert(clip_path, tmp_path / "smooth.mkv", device="cpu", model="none", codec="ffv1", smooth=1)
@@ -186,7 +186,7 @@ def test_convert_leaves_the_conveyor_where_light_is_wanted(clip_path, tmp_path, 
 def test_devices_that_share_a_clip_give_what_one_gives(clip_path, tmp_path, monkeypatch, carried, options):
     """Two expanders stand for two GPUs."""
     options = {"device": "cpu", "codec": "ffv1", "batch": 2, **options}
-    monkeypatch.setattr(pipeline, "CONVEYED", {"cpu"} if carried else set())
+    monkeypatch.setattr(conveyor_module, "CONVEYED", {"cpu"} if carried else set())
     alone = convert(clip_path, tmp_path / "alone.mkv", **options)
     one = pipeline._expanders
     monkeypatch.setattr(pipeline, "_expanders", lambda *arguments: [*one(*arguments), *one(*arguments)])
@@ -221,7 +221,7 @@ def test_the_plugin_carries_planes_and_describes_them_alike(monkeypatch, form, o
         return [([np.asarray(f[p]).astype(int) for p in range(3)], dict(f.props)) for f in expanded.frames()]
 
     by_zimg = rendered()
-    monkeypatch.setattr("vshdr.plugin.clip.CONVEYED", {"cpu"})
+    monkeypatch.setattr(conveyor_module, "CONVEYED", {"cpu"})
     sent = []
     send = Conveyor.send
     monkeypatch.setattr(Conveyor, "send", lambda self, frames: sent.append(len(frames)) or send(self, frames))
@@ -233,7 +233,7 @@ def test_the_plugin_carries_planes_and_describes_them_alike(monkeypatch, form, o
 
 
 def test_the_plugin_converts_by_zimg_what_has_no_route(monkeypatch):
-    monkeypatch.setattr("vshdr.plugin.clip.CONVEYED", {"cpu"})
+    monkeypatch.setattr(conveyor_module, "CONVEYED", {"cpu"})
     monkeypatch.setattr(Conveyor, "send", lambda *a: pytest.fail("carried as planes"))
     grey = vs.core.std.BlankClip(format=vs.GRAY8, width=96, height=64, length=1, color=200)
     for options in ({"output": "pq", "dither": "error_diffusion"}, {}, {"output": "pq", "smooth": 1}):
@@ -242,7 +242,7 @@ def test_the_plugin_converts_by_zimg_what_has_no_route(monkeypatch):
 
 def test_an_encoder_that_fails_stops_the_conversion(clip_path, tmp_path, monkeypatch):
     """While all loads are under way, and one waits for room."""
-    monkeypatch.setattr(pipeline, "CONVEYED", {"cpu"})
+    monkeypatch.setattr(conveyor_module, "CONVEYED", {"cpu"})
     written = []
 
     def full(self, planes, pts, duration=0):
@@ -310,11 +310,11 @@ def test_frames_that_are_on_the_device_go_the_same_way(source):
 
 @pytest.mark.parametrize("possible", [True, False])
 def test_convert_decodes_on_the_device_where_that_is_possible(clip_path, tmp_path, monkeypatch, possible):
-    monkeypatch.setattr(pipeline, "CONVEYED", {"cpu"})
+    monkeypatch.setattr(conveyor_module, "CONVEYED", {"cpu"})
     options = {"device": "cpu", "codec": "ffv1", "model": "none"}
 
     def no_hardware(*arguments):
-        raise NotImplementedError("unsupported sw_format for DLPack export")
+        raise RuntimeError("unsupported sw_format for DLPack export")
 
     convert(clip_path, tmp_path / "software.mkv", **options)
     if not possible:

@@ -51,6 +51,11 @@ CONVEYED = {"cuda"}
 """Kinds of device that frames are carried to as planes and not as float RGB. On a CPU zimg is faster."""
 
 
+def conveys(expander: Expander) -> bool:
+    """Whether an expander's frames may come and go as planes: smoothing needs their light and their neighbours'."""
+    return expander.device.type in CONVEYED and not expander.options.smooth
+
+
 def route(
     format_id: int, size: tuple[int, int], signal: Signal, properties: Mapping[str, Any], delivery: Delivery
 ) -> Route | None:

@@ -110,7 +110,8 @@ class Expander:
         """
         _refuse_other_shapes(sdr)
         if self._smoother:
-            return torch.stack(list(self.expand_clip(sdr)), out=out).to(sdr.device)
+            smoothed = torch.stack(list(self.expand_clip(sdr))).to(sdr.device)
+            return smoothed if out is None else out.copy_(smoothed)
 
         def work(code: Tensor, size: tuple[int, int], out: Tensor) -> Tensor:
             return self._finish(code, self._light(code, size), out)

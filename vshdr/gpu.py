@@ -21,7 +21,6 @@ class Streams:
 
     def __init__(self, device: torch.device) -> None:
         cuda = device.type == "cuda"
-        self.device = device
         self.up, self.work, self.down = (torch.cuda.Stream(device) if cuda else None for _ in range(3))
 
     def on(self, stream: Any) -> contextlib.AbstractContextManager:

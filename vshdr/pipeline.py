@@ -15,7 +15,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from vshdr import __version__
-from vshdr.conveyor import CONVEYED, Conveyor, route
+from vshdr.conveyor import Conveyor, conveys, route
 from vshdr.expander import Expander
 from vshdr.expansion import add_conveyance, add_expansion
 from vshdr.media.light import LightMeter
@@ -213,9 +213,7 @@ def _conveyors(
     clip: Source, expanders: list[Expander], writers: list[Output], meter: LightMeter
 ) -> list[Conveyor] | None:
     """What carries the clip to GPUs and back as planes, where that is all that the writers need."""
-    if any(expander.device.type not in CONVEYED or expander.options.smooth for expander in expanders):
-        return None
-    if not all(isinstance(writer, VideoOutput) for writer in writers):
+    if not all(map(conveys, expanders)) or not all(isinstance(writer, VideoOutput) for writer in writers):
         return None
     deliveries = {writer.delivery for writer in writers}
     turned_or_cropped = clip.orientation != Orientation() or (clip.coded_width, clip.coded_height) != (

@@ -51,16 +51,14 @@ class VideoSource(Source):
             return None
 
         def decode() -> Iterator[av.VideoFrame]:
-            index = device.index or 0
-            hardware = HWAccel("cuda", str(index), allow_software_fallback=False, is_hw_owned=True)
-            return _decode(
-                self.path, self.name, self.stored_count, self.note, hardware if device.type == "cuda" else None
-            )
+            hardware = None
+            if device.type == "cuda":
+                hardware = HWAccel("cuda", str(device.index or 0), allow_software_fallback=False, is_hw_owned=True)
+            return _decode(self.path, self.name, self.stored_count, self.note, hardware)
 
         try:
-            first = next(decode())
-            planes_of(first, bits)
-        except (av.FFmpegError, ValueError, RuntimeError, NotImplementedError, TypeError, StopIteration):
+            planes_of(next(decode()), bits)
+        except (av.FFmpegError, ValueError, RuntimeError, TypeError, StopIteration):
             return None
         return self._frames(decode(), lambda decoded: planes_of(decoded, bits))
 

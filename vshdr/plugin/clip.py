@@ -12,7 +12,7 @@ import torch
 import vapoursynth as vs
 from torch import Tensor
 
-from vshdr.conveyor import CONVEYED, Conveyor, route
+from vshdr.conveyor import Conveyor, conveys, route
 from vshdr.expander import Expander
 from vshdr.media.signal import Delivery, Signal, describe, input_properties, sdr_arguments
 from vshdr.memory import Trimmer
@@ -92,7 +92,7 @@ class ExpandedClip:
     def _find_conveyor(self, properties: Mapping[str, Any]) -> Conveyor | None:
         """What carries the clip's planes to a GPU and brings what is delivered back, where all is done there."""
         clip, expander = self._clip, self._expander
-        if expander.device.type not in CONVEYED or expander.options.smooth:
+        if not conveys(expander):
             return None
         way = route(clip["format"], (clip["width"], clip["height"]), self._signal, properties, self._delivery)
         if way is None:

@@ -16,7 +16,7 @@ from PIL import Image
 from vshdr.colour import EOTF
 from vshdr.metrics.stability import warp
 from vshdr.training import degrade
-from vshdr.training.camera import CONDITIONS, Pair, VirtualCamera
+from vshdr.training.camera import CONDITIONS, Pair, VirtualCamera, halved
 from vshdr.training.capture import write_pairs
 from vshdr.training.codec import round_trip
 from vshdr.training.conditions import CameraOptions
@@ -128,10 +128,14 @@ def test_truth_is_clean(synthetic: Panoramas) -> None:
     assert (a.sdr - b.sdr).abs().mean() > 0.005
 
 
+@pytest.mark.parametrize("half", [False, True], ids=["whole", "halved"])
 @pytest.mark.parametrize("only", [0, 1], ids=["panorama", "photo"])
-def test_grid_takes_the_first_view_onto_the_second(smooth: Panoramas, only: int) -> None:
+def test_grid_takes_the_first_view_onto_the_second(smooth: Panoramas, only: int, half: bool) -> None:
     smooth.weights = torch.eye(2)[only]
     pair = VirtualCamera(smooth, CLEAN, size=(96, 128), seed=3).pair(8, stability=True)
+    if half:
+        pair = halved(pair)
+        assert pair.linear.shape == pair.scene.shape == (8, 3, 48, 64)
     apart = (warp(pair.linear, pair.grid) / pair.second_linear).log2().abs()
     still = (pair.linear / pair.second_linear).log2().abs()
     valid = pair.valid.expand_as(apart)

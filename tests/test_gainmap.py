@@ -2,15 +2,17 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from vshdr import Expander, models
-from vshdr.colour import EOTF, luminance, pq_encode
+from vshdr.colour import EOTF, luminance
 from vshdr.metrics import stops
 from vshdr.models.contract import Display
-from vshdr.models.gainmap import FADE_FROM, KNOTS, GainMap
+from vshdr.models.gainmap import FADE_FROM, KNOTS, GainMap, _distribution
 from vshdr.training.camera import CONDITIONS, Pair, VirtualCamera
 from vshdr.training.dice import Dice
+from vshdr.training.learner import Learner
 from vshdr.training.overlays import compose, draw_overlays
 from vshdr.training.panoramas import Panoramas
 from vshdr.training.procedural import procedural_panorama
@@ -49,8 +51,18 @@ def test_it_stays_in_its_budget():
 def test_untrained_it_changes_nothing(frame):
     network = GainMap(Display())
     with torch.no_grad():
-        light = network(frame[..., :384, :512], network.summarise(frame))
+        light = network(frame[..., :384, :512])
     torch.testing.assert_close(light, EOTF["bt1886"](frame[..., :384, :512]))
+
+
+def test_training_judges_what_is_seen_at_half_size(pair):
+    network = models.build("gainmap", "", Display())
+    sdr = F.interpolate(pair.sdr, (128, 256), mode="area")
+    with torch.no_grad():
+        light, small = network(sdr), Learner(network)(sdr)[0]
+    assert small.shape == (6, 3, 64, 128)
+    apart = ((F.avg_pool2d(light, 2) + 0.05) / (small + 0.05)).log2().abs()
+    assert apart.mean() < 0.02 and apart.quantile(0.99) < 0.3
 
 
 def test_curves_are_looked_up_with_a_channel_and_with_the_smallest():
@@ -72,14 +84,34 @@ def test_curves_are_looked_up_with_a_channel_and_with_the_smallest():
 def test_the_distribution_tells_a_shoulder_from_a_clip(pair):
     """The network is told shares of the frame, wherever in it they lie and however large it is."""
     network = models.build("gainmap", "", Display())
-    rolled = pair.sdr.clamp_max(0.95)
-    larger = pair.sdr.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
+
+    def told(sdr: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            return network.judge(_distribution(F.avg_pool2d(sdr, 4)))
+
+    clip, larger = told(pair.sdr), pair.sdr.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
+    torch.testing.assert_close(told(pair.sdr.flip(2)), clip, atol=1e-5, rtol=1e-5)
+    apart = (told(pair.sdr.clamp_max(0.95)) - clip).norm()
+    assert apart > 0.2 * clip.norm() and apart > 3 * (told(larger) - clip).norm()
+
+
+def test_the_picture_decides_and_not_its_distribution_alone(pair):
+    """A network whose features died in training says the same everywhere, and scores no worse for it than operators."""
+    network = models.build("gainmap", "", Display())
     with torch.no_grad():
-        told, elsewhere = network.summarise(pair.sdr), network.summarise(pair.sdr.flip(2))
-        of_rolled, of_larger = network.summarise(rolled), network.summarise(larger)
-    torch.testing.assert_close(elsewhere, told, atol=1e-5, rtol=1e-5)
-    apart = (of_rolled - told).norm()
-    assert apart > 0.2 * told.norm() and apart > 3 * (of_larger - told).norm()
+        at_white = network.summarise(pair.sdr)[:, 3::4]
+    assert at_white.flatten(2).std(dim=2).mean() > 0.1
+
+
+@pytest.mark.parametrize("factor", [2, 4, 8])
+def test_a_frame_looks_the_same_at_any_size(pair, factor):
+    """What the network sees has about as many rows whatever the frame's size is; what is small in it stays small."""
+    sdr = F.interpolate(pair.sdr[:2], (128, 256), mode="area")
+    larger = F.interpolate(sdr, scale_factor=factor, mode="bilinear")
+    light, of_larger = (Expander("gainmap", peak=0).expand(picture) for picture in (sdr, larger))
+    seen = F.interpolate(of_larger, (128, 256), mode="area")
+    apart = ((seen + 0.05) / (light + 0.05)).log2().abs()
+    assert apart.mean() < 0.05 and apart.quantile(0.95) < 0.2
 
 
 def test_the_grade_is_kept_where_nothing_is_near_clipping(frame):
@@ -95,13 +127,15 @@ def test_lamps_come_nearer_to_the_truth(pair):
     assert errors[1] < 0.75 * errors[0]
 
 
-@pytest.mark.parametrize("kind", ["panel", "subtitle", "title", "logo", "page"])
-def test_white_graphics_do_not_become_lamps(pair, kind):
+@pytest.mark.parametrize(
+    ("kind", "brightest"), [("panel", 1.5), ("subtitle", 1.5), ("title", 1.5), ("logo", 1.8), ("page", 1.5)]
+)
+def test_white_graphics_do_not_become_lamps(pair, kind, brightest):
     overlay = draw_overlays([kind] * 6, (144, 256), Dice(5))
     evening = 0.6 * pair.sdr  # nothing else is white
     light = luminance(Expander("gainmap", peak=0).expand(compose(evening, overlay)))[:, 0]
     white = (overlay[:, 3] == 1.0) & (overlay[:, :3].amin(dim=1) > 0.9)
-    assert light[white].median() < 1.5
+    assert light[white].median() < brightest
 
 
 def test_a_white_frame_is_no_lamp():
@@ -140,13 +174,10 @@ def test_odd_pictures_give_light():
         assert light.shape == picture.shape and torch.isfinite(light).all() and light.min() >= 0.0, name
 
 
-def test_half_precision_is_the_same_to_a_fraction_of_a_code(pair):
-    """In codes of ten-bit PQ: what is coarse where the gain is large must not show as a step in the sky."""
-    light = [Expander("gainmap", device="cpu", precision=name).expand(pair.sdr) for name in ("fp32", "bf16")]
-    exact, quick = (pq_encode(203.0 * picture) * 876 for picture in light)
-    difference = (quick - exact).abs().flatten()
-    assert difference.max() < 1.0
-    assert difference.quantile(0.999) < 0.5
+def test_it_is_too_small_to_gain_by_fewer_bits(pair):
+    """What is coarse where the gain is large would show as steps in the sky."""
+    exact, quick = (Expander("gainmap", device="cpu", precision=name).expand(pair.sdr) for name in ("fp32", "bf16"))
+    assert torch.equal(quick, exact)
 
 
 def test_strength_goes_from_the_sdr_to_the_network_and_beyond(pair):

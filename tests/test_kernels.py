@@ -59,13 +59,19 @@ def test_shares_are_means_of_ramps(frame):
         torch.testing.assert_close(kernels.shares_above(values, LEVELS), torch.stack(ramps, dim=2))
 
 
-@pytest.mark.parametrize("eotf", EOTF)
-def test_gainmap_is_the_same_with_and_without(frame, eotf, torch_only):
-    """With random curves of every size, in every display's light: nothing that its own weights never do is left out."""
-    network = GainMap(Display(eotf=eotf))
+@pytest.mark.parametrize(("eotf", "larger"), [*((eotf, 1) for eotf in EOTF), ("bt1886", 2), ("bt1886", 4)])
+def test_gainmap_is_the_same_with_and_without(frame, eotf, larger, torch_only):
+    """With random curves of every size, in every display's light, with cells of all but the largest size: nothing that
+    its own weights never do is left out.
+    """
+    frame = F.interpolate(frame, scale_factor=larger)
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        network = GainMap(Display(eotf=eotf))
     generator = torch.Generator().manual_seed(1)
-    for parameter in network.parameters():
-        parameter.data = 0.2 * torch.randn(parameter.shape, generator=generator)
+    for layer in (network.leave, network.tell_deepest, network.tell_last):  # untrained they are zero, the others random
+        for parameter in layer.parameters():
+            parameter.data = 0.2 * torch.randn(parameter.shape, generator=generator)
     with torch.no_grad():
         light = network(frame)
     wanted = torch_only(network, frame)
@@ -73,16 +79,22 @@ def test_gainmap_is_the_same_with_and_without(frame, eotf, torch_only):
     torch.testing.assert_close(light, wanted, rtol=3e-5, atol=1e-7)
 
 
+def test_curves_that_do_not_fit_are_refused(frame):
+    with pytest.raises(ValueError, match="do not fit"):
+        kernels.look_up(
+            torch.zeros(2, 24, 24, 41), kernels.reduce(frame.contiguous()), (0.6, 0.8, 0.92, 1.0), (-2.0, 7.0)
+        )
+
+
 def test_rows_are_shared_among_threads_without_a_trace(frame):
     network = models.build("gainmap", "", Display())
     with torch.no_grad():
-        summary = network.summarise(frame)
-        coefficients = network._coefficients(kernels.reduce(frame), summary)
+        curves = network.summarise(frame)
         results = []
         for threads in (1, 2, 5):
             torch.set_num_threads(threads)
             reduced = kernels.reduce(frame)
-            gain = kernels.look_up(coefficients, reduced, (0.6, 0.8, 0.92, 1.0), (-2.0, 7.0))
+            gain = kernels.look_up(curves, reduced, (0.6, 0.8, 0.92, 1.0), (-2.0, 7.0))
             light = kernels.brighten(gain, frame, (0.6, 0.98), 2.4)
             assert kernels.settle(light, 1.0, 0.5, 3.0, light)
             results.append(light)

@@ -10,6 +10,7 @@ import torch
 from vshdr.colour import EOTF
 from vshdr.training.losses import (
     EPSILON,
+    LEAST,
     LOSSES,
     PAPER,
     SHOWN,
@@ -116,7 +117,7 @@ def test_expandnet_loss_is_l1_and_five_times_the_angle():
 def test_highlight_loss_of_a_clipped_page():
     sdr, truth = flat(1.0, 1.0, 1.0), flat(7.0, 7.0, 7.0)
     output = 2.0 * (truth + EPSILON) - EPSILON  # a stop too bright everywhere
-    share = 1.0 / (1.0 + 1e-3)
+    share = 1.0 / (1.0 + LEAST)
     expected = share * (1.0 + math.sqrt(1.01) - 0.1)
     assert float(LOSSES["highlight"](output, truth, sdr)) == pytest.approx(expected, rel=1e-4)
 
@@ -126,9 +127,20 @@ def test_highlight_loss_minds_paper_that_is_taken_for_a_lamp():
     truth[..., 0] = 7.0  # half of the white is a lamp, half is paper
     output = truth.clone()
     output[..., 1] = 2.0 * (1.0 + EPSILON) - EPSILON  # a stop too bright
-    share = 0.5 * PAPER / (0.5 * (PAPER + 1.0) + 1e-3)
+    share = 0.5 * PAPER / (0.5 * (PAPER + 1.0) + LEAST)
     expected = share * (1.0 + math.sqrt(1.01) - 0.1)
     assert float(LOSSES["highlight"](output, truth, sdr)) == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_small_highlight_counts_as_much_as_a_large_one():
+    """In each picture a tenth, a quarter or all of it is clipped, and a stop too dark."""
+    sdr = torch.full((3, 3, 1, 20), 0.5)
+    sdr[0, ..., :2] = sdr[1, ..., :5] = sdr[2] = 1.0
+    truth = torch.where(sdr == 1.0, 2.0 * (1.0 + EPSILON) - EPSILON, EOTF["bt1886"](sdr))
+    loss = LOSSES["highlight"]
+    each = [float(loss(EOTF["bt1886"](sdr[n, None]), truth[n, None], sdr[n, None])) for n in range(3)]
+    assert min(each) > 0.9 * max(each)
+    assert float(loss(EOTF["bt1886"](sdr), truth, sdr)) == pytest.approx(sum(each) / 3, rel=1e-5)
 
 
 def test_highlight_loss_keeps_the_grade_whatever_the_truth_of_mid_tones():

@@ -38,7 +38,7 @@ def test_networks_stand_beside_the_reference_and_the_limits(results):
     rows = {(row["model"], row["precision"]): row for row in results["networks"]}
     assert set(rows) == {("gainmap", "fp32"), ("gainmap", "bf16"), ("none", "fp32")}
     row = rows["gainmap", "fp32"]
-    assert row["gmac"] == pytest.approx(rows["gainmap", "bf16"]["gmac"]) and 0.1 < row["gmac"] < 1.0
+    assert row["gmac"] == pytest.approx(rows["gainmap", "bf16"]["gmac"]) and 0.02 < row["gmac"] < 1.0
     assert row["times_reference"] == pytest.approx(results["reference"]["360p"] / row["expander_s"])
     assert row["bound_by"] == "arithmetic" and rows["none", "fp32"]["bound_by"] == "memory"
     assert row["roofline_share"] > 0.0

@@ -92,9 +92,7 @@ class Expander:
             return "fp32"
         if name != "auto":
             return name
-        if self.device.type != "cpu":
-            return self.description.precision
-        return self.description.cpu_precision if _multiplies_bf16() else "fp32"
+        return "fp32" if self.device.type == "cpu" else self.description.precision
 
     @torch.no_grad()  # and not inference_mode, whose tensors the caller could neither change nor train on
     def expand(self, sdr: Tensor, out: Tensor | None = None) -> Tensor:
@@ -304,7 +302,11 @@ class Expander:
                 return self._model(code, summary).float()
             overlap = self.description.context if self.options.overlap < 0 else self.options.overlap
             overlap = round_up(overlap, self.description.multiple)
-            return in_tiles(lambda tile: self._model(tile, summary).float(), code, (tile_width, tile_height), overlap)
+
+            def run(tile: Tensor, rows: slice, columns: slice) -> Tensor:
+                return self._model(tile, self._model.cut(summary, tuple(code.shape[2:]), rows, columns)).float()
+
+            return in_tiles(run, code, (tile_width, tile_height), overlap)
 
     def _no_tf32(self) -> contextlib.AbstractContextManager:
         """On a GPU cuDNN would take fp32 for ten bits of mantissa."""
@@ -326,11 +328,6 @@ def _refuse_other_shapes(sdr: Tensor) -> None:
         raise ValueError(f"frames must be a float tensor N x 3 x H x W, not {type(sdr).__name__}")
     if sdr.ndim != 4 or sdr.shape[1] != 3 or not sdr.is_floating_point() or 0 in sdr.shape:
         raise ValueError(f"frames must be a float tensor N x 3 x H x W, not {sdr.dtype} {tuple(sdr.shape)}")
-
-
-def _multiplies_bf16() -> bool:
-    """Whether this processor multiplies matrices of bf16 natively: one that must convert is slower than in fp32."""
-    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
 def _corner(pictures: Tensor, out: Tensor) -> Tensor:

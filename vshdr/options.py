@@ -102,7 +102,7 @@ class ExpandOptions:
     device_index: int = option(0, "which CUDA device, from 0", low=0)
     precision: str = option(
         "auto",
-        "of networks (operators are always fp32); auto takes the best for the model and the processor",
+        "of networks (gainmap and operators are always fp32); auto takes the best for the model and the device",
         choices=("auto", "fp32", "bf16", "fp16"),
     )
     fuse: int = option(

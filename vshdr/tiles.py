@@ -38,8 +38,10 @@ def clamp_and_pad(code: Tensor, multiple: int) -> Tensor:
     return padded
 
 
-def in_tiles(network: Callable[[Tensor], Tensor], frames: Tensor, tile: tuple[int, int], overlap: int) -> Tensor:
-    """What `network` makes of `frames`, N x 3 x H x W, float32: tile by tile.
+def in_tiles(
+    network: Callable[[Tensor, slice, slice], Tensor], frames: Tensor, tile: tuple[int, int], overlap: int
+) -> Tensor:
+    """What `network` makes of `frames`, N x 3 x H x W, float32: tile by tile. It is told the rows and columns of each.
 
     `tile` is the width and height that a tile keeps of what it gives, and `overlap` how many pixels more it sees on
     every side: all three multiples of what the network needs, as the frame's sides are.
@@ -48,7 +50,8 @@ def in_tiles(network: Callable[[Tensor], Tensor], frames: Tensor, tile: tuple[in
     height, width = frames.shape[-2:]
     for top, bottom, above, below in _spans(height, tile[1], overlap):
         for left, right, before, after in _spans(width, tile[0], overlap):
-            out = network(frames[..., above:below, before:after].contiguous())
+            seen = frames[..., above:below, before:after].contiguous()
+            out = network(seen, slice(above, below), slice(before, after))
             linear[..., top:bottom, left:right] = out[..., top - above : bottom - above, left - before : right - before]
     return linear
 

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from vshdr.memory import large
 
-_ABI = 2
+_ABI = 3
 _FILE = Path(__file__).with_name("libkernels.dylib" if sys.platform == "darwin" else "libkernels.so")
 
 
@@ -38,7 +38,7 @@ _SIZES, _LIMITS = (c_int64, c_int64), (c_float, c_float)
 _SIGNATURES = {
     "vshdr_reduce": (_PLANES, _PLANES, *_SIZES, c_int),
     "vshdr_shares_above": (_ADDRESS, c_int64, _FLOATS, c_int, _ADDRESS),
-    "vshdr_look_up": (_ADDRESS, *_SIZES, _PLANES, _FLOATS, *_LIMITS, _PLANES, c_int),
+    "vshdr_look_up": (_ADDRESS, *_SIZES, c_int64, _PLANES, _FLOATS, *_LIMITS, _PLANES, c_int),
     "vshdr_brighten": (_PLANES, _PLANES, *_SIZES, *_LIMITS, c_float, _PLANES, c_int),
     "vshdr_settle": (_PLANES, _PLANES, *_SIZES, c_float, c_float, c_float, c_int),
     "vshdr_measure_light": (_PLANES, *_SIZES, _FLOATS, *_LIMITS, c_int, _ADDRESS, POINTER(ctypes.c_double)),
@@ -157,18 +157,22 @@ def shares_above(values: Tensor, levels: Sequence[float]) -> Tensor:
 def look_up(coefficients: Tensor, reduced: Tensor, knots: Sequence[float], limits: tuple[float, float]) -> Tensor:
     """Gain in stops of curves over two guides, N x 3 x H x W.
 
-    `coefficients` are N x 24 x H/4 x W/4: four values, at `knots`, of red, green and blue over themselves, then over
-    the smallest channel, which is smoothed 3 x 3. They are enlarged bilinearly. `reduced` is N x 3 x H x W; `limits`
-    bound the gain.
+    `coefficients` are N x 24 x H/f x W/f, f any even number: four values, at `knots`, of red, green and blue over
+    themselves, then over the smallest channel, which is smoothed 3 x 3. They are enlarged bilinearly. `reduced` is
+    N x 3 x H x W; `limits` bound the gain. Raises ValueError where the sizes do not fit.
     """
+    high, wide = coefficients.shape[2:]
+    fold = reduced.shape[3] // wide
+    if fold % 2 or reduced.shape[2:] != (fold * high, fold * wide):
+        raise ValueError(f"curves of {wide} x {high} cells do not fit a picture of {tuple(reduced.shape)}")
     gain = large(reduced.shape)
     places = (c_float * len(knots))(*knots)
-    high, wide = coefficients.shape[2:]
     for curves, code, target in zip(coefficients.contiguous(), reduced, gain, strict=True):
         _library().vshdr_look_up(
             curves.data_ptr(),
             wide,
             high,
+            fold,
             _Planes.of(code),
             places,
             *limits,

@@ -5,7 +5,7 @@
 #include "kernels.h"
 #include "logarithms.h"
 
-enum { KNOTS = 4, FOLD = 4 };
+enum { KNOTS = 4 };
 
 /* ---- The picture at half its sides ---- */
 
@@ -82,13 +82,15 @@ struct look_up {
     const float *coefficients; /* [2 guides][3 channels][KNOTS][cells_high][cells_wide] */
     const struct planes *reduced, *gain;
     int64_t cells_wide, cells_high;
+    int64_t fold; /* pixels per cell, in each direction; even */
     float knots[KNOTS], softest, strongest;
 };
 
 /* One row of cells between two, `share` of the way down, and enlarged to pixels. `cells` has room for one
- * more on either side, `out` for two. */
+ * more on either side, `out` for half a cell. */
 FOR_EVERY_CPU static void enlarge_cells(const float *restrict above, const float *restrict below, float share,
-                                        float *restrict cells, float *restrict out, int64_t count)
+                                        float *restrict cells, float *restrict out, int64_t count,
+                                        int64_t fold)
 {
     for (int64_t k = 0; k < count; k++)
         cells[k] = above[k] + share * (below[k] - above[k]);
@@ -96,11 +98,9 @@ FOR_EVERY_CPU static void enlarge_cells(const float *restrict above, const float
     cells[count] = cells[count - 1];
     for (int64_t k = -1; k < count; k++) {
         float from = cells[k], step = cells[k + 1] - from;
-        float *between = out + FOLD * k + 2;
-        between[0] = from + 0.125f * step;
-        between[1] = from + 0.375f * step;
-        between[2] = from + 0.625f * step;
-        between[3] = from + 0.875f * step;
+        float *between = out + fold * k + fold / 2;
+        for (int64_t i = 0; i < fold; i++)
+            between[i] = from + ((float)i + 0.5f) / (float)fold * step;
     }
 }
 
@@ -151,7 +151,8 @@ FOR_EVERY_CPU static void limit(float *restrict gain, float low, float high, int
 static void look_up_rows(const void *argument, int64_t first, int64_t end)
 {
     const struct look_up *job = argument;
-    int64_t wide = job->cells_wide, width = FOLD * wide, height = FOLD * job->cells_high, pitch = width + 4;
+    int64_t fold = job->fold, wide = job->cells_wide, width = fold * wide, height = fold * job->cells_high;
+    int64_t pitch = width + fold;
     float *cells = malloc(sizeof(float) * (size_t)((wide + 2) + KNOTS * pitch + (width + 2) + width));
     if (!cells)
         abort();
@@ -164,10 +165,9 @@ static void look_up_rows(const void *argument, int64_t first, int64_t end)
                               row_of(job->reduced, 2, seen), sum + 1, width);
         }
         average_of_nine(sum + 1, smallest, width);
-        /* Centres of pixels lie 1/8, 3/8, 5/8 and 7/8 of a cell after its top: between its centre and a
-         * neighbour's. */
-        int64_t above = (y + 2) / FOLD - 1, below = above + 1;
-        float share = ((float)((y + 2) % FOLD) + 0.5f) / FOLD;
+        /* The centre of a pixel lies between the centres of two cells. */
+        int64_t above = (y + fold / 2) / fold - 1, below = above + 1;
+        float share = ((float)((y + fold / 2) % fold) + 0.5f) / (float)fold;
         above = above < 0 ? 0 : above;
         below = below < job->cells_high ? below : job->cells_high - 1;
         for (int channel = 0; channel < 3; channel++) {
@@ -178,10 +178,10 @@ static void look_up_rows(const void *argument, int64_t first, int64_t end)
                     const float *plane =
                         job->coefficients + ((guide * 3 + channel) * KNOTS + knot) * wide * job->cells_high;
                     enlarge_cells(plane + above * wide, plane + below * wide, share, cells + 1,
-                                  curve + knot * pitch + 2, wide);
+                                  curve + knot * pitch + fold / 2, wide, fold);
                 }
                 const float *code = guide == 0 ? row_of(job->reduced, channel, y) : smallest;
-                add_curve(curve + 2, pitch, code, job->knots, gain, width);
+                add_curve(curve + fold / 2, pitch, code, job->knots, gain, width);
             }
             limit(gain, job->softest, job->strongest, width);
         }
@@ -190,14 +190,14 @@ static void look_up_rows(const void *argument, int64_t first, int64_t end)
 }
 
 /* Gain in stops at half size. `coefficients` are those of one picture, without gaps; `reduced` and `gain` are
- * four times as wide and high as there are cells. */
+ * `fold` times, an even number, as wide and high as there are cells. */
 VSHDR_EXPORT void vshdr_look_up(const float *coefficients, int64_t cells_wide, int64_t cells_high,
-                                const struct planes *reduced, const float *knots, float softest,
+                                int64_t fold, const struct planes *reduced, const float *knots, float softest,
                                 float strongest, const struct planes *gain, int threads)
 {
-    struct look_up job = {coefficients, reduced, gain, cells_wide, cells_high, {0}, softest, strongest};
+    struct look_up job = {coefficients, reduced, gain, cells_wide, cells_high, fold, {0}, softest, strongest};
     memcpy(job.knots, knots, sizeof job.knots);
-    share_rows(look_up_rows, &job, FOLD * cells_high, threads);
+    share_rows(look_up_rows, &job, fold * cells_high, threads);
 }
 
 /* ---- Light at full size ---- */

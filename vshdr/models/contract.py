@@ -50,9 +50,7 @@ class Description:
     weights: tuple[str, ...] = ()
     """Names in the weights catalogue, the default first; empty for operators, which have no weights."""
     precision: str = "fp32"
-    """The best precision on a GPU, where `precision="auto"` uses it: fp32, bf16 or fp16."""
-    cpu_precision: str = "fp32"
-    """The same on a CPU that multiplies bf16 natively; on others auto is fp32."""
+    """The best precision on a GPU, where `precision="auto"` uses it: fp32, bf16 or fp16. On a CPU auto is fp32."""
     recordable: bool = True
     """Whether `forward` never waits for its device, so that it can be recorded as a CUDA graph."""
     tile: int = 0
@@ -84,11 +82,18 @@ class Model(nn.Module, ABC):
         """
         return None
 
+    def cut(self, summary: Tensor | None, size: tuple[int, int], rows: slice, columns: slice) -> Tensor | None:
+        """What of `summary` the tile of these `rows` and `columns` needs, of padded frames of (height, width) `size`.
+
+        Rows and columns start and end at multiples of `description.multiple`.
+        """
+        return summary
+
     @abstractmethod
     def forward(self, sdr: Tensor, summary: Tensor | None = None) -> Tensor:
         """Linear light of `sdr`, both N x 3 x H x W; `sdr` in [0, 1], the result in multiples of SDR white, >= 0.
 
-        `sdr` may be a tile; `summary` is what `summarise` made of the whole frame it was cut from.
+        `sdr` may be a tile; `summary` is what `summarise` made of the whole frame it was cut from, itself `cut`.
         """
 
 

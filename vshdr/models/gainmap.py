@@ -1,10 +1,11 @@
 """The default network: it looks at the frame small, and acts on it at full size.
 
-A U-Net works on the picture at half its sides, folded to cells of 4 x 4 of those pixels. For every cell it gives each
-channel two curves of gain in stops: one over the channel's own code value, one over the pixel's smallest. The curves
-are interpolated between cells and looked up at half size, which keeps edges where they are (a bilateral grid, Chen et
-al. 2007, Gharbi et al. 2017). The gain is enlarged, faded in towards clipping, and multiplies the linearised SDR at
-full size. Where nothing is near clipping the output is the linearised SDR.
+A U-Net sees the whole frame with some 135 rows, however large it is, folded to cells of 4 x 4 of those pixels. For
+every cell it gives each channel two curves of gain in stops: one over the channel's own code value, one over the
+pixel's smallest. The curves are interpolated between cells and looked up at half the frame's size, which keeps edges
+where they are (a bilateral grid, Chen et al. 2007, Gharbi et al. 2017). The gain is enlarged, faded in towards
+clipping, and multiplies the linearised SDR at full size. Where nothing is near clipping the output is the linearised
+SDR.
 
 The smallest code value is the last to clip: it tells the coloured rim of a lamp, where one channel is clipped, from the
 lamp's white middle, which must be lifted more. Without it rims turn to orange rings; with it alone a sunset, where
@@ -16,6 +17,7 @@ white than one that clips them. So the network is told how the frame's code valu
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 
 import torch
@@ -25,10 +27,12 @@ from torch import Tensor, nn
 from vshdr import kernels
 from vshdr.colour import EOTF, EXPONENTS
 from vshdr.models.contract import Description, Display, Model, load_state
+from vshdr.tiles import round_up
 
-REDUCTION = 2  # pixels, in each direction, that are averaged before the network looks
-FOLD = 4  # of the reduced pixels per cell, in each direction
-WIDTHS = (32, 48, 64, 96)  # channels of the U-Net at 1/8, 1/16, 1/32 and 1/64 of the frame's sides
+ROWS = 135  # of what the network sees of a frame, or columns where it is upright; within a factor of the root of two
+MOST_HALVINGS = 4  # from the frame to what the network sees, at least one; four are for 2160 rows
+FOLD = 4  # pixels of what it sees per cell, in each direction
+WIDTHS = (32, 48, 64, 96)  # channels of the U-Net, each level with half the cells of the one before in each direction
 KNOTS = (0.6, 0.8, 0.92, 1.0)  # code values at which curves are given; straight between, constant below
 CURVES = 6 * len(KNOTS)  # coefficients of a cell
 SOFTEST, STRONGEST = -2.0, 7.0  # bounds of the gain in stops; without them training can run away to infinity
@@ -36,6 +40,12 @@ FADE_FROM, FADE_TO = 0.6, 0.98  # code values of the largest channel between whi
 LEVELS = (0.2, 0.35, 0.5, 0.6, 0.68, 0.75, 0.81, 0.86, 0.9, 0.93, 0.95, 0.965, 0.977, 0.986, 0.993, 0.998, 1.0)
 """Code values whose distribution over the frame is told to the network, closest where highlights roll off."""
 CONTEXT = 64  # numbers that say what the distribution means
+NEAR_WHITE = ((0.6, 0.9), (0.85, 0.98), (0.96, 1.0), (0.985, 1.0))
+"""Ramps over code values. How much of a cell passes them is told to the U-Net, which takes long to find it in the code
+values themselves, most of whose range it has no use for.
+"""
+LEAK = 0.1  # slope of rectifiers below zero: plain ones die in training until the network says the same everywhere
+_COARSEST = FOLD * 2**MOST_HALVINGS  # pixels of the largest cells
 
 
 class _Conv(nn.Conv2d):
@@ -47,13 +57,15 @@ class _Conv(nn.Conv2d):
         super().__init__(inputs, outputs, 3, stride)
 
     def forward(self, features: Tensor) -> Tensor:
-        with torch.autocast(features.device.type, enabled=False):  # which would take it to float32 and back
-            padded = F.pad(features, (1, 1, 1, 1), mode="replicate")
-        return super().forward(padded)
+        return super().forward(F.pad(features, (1, 1, 1, 1), mode="replicate"))
 
 
 def _layer(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
-    return nn.Sequential(_Conv(inputs, outputs, stride), nn.ReLU(inplace=True))
+    """Keeps the variance of its input (He et al. 2015), until training decides otherwise."""
+    convolution = _Conv(inputs, outputs, stride)
+    nn.init.kaiming_normal_(convolution.weight, a=LEAK)
+    nn.init.zeros_(convolution.bias)
+    return nn.Sequential(convolution, nn.LeakyReLU(LEAK, inplace=True))
 
 
 class GainMap(Model):
@@ -63,12 +75,10 @@ class GainMap(Model):
         name="gainmap",
         summary="Keeps the grade and restores clipped highlights from their surroundings, quietly over time.",
         source="vshdr",
-        multiple=64,
-        context=384,
+        multiple=_COARSEST,
+        context=_COARSEST,
         whole_frame=True,
         weights=("gainmap",),
-        precision="fp16",
-        cpu_precision="bf16",
     )
 
     def __init__(self, display: Display, state: dict[str, Tensor] | None = None, origin: str = "") -> None:
@@ -77,7 +87,7 @@ class GainMap(Model):
         Without a state the network is as initialised for training: its gain is zero everywhere.
         """
         super().__init__(display)
-        self.enter = _layer(3 * FOLD * FOLD, WIDTHS[0])
+        self.enter = _layer(3 * FOLD * FOLD + 2 * len(NEAR_WHITE), WIDTHS[0])
         self.down = nn.ModuleList(nn.Sequential(_layer(a, b, stride=2), _layer(b, b)) for a, b in pairwise(WIDTHS))
         self.up = nn.ModuleList(_layer(b + a, a) for a, b in pairwise(WIDTHS))
         self.leave = _Conv(WIDTHS[0], CURVES)
@@ -92,36 +102,61 @@ class GainMap(Model):
                 nn.init.zeros_(layer.bias)
         else:
             load_state(self, state, origin)
-        self.to(memory_format=torch.channels_last)  # what convolutions work on, without turning their input and output
+        self.to(memory_format=torch.channels_last)  # in which convolutions are faster, above all backwards
 
     def summarise(self, sdr: Tensor) -> Tensor:
-        """What the distribution of code values in whole frames means, N x 64."""
-        return self.judge(_distribution(sdr))
+        """The curves of whole frames, N x 24 x cells down x cells across, as many as lie in frames whose sides are
+        rounded up to `description.multiple`. Four values of red, of green and of blue over themselves, then the same
+        over the smallest.
+        """
+        height, width = sdr.shape[2:]
+        halvings = _halvings(height, width)
+        half = _reduce(sdr)
+        quarter = _reduce(half)
+        seen = half if halvings == 1 else quarter
+        for _ in range(halvings - 2):
+            seen = _reduce(seen)
+        with torch.autocast(sdr.device.type, enabled=False):  # too small to gain by fewer bits, which show in the sky
+            curves = self._curves(seen, self.judge(_distribution(quarter)))
+        cell, multiple = FOLD * 2**halvings, self.description.multiple
+        return curves[..., : round_up(height, multiple) // cell, : round_up(width, multiple) // cell].contiguous()
+
+    def cut(self, summary: Tensor, size: tuple[int, int], rows: slice, columns: slice) -> Tensor:
+        cell = size[1] // summary.shape[3]
+        down, across = (slice(part.start // cell, part.stop // cell) for part in (rows, columns))
+        return summary[..., down, across]
 
     def forward(self, sdr: Tensor, summary: Tensor | None = None) -> Tensor:
+        curves = self.summarise(sdr) if summary is None else summary
         reduced = _reduce(sdr)
-        coefficients = self._coefficients(reduced, self.summarise(sdr) if summary is None else summary).float()
-        if kernels.serves(sdr):
-            gain = kernels.look_up(coefficients, reduced, KNOTS, (SOFTEST, STRONGEST))
+        if kernels.serves(sdr, curves):
+            gain = kernels.look_up(curves, reduced, KNOTS, (SOFTEST, STRONGEST))
             return kernels.brighten(gain, sdr, (FADE_FROM, FADE_TO), EXPONENTS.get(self.display.eotf, 0.0))
-        smallest = F.pad(reduced.amin(dim=1, keepdim=True), (1, 1, 1, 1), mode="replicate")
-        smallest = F.avg_pool2d(smallest, 3, stride=1)
-        gain = _look_up_both(_enlarge(coefficients, FOLD), reduced, smallest)
-        return self._brighten(_enlarge(gain, REDUCTION), sdr)
+        return self._brighten(_enlarge(_look_up_both(curves, reduced), 2), sdr)
 
-    def _coefficients(self, reduced: Tensor, summary: Tensor) -> Tensor:
-        """N x 24 x H/8 x W/8: four values of red, of green and of blue over themselves, the same over the smallest."""
-        features = self.enter(_fold(reduced))
+    def at_half_size(self, sdr: Tensor) -> Tensor:
+        """Linear light of `sdr`, N x 3 x H x W, at half its sides: `forward` without enlarging the gain. Losses of it
+        take a quarter of the time.
+        """
+        reduced = _reduce(sdr)
+        return self._brighten(_look_up_both(self.summarise(sdr), reduced), reduced)
+
+    def _curves(self, seen: Tensor, context: Tensor) -> Tensor:
+        """N x 24 x cells down x cells across, rounded up to what the U-Net needs."""
+        deepest = FOLD * 2 ** (len(WIDTHS) - 1)
+        below, right = (round_up(side, deepest) - side for side in seen.shape[2:])
+        seen = F.pad(seen, (0, right, 0, below), mode="replicate")
+        features = self.enter(torch.cat((F.pixel_unshuffle(2.0 * seen - 1.0, FOLD), _near_white(seen)), dim=1))
         skips = []
         for stage in self.down:
             skips.append(features)
             features = stage(features)
-        scale, shift = self.tell_deepest(summary)[:, :, None, None].chunk(2, dim=1)
+        scale, shift = self.tell_deepest(context)[:, :, None, None].chunk(2, dim=1)
         features = features * (1.0 + scale) + shift
         for stage, skip in zip(reversed(self.up), reversed(skips), strict=True):
             features = F.interpolate(features, scale_factor=2, mode="bilinear")
             features = stage(torch.cat([features, skip], dim=1))
-        told = self.tell_last(summary)[:, :, None, None]
+        told = self.tell_last(context)[:, :, None, None]
         scale, shift, curves = told.split((WIDTHS[0], WIDTHS[0], CURVES), dim=1)
         return self.leave(features * (1.0 + scale) + shift) + curves
 
@@ -131,12 +166,25 @@ class GainMap(Model):
         return EOTF[self.display.eotf](sdr) * torch.exp2(gain * (fade * fade * (3.0 - 2.0 * fade)))
 
 
-def _distribution(sdr: Tensor) -> Tensor:
-    """How much of each frame passes each of `LEVELS`, N x 48 around 0: log2 of shares of the pixels' largest, smallest
-    and mean channels, at a quarter of the frame's sides.
+def _halvings(height: int, width: int) -> int:
+    """How often a frame is halved until it is what the network sees: by its size alone, so that a clip keeps it."""
+    return min(max(round(math.log2(min(height, width) / ROWS)), 1), MOST_HALVINGS)
+
+
+def _near_white(seen: Tensor) -> Tensor:
+    """How much of each cell passes `NEAR_WHITE`, N x 8 x cells down x cells across: by ramps, of its pixels' largest
+    channels and of their smallest.
     """
-    seen = _reduce(_reduce(sdr))
-    values = torch.stack((seen.amax(dim=1), seen.amin(dim=1), seen.mean(dim=1)), dim=1).flatten(2)
+    guides = torch.stack((seen.amax(dim=1), seen.amin(dim=1)), dim=1)
+    ramps = [((guides - low) / (high - low)).clamp(0.0, 1.0) for low, high in NEAR_WHITE]
+    return F.avg_pool2d(torch.cat(ramps, dim=1), FOLD)
+
+
+def _distribution(quarter: Tensor) -> Tensor:
+    """How much of each frame, seen at a quarter of its sides, passes each of `LEVELS`, N x 48 around 0: log2 of shares
+    of the pixels' largest, smallest and mean channels.
+    """
+    values = torch.stack((quarter.amax(dim=1), quarter.amin(dim=1), quarter.mean(dim=1)), dim=1).flatten(2)
     if kernels.serves(values):
         passed = kernels.shares_above(values, LEVELS)
     else:
@@ -146,25 +194,21 @@ def _distribution(sdr: Tensor) -> Tensor:
     return (passed.flatten(1) + 1e-3).log2() / 5.0 + 1.0
 
 
-def _fold(reduced: Tensor) -> Tensor:
-    """`F.pixel_unshuffle(reduced, FOLD)` with the channels last in memory, in one copy."""
-    cells = reduced.unflatten(3, (-1, FOLD)).unflatten(2, (-1, FOLD))
-    return cells.permute(0, 2, 4, 1, 3, 5).flatten(3).permute(0, 3, 1, 2)
-
-
-def _reduce(sdr: Tensor) -> Tensor:
-    """`sdr` at half its sides."""
-    return kernels.reduce(sdr) if kernels.serves(sdr) else F.avg_pool2d(sdr, REDUCTION, ceil_mode=True)
+def _reduce(picture: Tensor) -> Tensor:
+    """`picture` at half its sides, rounded up."""
+    return kernels.reduce(picture) if kernels.serves(picture) else F.avg_pool2d(picture, 2, ceil_mode=True)
 
 
 def _enlarge(small: Tensor, factor: int) -> Tensor:
     return F.interpolate(small, scale_factor=factor, mode="bilinear")
 
 
-def _look_up_both(curves: Tensor, code: Tensor, smallest: Tensor) -> Tensor:
-    """The gain in stops, N x 3 x H x W, of coefficients N x 24 x H x W at the channels' codes and the smallest."""
-    over_own, over_smallest = curves.unflatten(1, (2, 3, len(KNOTS))).unbind(1)
-    return (_look_up(over_own, code) + _look_up(over_smallest, smallest)).clamp(SOFTEST, STRONGEST)
+def _look_up_both(curves: Tensor, reduced: Tensor) -> Tensor:
+    """The gain in stops, N x 3 x H x W, of a picture of that size and of curves N x 24 x cells down x cells across."""
+    over_own, over_smallest = _enlarge(curves, reduced.shape[3] // curves.shape[3]).unflatten(1, (2, 3, -1)).unbind(1)
+    smallest = F.pad(reduced.amin(dim=1, keepdim=True), (1, 1, 1, 1), mode="replicate")
+    smallest = F.avg_pool2d(smallest, 3, stride=1)
+    return (_look_up(over_own, reduced) + _look_up(over_smallest, smallest)).clamp(SOFTEST, STRONGEST)
 
 
 def _look_up(curves: Tensor, code: Tensor) -> Tensor:

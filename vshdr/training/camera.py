@@ -52,6 +52,21 @@ class Pair:
     """N x 1 x H x W bool: what this pixel of the second view shows is seen in the first."""
 
 
+def halved(pair: Pair) -> Pair:
+    """`pair` at half its sides, which must be even: means of 2 x 2 pixels, valid where all four are."""
+
+    def mean(picture: Tensor | None) -> Tensor | None:
+        return None if picture is None else functional.avg_pool2d(picture, 2)
+
+    pictures = {name: mean(getattr(pair, name)) for name in ("sdr", "linear", "scene", "second_sdr", "second_linear")}
+    if pair.grid is None:
+        return replace(pair, **pictures)
+    grid = mean(pair.grid.permute(0, 3, 1, 2)).permute(
+        0, 2, 3, 1
+    )  # a block's middle goes where its pixels go in the mean
+    return replace(pair, **pictures, grid=grid, valid=mean(pair.valid.float()) == 1.0)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Clip:
     """T frames of one scene under a steady motion of the camera."""

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from vshdr.models.contract import Model
 from vshdr.models.expandnet import ExpandNet
+from vshdr.models.gainmap import GainMap
 from vshdr.models.hdrcnn import HDRCNN
+from vshdr.training.camera import Pair, halved
 from vshdr.training.losses import LOSSES, Domain, relative_truth, to_domain
 from vshdr.training.stability import STABILITY, answered_for, needs_own_view, second_view
-
-if TYPE_CHECKING:
-    from vshdr.training.camera import Pair
 
 
 class Learner(nn.Module):
     """Wraps a network, so that one call runs both views and a parallel wrapper sees all that needs gradients.
 
     The output is float32 in `domain`: ExpandNet's relative, HDRCNN's logarithm before the blend, otherwise
-    linear light. In training mode HDRCNN's normalisations learn their statistics.
+    linear light, and of gainmap at half the picture's sides, where it works. In training mode HDRCNN's normalisations
+    learn their statistics.
     """
 
     def __init__(self, model: Model) -> None:
@@ -40,7 +39,7 @@ class Learner(nn.Module):
         return super().train(mode)
 
     def forward(self, sdr: Tensor, second: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
-        """Outputs N x 3 x H x W for code values N x 3 x H x W, and for the second view if there is one."""
+        """Outputs for code values N x 3 x H x W, and for the second view if there is one."""
         return self._output(sdr), None if second is None else self._output(second)
 
     def _output(self, sdr: Tensor) -> Tensor:
@@ -48,6 +47,8 @@ class Learner(nn.Module):
             return self.model.relative(sdr, self.model.summarise(sdr)).float()
         if isinstance(self.model, HDRCNN):
             return self.model.log_light(sdr).float()
+        if isinstance(self.model, GainMap):
+            return self.model.at_half_size(sdr).float()
         return self.model(sdr, self.model.summarise(sdr)).float()
 
     def light(self, sdr: Tensor, headroom: float) -> Tensor:
@@ -91,6 +92,8 @@ class Objective:
         """
         with autocast:
             first, second = learner(pair.sdr, pair.second_sdr if self.term else None)
+        if first.shape != pair.sdr.shape:
+            pair = halved(pair)
         output, truth, sdr = first, pair.linear, pair.sdr
         if self.term and self.term.both:
             output = torch.cat((first, second))

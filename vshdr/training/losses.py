@@ -29,6 +29,8 @@ SHOWN = 128.0
 """Times SDR white, 26,000 nits at 203: above what any display shows, how bright the sun is makes no difference."""
 PAPER = 4.0
 """How much more `highlight_loss` minds white that is taken for a lamp than other errors."""
+LEAST = 0.01
+"""Share of a picture from which on its highlights count as much as those of any other."""
 _BRIGHTEST = 2.0**14  # times SDR white, four times the sun of the procedural scene; keeps squares finite
 
 
@@ -149,10 +151,12 @@ def highlight_loss(output: Tensor, truth: Tensor, sdr: Tensor, grade: float = 1.
 
         sum(s w p(log2 y - log2 y*)) / sum(s w)  +  grade * sum((1 - s) p(log2 y - log2 x_lin)) / sum(1 - s)
 
-    with s = `restoration_share`, p(e) = e^2 + sqrt(e^2 + 0.1^2) - 0.1, x_lin the light that a BT.1886 display shows,
-    and y* clipped at `SHOWN`. w is `PAPER` where the SDR is white and the truth is just that, as on paper, subtitles
-    and logos: they are rare beside clipped light, and to take them for lamps is the worst of errors. Elsewhere w = 1:
-    were brighter pixels to weigh more, all that is uncertain would come out too bright.
+    in each picture, and the mean over pictures; with s = `restoration_share`, p(e) = e^2 + sqrt(e^2 + 0.1^2) - 0.1,
+    x_lin the light that a BT.1886 display shows, and y* clipped at `SHOWN`. w is `PAPER` where the SDR is white and the
+    truth is just that, as on paper, subtitles and logos: they are rare beside clipped light, and to take them for lamps
+    is the worst of errors. Elsewhere w = 1: were brighter pixels to weigh more, all that is uncertain would come out
+    too bright. In one mean over all pictures, the few with large bright windows would have the say, and a batch would
+    teach little but what it happened to hold.
 
     A camera's unknown curve makes the truth of mid-tones differ from x_lin by what nobody can know. Were both
     judged against the truth in one mean, that error, over most of the picture, would drown the highlights
@@ -162,10 +166,14 @@ def highlight_loss(output: Tensor, truth: Tensor, sdr: Tensor, grade: float = 1.
     share = restoration_share(sdr)
     paper = (sdr.amax(dim=1, keepdim=True) >= 0.98) & (truth.amax(dim=1, keepdim=True) <= 1.001)
     weight = share * torch.where(paper, PAPER, 1.0)
-    # A thousandth of the pixels counts as seen, lest a lone clipped one has the say over all weights.
-    restored = (weight * _penalty(light - in_stops(truth))).mean() / (weight.mean() + 1e-3)
-    kept = ((1.0 - share) * _penalty(light - in_stops(EOTF["bt1886"](sdr)))).mean() / ((1.0 - share).mean() + 1e-3)
-    return restored + grade * kept
+    restored = _weighted(_penalty(light - in_stops(truth)), weight, LEAST)
+    kept = _weighted(_penalty(light - in_stops(EOTF["bt1886"](sdr))), 1.0 - share, 1e-3)
+    return (restored + grade * kept).mean()
+
+
+def _weighted(error: Tensor, weight: Tensor, least: float) -> Tensor:
+    """N means of `error` by `weight`; a picture with less weight than `least` counts for as much less."""
+    return (weight * error).mean(dim=(1, 2, 3)) / (weight.mean(dim=(1, 2, 3)) + least)
 
 
 @dataclass(frozen=True)

@@ -61,9 +61,8 @@ def halved(pair: Pair) -> Pair:
     pictures = {name: mean(getattr(pair, name)) for name in ("sdr", "linear", "scene", "second_sdr", "second_linear")}
     if pair.grid is None:
         return replace(pair, **pictures)
-    grid = mean(pair.grid.permute(0, 3, 1, 2)).permute(
-        0, 2, 3, 1
-    )  # a block's middle goes where its pixels go in the mean
+    # The middle of a block goes where its pixels go in the mean.
+    grid = mean(pair.grid.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
     return replace(pair, **pictures, grid=grid, valid=mean(pair.valid.float()) == 1.0)
 
 

@@ -41,7 +41,9 @@ def write_clip(
             context.options = {"crf": "12", "preset": "veryfast"}
         for index in range(frames):
             code = np.round(picture(index, width, height) * 65535).astype(np.uint16)
-            frame = av.VideoFrame.from_ndarray(code, "rgb48le").reformat(format=pixel_format, dst_colorspace=tags[2])
+            frame = av.VideoFrame.from_ndarray(code, "rgb48le").reformat(
+                format=pixel_format, dst_colorspace=tags[2], threads=1
+            )
             frame.pts = pts[index] if pts else index * 1000 // rate
             frame.time_base = Fraction(1, 1000)
             container.mux(stream.encode(frame))
@@ -65,5 +67,5 @@ def write_png(path: Path, code: np.ndarray) -> None:
         stream = container.add_stream("png", rate=1)
         stream.width, stream.height, stream.pix_fmt = code.shape[1], code.shape[0], pixel_format
         frame = av.VideoFrame.from_ndarray(code, "rgb24" if code.dtype == np.uint8 else "rgb48le")
-        container.mux(stream.encode(frame.reformat(format=pixel_format)))
+        container.mux(stream.encode(frame.reformat(format=pixel_format, threads=1)))
         container.mux(stream.encode())

@@ -31,7 +31,7 @@ def encode(path: Path, frames: Tensor) -> Path:
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv444p"
         for frame in frames:
             rgb = np.ascontiguousarray((frame * 255).byte().permute(1, 2, 0).numpy())
-            picture = av.VideoFrame.from_ndarray(rgb, "rgb24").reformat(format="yuv444p", dst_colorspace=1)
+            picture = av.VideoFrame.from_ndarray(rgb, "rgb24").reformat(format="yuv444p", dst_colorspace=1, threads=1)
             container.mux(stream.encode(picture))
         container.mux(stream.encode())
     return path

@@ -55,7 +55,8 @@ class PixelLayout:
         if self.name == "pal8":
             return _palette_planes(frame)
         if _BELOW_8_BIT.fullmatch(self.name):
-            frame = frame.reformat(format="gbrp" if self.rgb else "gray")
+            # One thread: those of FFmpeg write beyond their rows, into what others have finished.
+            frame = frame.reformat(format="gbrp" if self.rgb else "gray", threads=1)
         planes = []
         for number, view in enumerate(self._views):
             subsampled = number > 0 and not self.rgb

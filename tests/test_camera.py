@@ -24,7 +24,7 @@ from vshdr.training.dice import Dice
 from vshdr.training.overlays import KINDS, compose, draw_overlays
 from vshdr.training.panoramas import Panoramas, read_picture
 from vshdr.training.tool_options import CaptureOptions
-from vshdr.training.views import MotionOptions, ViewOptions
+from vshdr.training.views import MotionOptions, ViewOptions, draw_views, render
 
 CLEAN = CameraOptions(
     noise=0.0,
@@ -284,6 +284,32 @@ def test_views_seek_lights_and_never_magnify_much(synthetic: Panoramas) -> None:
         return float(scene.amax(dim=(1, 2, 3)).log2().median())
 
     assert brightest(1.0) > brightest(0.0) + 1.0
+
+
+@pytest.mark.parametrize("size", [(32, 32), (24, 40)])
+def test_turned_views_are_the_same_views_turned(synthetic: Panoramas, size: tuple[int, int]) -> None:
+    seen = set()
+    for seed in range(24):
+        upright, turned = (
+            draw_views(synthetic, 1, size, ViewOptions(turned=share), Dice(seed)) for share in (0.0, 1.0)
+        )
+        lying = render(synthetic, turned, size)[0]
+        for quarters in (1, 2, 3):
+            # Turned by one or three right angles, a view covers what an upright one of swapped sides does.
+            matrix = upright.matrix if quarters == 2 else upright.matrix @ swap(size)
+            plain = render(synthetic, replace(upright, matrix=matrix), size if quarters == 2 else size[::-1])[0]
+            if torch.allclose(torch.rot90(plain, quarters, (1, 2)), lying, atol=1e-4, rtol=1e-4):
+                seen.add(quarters)
+                break
+        else:
+            raise AssertionError(f"the view of seed {seed} is not one that was turned")
+    assert seen == {1, 2, 3}
+
+
+def swap(size: tuple[int, int]) -> torch.Tensor:
+    """Takes a view of (height, width) `size` to one of swapped sides at the same scale."""
+    height, width = size
+    return torch.diag(torch.tensor([height / width, width / height, 1.0], dtype=torch.float64))
 
 
 def test_written_pairs_and_clips(tmp_path: Path) -> None:

@@ -111,7 +111,7 @@ def test_a_frame_looks_the_same_at_any_size(pair, factor):
     light, of_larger = (Expander("gainmap", peak=0).expand(picture) for picture in (sdr, larger))
     seen = F.interpolate(of_larger, (128, 256), mode="area")
     apart = ((seen + 0.05) / (light + 0.05)).log2().abs()
-    assert apart.mean() < 0.05 and apart.quantile(0.95) < 0.2
+    assert apart.mean() < 0.08 and apart.quantile(0.95) < 0.3
 
 
 def test_the_grade_is_kept_where_nothing_is_near_clipping(frame):
@@ -127,19 +127,17 @@ def test_lamps_come_nearer_to_the_truth(pair):
     assert errors[1] < 0.75 * errors[0]
 
 
-@pytest.mark.parametrize(
-    ("kind", "brightest"), [("panel", 1.5), ("subtitle", 1.5), ("title", 1.5), ("logo", 1.8), ("page", 1.5)]
-)
-def test_white_graphics_do_not_become_lamps(pair, kind, brightest):
+@pytest.mark.parametrize("kind", ["panel", "subtitle", "title", "logo", "page"])
+def test_white_graphics_do_not_become_lamps(pair, kind):
     overlay = draw_overlays([kind] * 6, (144, 256), Dice(5))
     evening = 0.6 * pair.sdr  # nothing else is white
     light = luminance(Expander("gainmap", peak=0).expand(compose(evening, overlay)))[:, 0]
     white = (overlay[:, 3] == 1.0) & (overlay[:, :3].amin(dim=1) > 0.9)
-    assert light[white].median() < brightest
+    assert light[white].median() < 1.2
 
 
 def test_a_white_frame_is_no_lamp():
-    assert luminance(Expander("gainmap", peak=0).expand(torch.ones(1, 3, 270, 480))).max() < 1.5
+    assert luminance(Expander("gainmap", peak=0).expand(torch.ones(1, 3, 270, 480))).max() < 1.2
 
 
 def test_letterbox_bars_stay_black(pair):

@@ -88,7 +88,7 @@ def test_wheel_holds_plugin_modules_and_data(wheel):
     assert {"vshdr/py.typed", "vshdr/plugin/bridge.py", "vshdr/cli.py"} <= files
     data = {
         str(path.relative_to(ROOT))
-        for pattern in ("weights/*.safetensors", "weights/*.json", "metrics/page/*")
+        for pattern in ("weights/*.safetensors", "weights/*.json", "weights/LICENSE-APACHE", "metrics/page/*")
         for path in (ROOT / "vshdr").glob(pattern)
     }
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "vshdr").rglob("*.py")}
@@ -104,7 +104,7 @@ def test_wheel_metadata(wheel):
     described = metadata(wheel, "METADATA")
     assert described["Version"] == vshdr.__version__
     assert described["Requires-Python"] == ">=3.12"
-    assert described["License-Expression"] == "BSD-3-Clause"
+    assert described["License-Expression"] == "BSD-3-Clause AND Apache-2.0"
     needed = " ".join(described.get_all("Requires-Dist"))
     for name in (
         "vapoursynth",

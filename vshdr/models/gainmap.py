@@ -1,11 +1,11 @@
 """The default network: it looks at the frame small, and acts on it at full size.
 
-A U-Net sees the whole frame with some 135 rows, however large it is, folded to cells of 4 x 4 of those pixels. For
-every cell it gives each channel two curves of gain in stops: one over the channel's own code value, one over the
-pixel's smallest. The curves are interpolated between cells and looked up at half the frame's size, which keeps edges
-where they are (a bilateral grid, Chen et al. 2007, Gharbi et al. 2017). The gain is enlarged, faded in towards
-clipping, and multiplies the linearised SDR at full size. Where nothing is near clipping the output is the linearised
-SDR.
+A U-Net sees the whole frame with some 135 rows, however large it is. Its encoder knows from ImageNet what things look
+like. For every cell of 4 x 4 of the pixels it sees, the U-Net gives each channel two curves of gain in stops: one over
+the channel's own code value, one over the pixel's smallest. The curves are interpolated between cells and looked up at
+half the frame's size, which keeps edges where they are (a bilateral grid, Chen et al. 2007, Gharbi et al. 2017). The
+gain is enlarged, faded in towards clipping, and multiplies the linearised SDR at full size. Where nothing is near
+clipping the output is the linearised SDR.
 
 The smallest code value is the last to clip: it tells the coloured rim of a lamp, where one channel is clipped, from the
 lamp's white middle, which must be lifted more. Without it rims turn to orange rings; with it alone a sunset, where
@@ -27,12 +27,13 @@ from torch import Tensor, nn
 from vshdr import kernels
 from vshdr.colour import EOTF, EXPONENTS
 from vshdr.models.contract import Description, Display, Model, load_state
+from vshdr.models.encoder import CHANNELS, STRIDES, Encoder
 from vshdr.tiles import round_up
 
 ROWS = 135  # of what the network sees of a frame, or columns where it is upright; within a factor of the root of two
 MOST_HALVINGS = 4  # from the frame to what the network sees, at least one; four are for 2160 rows
-FOLD = 4  # pixels of what it sees per cell, in each direction
-WIDTHS = (32, 48, 64, 96)  # channels of the U-Net, each level with half the cells of the one before in each direction
+FOLD = STRIDES[0]  # pixels of what it sees per cell, in each direction
+WIDTHS = (32, 48, 64, 96)  # channels of the decoder, by the sizes of the encoder's features
 KNOTS = (0.6, 0.8, 0.92, 1.0)  # code values at which curves are given; straight between, constant below
 CURVES = 6 * len(KNOTS)  # coefficients of a cell
 SOFTEST, STRONGEST = -2.0, 7.0  # bounds of the gain in stops; without them training can run away to infinity
@@ -53,16 +54,16 @@ class _Conv(nn.Conv2d):
     along the border of bright skies.
     """
 
-    def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
-        super().__init__(inputs, outputs, 3, stride)
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs, 3)
 
     def forward(self, features: Tensor) -> Tensor:
         return super().forward(F.pad(features, (1, 1, 1, 1), mode="replicate"))
 
 
-def _layer(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
+def _layer(inputs: int, outputs: int) -> nn.Sequential:
     """Keeps the variance of its input (He et al. 2015), until training decides otherwise."""
-    convolution = _Conv(inputs, outputs, stride)
+    convolution = _Conv(inputs, outputs)
     nn.init.kaiming_normal_(convolution.weight, a=LEAK)
     nn.init.zeros_(convolution.bias)
     return nn.Sequential(convolution, nn.LeakyReLU(LEAK, inplace=True))
@@ -87,9 +88,11 @@ class GainMap(Model):
         Without a state the network is as initialised for training: its gain is zero everywhere.
         """
         super().__init__(display)
+        self.encoder = Encoder()
         self.enter = _layer(3 * FOLD * FOLD + 2 * len(NEAR_WHITE), WIDTHS[0])
-        self.down = nn.ModuleList(nn.Sequential(_layer(a, b, stride=2), _layer(b, b)) for a, b in pairwise(WIDTHS))
-        self.up = nn.ModuleList(_layer(b + a, a) for a, b in pairwise(WIDTHS))
+        self.deepest = _layer(CHANNELS[-1], WIDTHS[-1])
+        skipped = (CHANNELS[0] + WIDTHS[0], *CHANNELS[1:-1])
+        self.up = nn.ModuleList(_layer(b + skip, a) for (a, b), skip in zip(pairwise(WIDTHS), skipped, strict=True))
         self.leave = _Conv(WIDTHS[0], CURVES)
         self.judge = nn.Sequential(
             nn.Linear(3 * (len(LEVELS) - 1), CONTEXT), nn.ReLU(), nn.Linear(CONTEXT, CONTEXT), nn.ReLU()
@@ -143,19 +146,16 @@ class GainMap(Model):
 
     def _curves(self, seen: Tensor, context: Tensor) -> Tensor:
         """N x 24 x cells down x cells across, rounded up to what the U-Net needs."""
-        deepest = FOLD * 2 ** (len(WIDTHS) - 1)
-        below, right = (round_up(side, deepest) - side for side in seen.shape[2:])
+        below, right = (round_up(side, STRIDES[-1]) - side for side in seen.shape[2:])
         seen = F.pad(seen, (0, right, 0, below), mode="replicate")
-        features = self.enter(torch.cat((F.pixel_unshuffle(2.0 * seen - 1.0, FOLD), _near_white(seen)), dim=1))
-        skips = []
-        for stage in self.down:
-            skips.append(features)
-            features = stage(features)
+        folded = self.enter(torch.cat((F.pixel_unshuffle(2.0 * seen - 1.0, FOLD), _near_white(seen)), dim=1))
+        finest, *coarser = self.encoder(seen)
+        skips = [torch.cat((finest, folded), dim=1), *coarser[:-1]]
         scale, shift = self.tell_deepest(context)[:, :, None, None].chunk(2, dim=1)
-        features = features * (1.0 + scale) + shift
+        features = self.deepest(coarser[-1]) * (1.0 + scale) + shift
         for stage, skip in zip(reversed(self.up), reversed(skips), strict=True):
             features = F.interpolate(features, scale_factor=2, mode="bilinear")
-            features = stage(torch.cat([features, skip], dim=1))
+            features = stage(torch.cat((features, skip), dim=1))
         told = self.tell_last(context)[:, :, None, None]
         scale, shift, curves = told.split((WIDTHS[0], WIDTHS[0], CURVES), dim=1)
         return self.leave(features * (1.0 + scale) + shift) + curves

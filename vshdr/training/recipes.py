@@ -35,6 +35,8 @@ class Recipe:
     """Decay of the moving average of the weights; 0 for none."""
     clip: float = 0.0
     """Largest norm of the gradient; 0 for no limit."""
+    turned: float = 0.0
+    """Share of views that the camera turns by right angles, which makes few scenes last longer."""
 
 
 _EXPANDNET = Recipe(
@@ -68,6 +70,7 @@ _GAINMAP = Recipe(
     epoch=500,
     ema=0.999,
     clip=1.0,
+    turned=0.25,
 )
 
 RECIPES: dict[tuple[str, str], Recipe] = {

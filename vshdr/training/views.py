@@ -37,6 +37,8 @@ class ViewOptions:
     """Share of views that are aimed so that one of the picture's brightest places is seen."""
     flip: float = 0.5
     """Share of views that are mirrored."""
+    turned: float = 0.0
+    """Share of views that lie on a side or stand on their head."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +82,8 @@ def draw_views(panoramas: Panoramas, count: int, size: tuple[int, int], options:
         matrix = draw(panoramas.lights[picture], (full.height, full.width), size, options, dice)
         if dice.chance(options.flip):
             matrix = matrix @ torch.diag(torch.tensor([-1.0, 1.0, 1.0], dtype=torch.float64))
+        if options.turned and dice.chance(options.turned):
+            matrix = matrix @ _quarters(1 + dice.below(3), size)
         # Texels from pixel to pixel in the middle of the view.
         step = float(matrix[:, 0].norm() / (size[1] / 2)) * full.width
         if panoramas.spherical[picture]:
@@ -87,6 +91,13 @@ def draw_views(panoramas: Panoramas, count: int, size: tuple[int, int], options:
         levels.append(min(max(round(math.log2(step)), 0), LEVELS - 1))
         matrices.append(matrix)
     return Views(picture=torch.tensor(pictures), level=torch.tensor(levels), matrix=torch.stack(matrices))
+
+
+def _quarters(count: int, size: tuple[int, int]) -> Tensor:
+    """Turns views of (height, width) `size` by so many right angles, without a change of scale."""
+    pixels = torch.diag(torch.tensor([size[1], size[0], 1.0], dtype=torch.float64))
+    turn = torch.tensor([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]], dtype=torch.float64)
+    return pixels.inverse() @ torch.linalg.matrix_power(turn, count) @ pixels
 
 
 def draw_motion(panoramas: Panoramas, views: Views, size: tuple[int, int], options: MotionOptions, dice: Dice) -> Views:

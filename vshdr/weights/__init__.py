@@ -13,6 +13,7 @@ __all__ = ["Status", "convert", "fetch", "folder", "locate", "read", "status"]
 
 _PACKAGED = Path(__file__).parent
 """Where MODEL.safetensors lies for each model whose weights are part of vshdr."""
+_LICENCES = {"gainmap": "BSD-3-Clause AND Apache-2.0 (its encoder was trained on from EfficientNet-Lite0)"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +56,7 @@ def status() -> list[Status]:
             summary=f"vshdr's own, what {path.stem} takes unless it is told otherwise",
             size=path.stat().st_size,
             exact=True,
-            licence="BSD-3-Clause",
+            licence=_LICENCES[path.stem],
             checksum="packaged",
             path=path,
         )

@@ -261,6 +261,28 @@ def test_converts_to_half_precision_and_keeps_what_is_said_of_the_making(tmp_pat
     }
 
 
+def test_the_mean_of_weights(tmp_path):
+    state = models.build("gainmap", "", Display()).state_dict()
+    sources = []
+    for factor in (0.9, 1.1, 1.3):
+        sources.append(tmp_path / f"{factor}.safetensors")
+        told = {"steps": str(factor)}
+        save_file({name: factor * tensor.contiguous() for name, tensor in state.items()}, sources[-1], told)
+    target = tmp_path / "mean.safetensors"
+    assert weights.mean(sources, target) == "gainmap"
+    for name, tensor in weights.read(target).items():
+        torch.testing.assert_close(tensor, 1.1 * state[name])
+    with safe_open(target, "pt") as file:
+        source = "mean of 0.9.safetensors, 1.1.safetensors, 1.3.safetensors"
+        assert file.metadata() == {"steps": "0.9", "model": "gainmap", "source": source}
+    with pytest.raises(FileExistsError, match="is there already"):
+        weights.mean(sources, target)
+    torch.save(expandnet_state(), tmp_path / "expandnet.pth")
+    with pytest.raises(ValueError, match="of different networks have no mean: .*gainmap, .*of expandnet"):
+        weights.mean([sources[0], tmp_path / "expandnet.pth"], tmp_path / "other.safetensors")
+    assert not (tmp_path / "other.safetensors").exists()
+
+
 def test_packaged_weights_are_listed_and_found():
     packaged = [entry for entry in weights.status() if entry.checksum == "packaged"]
     assert [entry.name for entry in packaged] == ["gainmap"]

@@ -199,6 +199,11 @@ def _add_weights(commands: argparse._SubParsersAction) -> None:
     convert.add_argument("target", metavar="OUT", nargs="?", help="a .safetensors file; beside FILE if not given")
     convert.add_argument("--half", action="store_true", help="round to half precision")
     convert.set_defaults(run=_convert_weights)
+    mean = actions.add_parser("mean", help="write the mean of weights from several moments of one training")
+    mean.add_argument("target", metavar="OUT", help="a .safetensors file")
+    mean.add_argument("sources", metavar="FILE", nargs="+", help="weights of one network")
+    mean.add_argument("--half", action="store_true", help="round to half precision")
+    mean.set_defaults(run=_mean_weights)
 
 
 def _list_weights(arguments: argparse.Namespace) -> None:
@@ -232,6 +237,13 @@ def _convert_weights(arguments: argparse.Namespace) -> None:
     source = Path(arguments.source)
     target = Path(arguments.target) if arguments.target else source.with_suffix(".safetensors")
     _print(f"wrote {target}: weights of {convert(source, target, half=arguments.half)}")
+
+
+def _mean_weights(arguments: argparse.Namespace) -> None:
+    from vshdr.weights import mean
+
+    model = mean(arguments.sources, arguments.target, half=arguments.half)
+    _print(f"wrote {arguments.target}: weights of {model}")
 
 
 def _add_encoder_args(commands: argparse._SubParsersAction) -> None:

@@ -1,7 +1,7 @@
 """Training: pictures from the virtual camera, a network, an objective, Adam. `train` is the way in.
 
 A run is a folder: `last.pt` to go on from, `best.safetensors` (lowest validation loss) and
-`final.safetensors` to use, `log.jsonl`, a contact sheet per validation, `loss.png`.
+`final.safetensors` to use, `log.jsonl`, a contact sheet per validation (and with `keep` its weights), `loss.png`.
 """
 
 from __future__ import annotations
@@ -268,6 +268,8 @@ class _Run:
         if better:
             self.best = self.last
             self._export("best.safetensors")
+        if self.options.keep:
+            self._export(f"step_{self.step:07d}.safetensors")
         self._record({"validation": measured})
 
     def _export(self, name: str) -> None:

@@ -81,6 +81,7 @@ class TrainOptions:
 
     validate_every: int = option(500, "steps between validations, with checkpoint and contact sheet", low=1)
     validation: int = option(32, "crops of the validation set: scenes that never train, the same in every run", low=1)
+    keep: bool = option(False, "keep the weights of every validation, as step_0000500.safetensors and so on")
     patience: int = option(0, "end after so many validations without a better one; 0 to go on", low=0)
     sheet: int = option(6, "validation crops on each contact sheet; 0 for no sheets", low=0)
     log_every: int = option(20, "steps between lines of the log", low=1)

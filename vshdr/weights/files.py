@@ -10,14 +10,18 @@ import hashlib
 import os
 import pickle
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from vshdr.models.contract import Model
 
 # Where training programs put the tensors among other things.
 _WRAPPERS = ("state_dict", "model", "model_state_dict", "params", "net")
@@ -53,30 +57,63 @@ def convert(source: str | Path, target: str | Path, *, half: bool = False) -> st
     fits no network or `target` does not end in .safetensors, OSError where `source` cannot be read or
     `target` is there already.
     """
-    from vshdr import models  # the networks look their weights up in this room
+    source, target = _checked(source, target)
+    model = _network(source)
+    _write(model, target, half, _metadata(source) | {"source": source.name, "sha256": sha256(source)})
+    return model.description.name
 
+
+def mean(sources: Sequence[str | Path], target: str | Path, *, half: bool = False) -> str:
+    """Writes the mean of the weights in `sources`, of one network and moments of one training, and returns the model.
+
+    What a network learns late it learns of its scenes by heart; the mean of early and late weights keeps what both know
+    (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models"). The file's metadata are those of the first of
+    `sources`, and the names of all. Raises as `convert` does, and ValueError where they are of different networks.
+    """
+    paths = [_checked(source, target)[0] for source in sources]
+    model, *others = (_network(path) for path in paths)
+    for path, other in zip(paths[1:], others, strict=True):
+        if other.description.name != model.description.name:
+            names = f"{model.description.name}, {path} of {other.description.name}"
+            raise ValueError(f"weights of different networks have no mean: {paths[0]} is of {names}")
+    states = [network.state_dict() for network in (model, *others)]
+    model.load_state_dict({name: torch.stack([state[name] for state in states]).mean(0) for name in states[0]})
+    _write(model, Path(target), half, _metadata(paths[0]) | {"source": "mean of " + ", ".join(p.name for p in paths)})
+    return model.description.name
+
+
+def _checked(source: str | Path, target: str | Path) -> tuple[Path, Path]:
+    """Both as paths. Raises what `convert` promises about them."""
     source, target = Path(source), Path(target)
     if target.suffix.lower() != ".safetensors":
         raise ValueError(f"{target} must end in .safetensors")
     if target.exists():
         raise FileExistsError(f"{target} is there already; give another name")
     read(source)  # what is wrong with the file itself is said once, not once for each network
+    return source, target
+
+
+def _network(source: Path) -> Model:
+    """The network that the weights in `source` fit. Raises ValueError with all misfits where there is none."""
+    from vshdr import models  # the networks look their weights up in this room
+
     misfits = []
     for name in models.names():
         if not models.describe(name).weights:
             continue
         try:
-            model = models.build(name, str(source), models.Display())
+            return models.build(name, str(source), models.Display())
         except ValueError as error:
             misfits.append(str(error))
-            continue
-        metadata = _metadata(source) | {"model": name, "source": source.name, "sha256": sha256(source)}
-        part = target.with_name(target.name + ".part")
-        state = (model.half() if half else model).state_dict()
-        save_file({name: tensor.contiguous() for name, tensor in state.items()}, part, metadata)
-        os.replace(part, target)
-        return name
     raise ValueError("; ".join(misfits))
+
+
+def _write(model: Model, target: Path, half: bool, metadata: dict[str, str]) -> None:
+    part = target.with_name(target.name + ".part")
+    state = (model.half() if half else model).state_dict()
+    metadata = metadata | {"model": model.description.name}
+    save_file({name: tensor.contiguous() for name, tensor in state.items()}, part, metadata)
+    os.replace(part, target)
 
 
 def sha256(path: Path) -> str:

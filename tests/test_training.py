@@ -95,7 +95,7 @@ def records(folder: str | Path) -> list[dict]:
 
 
 def test_a_run_learns_and_leaves_what_it_promises(tiny, options, tmp_path):
-    chosen = options(steps=40, rate=0.02, validate_every=20, batch=4, ema=0.9)
+    chosen = options(steps=40, rate=0.02, validate_every=20, batch=4, ema=0.9, keep=True)
     seen = []
     summary = train(chosen, on_record=seen.append)
     assert isinstance(summary, Summary) and summary.step == 40 and summary.reason == "steps"
@@ -104,6 +104,10 @@ def test_a_run_learns_and_leaves_what_it_promises(tiny, options, tmp_path):
     assert seen == records(run)
     assert [record["step"] for record in seen if "validation" in record] == [0, 20, 40]
     assert [record["step"] for record in seen if "loss" in record] == list(range(2, 41, 2))
+    kept = {step: load_file(run / f"step_{step:07d}.safetensors") for step in (0, 20, 40)}
+    final = load_file(run / "final.safetensors")
+    assert all(torch.equal(kept[40][name], final[name]) for name in final)
+    assert not torch.equal(kept[0]["net.0.weight"], kept[20]["net.0.weight"])
     for name in ("sheet_0000000.png", "sheet_0000020.png", "sheet_0000040.png", "loss.png"):
         with Image.open(run / name) as picture:
             assert len(set(picture.convert("L").tobytes())) > 5

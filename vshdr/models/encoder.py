@@ -30,18 +30,26 @@ _STEM = 32
 _EPSILON = 1e-3  # of the published batch normalisations
 
 
-class _Conv(nn.Conv2d):
-    """A convolution that halves even sides where its stride is two, the border repeated beyond the frame."""
+class Conv(nn.Conv2d):
+    """A convolution that keeps the sides of its input, or with a stride of two halves even ones. The border is repeated
+    beyond the frame: zeros would be a dark rim to the network, and show as a line along the border of bright skies.
+    """
 
     def __init__(self, inputs: int, outputs: int, side: int = 1, stride: int = 1, groups: int = 1) -> None:
         super().__init__(inputs, outputs, side, stride, groups=groups)
-        nn.init.kaiming_normal_(self.weight)
-        nn.init.zeros_(self.bias)
-        # With a stride TensorFlow, where the weights come from, pads less at the left than at the right.
+        # With a stride TensorFlow, where the encoder's weights come from, pads less at the left than at the right.
         self.border = ((side - stride) // 2, side - stride - (side - stride) // 2) * 2
 
     def forward(self, features: Tensor) -> Tensor:
         return super().forward(F.pad(features, self.border, mode="replicate") if any(self.border) else features)
+
+
+def _conv(inputs: int, outputs: int, side: int = 1, stride: int = 1, groups: int = 1) -> Conv:
+    """Keeps the variance of its input (He et al. 2015), until training or published weights decide otherwise."""
+    convolution = Conv(inputs, outputs, side, stride, groups)
+    nn.init.kaiming_normal_(convolution.weight)
+    nn.init.zeros_(convolution.bias)
+    return convolution
 
 
 class _Block(nn.Module):
@@ -50,9 +58,9 @@ class _Block(nn.Module):
     def __init__(self, inputs: int, outputs: int, side: int, stride: int, wider: int) -> None:
         super().__init__()
         inside = inputs * wider
-        self.widen = _Conv(inputs, inside) if wider > 1 else None
-        self.filter = _Conv(inside, inside, side, stride, groups=inside)
-        self.narrow = _Conv(inside, outputs)
+        self.widen = _conv(inputs, inside) if wider > 1 else None
+        self.filter = _conv(inside, inside, side, stride, groups=inside)
+        self.narrow = _conv(inside, outputs)
         self.adds = stride == 1 and inputs == outputs
 
     def forward(self, features: Tensor) -> Tensor:
@@ -68,7 +76,7 @@ class Encoder(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.stem = _Conv(3, _STEM, 3, stride=2)
+        self.stem = _conv(3, _STEM, 3, stride=2)
         blocks, inputs = [], _STEM
         for count, side, stride, wider, outputs in STAGES:
             for number in range(count):
@@ -92,7 +100,7 @@ class Encoder(nn.Module):
         Raises KeyError where a tensor is missing.
         """
 
-        def take(convolution: _Conv, weight: str, norm: str) -> None:
+        def take(convolution: Conv, weight: str, norm: str) -> None:
             gain = state[f"{norm}.weight"] / (state[f"{norm}.running_var"] + _EPSILON).sqrt()
             convolution.weight.copy_(state[weight] * gain.view(-1, 1, 1, 1))
             convolution.bias.copy_(state[f"{norm}.bias"] - state[f"{norm}.running_mean"] * gain)

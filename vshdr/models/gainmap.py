@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from vshdr import kernels
 from vshdr.colour import EOTF, EXPONENTS
 from vshdr.models.contract import Description, Display, Model, load_state
-from vshdr.models.encoder import CHANNELS, STRIDES, Encoder
+from vshdr.models.encoder import CHANNELS, STRIDES, Conv, Encoder
 from vshdr.tiles import round_up
 
 ROWS = 135  # of what the network sees of a frame, or columns where it is upright; within a factor of the root of two
@@ -49,21 +49,9 @@ LEAK = 0.1  # slope of rectifiers below zero: plain ones die in training until t
 _COARSEST = FOLD * 2**MOST_HALVINGS  # pixels of the largest cells
 
 
-class _Conv(nn.Conv2d):
-    """3 x 3, with the border repeated beyond the frame: zeros would be a dark rim to the network, and show as a line
-    along the border of bright skies.
-    """
-
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__(inputs, outputs, 3)
-
-    def forward(self, features: Tensor) -> Tensor:
-        return super().forward(F.pad(features, (1, 1, 1, 1), mode="replicate"))
-
-
 def _layer(inputs: int, outputs: int) -> nn.Sequential:
     """Keeps the variance of its input (He et al. 2015), until training decides otherwise."""
-    convolution = _Conv(inputs, outputs)
+    convolution = Conv(inputs, outputs, 3)
     nn.init.kaiming_normal_(convolution.weight, a=LEAK)
     nn.init.zeros_(convolution.bias)
     return nn.Sequential(convolution, nn.LeakyReLU(LEAK, inplace=True))
@@ -93,7 +81,7 @@ class GainMap(Model):
         self.deepest = _layer(CHANNELS[-1], WIDTHS[-1])
         skipped = (CHANNELS[0] + WIDTHS[0], *CHANNELS[1:-1])
         self.up = nn.ModuleList(_layer(b + skip, a) for (a, b), skip in zip(pairwise(WIDTHS), skipped, strict=True))
-        self.leave = _Conv(WIDTHS[0], CURVES)
+        self.leave = Conv(WIDTHS[0], CURVES, 3)
         self.judge = nn.Sequential(
             nn.Linear(3 * (len(LEVELS) - 1), CONTEXT), nn.ReLU(), nn.Linear(CONTEXT, CONTEXT), nn.ReLU()
         )

@@ -1,4 +1,4 @@
-"""What a run leaves on disk: checkpoints to go on from and weights to use. Written whole or not at all."""
+"""What a run leaves on disk: checkpoints to go on from, whole or not at all, and what its weights say of their making."""
 
 from __future__ import annotations
 
@@ -9,10 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 
 import vshdr
-from vshdr.models.contract import Model
 from vshdr.training.options import TrainOptions
 
 
@@ -33,18 +31,9 @@ def load(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path} is damaged or not a checkpoint") from error
 
 
-def export(path: Path, model: Model, metadata: dict[str, str]) -> None:
-    """Writes the weights as safetensors, with `metadata` in the file's header."""
-    part = path.with_name(path.name + ".part")
-    state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    save_file(state, part, metadata)
-    os.replace(part, path)
-
-
 def describe(options: TrainOptions, data: str, step: int, validation: float, processes: int) -> dict[str, str]:
     """What a weights file says about its making; folders by their last name only, for the file may travel."""
     return {
-        "model": options.model,
         "command": command(options, processes),
         "phase": options.phase,
         "loss": options.loss,

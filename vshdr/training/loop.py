@@ -273,9 +273,9 @@ class _Run:
         self._record({"validation": measured})
 
     def _export(self, name: str) -> None:
-        checkpoint.export(
-            self.folder / name,
+        weights_room.write(
             self._finished.model,
+            self.folder / name,
             checkpoint.describe(self.options, self.data, self.step, self.last, self.team.size),
         )
 

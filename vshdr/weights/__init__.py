@@ -7,9 +7,9 @@ from pathlib import Path
 
 from vshdr.weights import catalogue
 from vshdr.weights.download import fetch, folder, recorded_sha256
-from vshdr.weights.files import convert, mean, read
+from vshdr.weights.files import convert, mean, read, write
 
-__all__ = ["Status", "convert", "fetch", "folder", "locate", "mean", "read", "status"]
+__all__ = ["Status", "convert", "fetch", "folder", "locate", "mean", "read", "status", "write"]
 
 _PACKAGED = Path(__file__).parent
 """Where MODEL.safetensors lies for each model whose weights are part of vshdr."""

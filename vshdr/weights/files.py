@@ -59,7 +59,8 @@ def convert(source: str | Path, target: str | Path, *, half: bool = False) -> st
     """
     source, target = _checked(source, target)
     model = _network(source)
-    _write(model, target, half, _metadata(source) | {"source": source.name, "sha256": sha256(source)})
+    made = _metadata(source) | {"source": source.name, "sha256": sha256(source)}
+    write(model.half() if half else model, target, made)
     return model.description.name
 
 
@@ -78,7 +79,8 @@ def mean(sources: Sequence[str | Path], target: str | Path, *, half: bool = Fals
             raise ValueError(f"weights of different networks have no mean: {paths[0]} is of {names}")
     states = [network.state_dict() for network in (model, *others)]
     model.load_state_dict({name: torch.stack([state[name] for state in states]).mean(0) for name in states[0]})
-    _write(model, Path(target), half, _metadata(paths[0]) | {"source": "mean of " + ", ".join(p.name for p in paths)})
+    made = _metadata(paths[0]) | {"source": "mean of " + ", ".join(path.name for path in paths)}
+    write(model.half() if half else model, Path(target), made)
     return model.description.name
 
 
@@ -108,12 +110,12 @@ def _network(source: Path) -> Model:
     raise ValueError("; ".join(misfits))
 
 
-def _write(model: Model, target: Path, half: bool, metadata: dict[str, str]) -> None:
-    part = target.with_name(target.name + ".part")
-    state = (model.half() if half else model).state_dict()
-    metadata = metadata | {"model": model.description.name}
-    save_file({name: tensor.contiguous() for name, tensor in state.items()}, part, metadata)
-    os.replace(part, target)
+def write(model: Model, path: Path, metadata: dict[str, str]) -> None:
+    """Writes the weights of `model` as safetensors, whole or not at all, with `metadata` and its name in the header."""
+    part = path.with_name(path.name + ".part")
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    save_file(state, part, metadata | {"model": model.description.name})
+    os.replace(part, path)
 
 
 def sha256(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""What a run leaves on disk: checkpoints to go on from, whole or not at all, and what its weights say of their making."""
+"""What a run leaves on disk: checkpoints to go on from, whole or not at all, and what weights say of their making."""
 
 from __future__ import annotations
 

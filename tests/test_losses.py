@@ -10,6 +10,7 @@ import torch
 from vshdr.colour import EOTF
 from vshdr.training.losses import (
     EPSILON,
+    HUE,
     LEAST,
     LOSSES,
     PAPER,
@@ -119,6 +120,15 @@ def test_highlight_loss_of_a_clipped_page():
     output = 2.0 * (truth + EPSILON) - EPSILON  # a stop too bright everywhere
     share = 1.0 / (1.0 + LEAST)
     expected = share * (1.0 + math.sqrt(1.01) - 0.1)
+    assert float(LOSSES["highlight"](output, truth, sdr)) == pytest.approx(expected, rel=1e-4)
+
+
+def test_highlight_loss_minds_a_wrong_colour_more_than_a_wrong_brightness():
+    sdr, truth = flat(1.0, 1.0, 1.0), flat(7.0, 7.0, 7.0)
+    stops = torch.tensor([1.0, 0.0, -1.0]).view(1, 3, 1, 1)
+    output = torch.exp2(stops) * (truth + EPSILON) - EPSILON
+    share = 1.0 / (1.0 + LEAST)
+    expected = share * 2 / 3 * ((1.0 + math.sqrt(1.01) - 0.1) + HUE)
     assert float(LOSSES["highlight"](output, truth, sdr)) == pytest.approx(expected, rel=1e-4)
 
 

@@ -155,10 +155,11 @@ def shares_above(values: Tensor, levels: Sequence[float]) -> Tensor:
 
 
 def look_up(coefficients: Tensor, reduced: Tensor, knots: Sequence[float], limits: tuple[float, float]) -> Tensor:
-    """Gain in stops of curves over two guides, N x 3 x H x W.
+    """Gain in stops of curves over three guides, N x 3 x H x W.
 
-    `coefficients` are N x 24 x H/f x W/f, f any even number: four values, at `knots`, of red, green and blue over
-    themselves, then over the smallest channel, which is smoothed 3 x 3. They are enlarged bilinearly. `reduced` is
+    `coefficients` are N x 45 x H/f x W/f, f any even number: five values, at `knots`, of red, green and blue over
+    themselves, then over the smallest channel and over the middle one, both smoothed 3 x 3. They are enlarged
+    bilinearly. `reduced` is
     N x 3 x H x W; `limits` bound the gain. Raises ValueError where the sizes do not fit.
     """
     high, wide = coefficients.shape[2:]

@@ -5,7 +5,7 @@
 #include "kernels.h"
 #include "logarithms.h"
 
-enum { KNOTS = 4 };
+enum { KNOTS = 5, GUIDES = 3 };
 
 /* ---- The picture at half its sides ---- */
 
@@ -18,7 +18,7 @@ FOR_EVERY_CPU static void average_pairs(const float *restrict above, const float
                                         float *restrict out, int64_t count)
 {
     for (int64_t x = 0; x < count; x++)
-        out[x] = 0.25f * ((above[2 * x] + above[2 * x + 1]) + (below[2 * x] + below[2 * x + 1]));
+        out[x] = 0.25f * (((above[2 * x] + above[2 * x + 1]) + below[2 * x]) + below[2 * x + 1]);
 }
 
 static void reduce_rows(const void *argument, int64_t first, int64_t end)
@@ -79,7 +79,7 @@ VSHDR_EXPORT void vshdr_shares_above(const float *values, int64_t count, const f
 /* ---- The curves ---- */
 
 struct look_up {
-    const float *coefficients; /* [2 guides][3 channels][KNOTS][cells_high][cells_wide] */
+    const float *coefficients; /* [GUIDES][3 channels][KNOTS][cells_high][cells_wide] */
     const struct planes *reduced, *gain;
     int64_t cells_wide, cells_high;
     int64_t fold; /* pixels per cell, in each direction; even */
@@ -104,12 +104,15 @@ FOR_EVERY_CPU static void enlarge_cells(const float *restrict above, const float
     }
 }
 
-FOR_EVERY_CPU static void smallest_of_three(const float *restrict red, const float *restrict green,
-                                            const float *restrict blue, float *restrict sum, int64_t width)
+FOR_EVERY_CPU static void add_smallest_and_middle(const float *restrict red, const float *restrict green,
+                                                  const float *restrict blue, float *restrict smallest,
+                                                  float *restrict middle, int64_t width)
 {
     for (int64_t x = 0; x < width; x++) {
-        float least = red[x] < green[x] ? red[x] : green[x];
-        sum[x] += least < blue[x] ? least : blue[x];
+        float less = red[x] < green[x] ? red[x] : green[x], more = red[x] < green[x] ? green[x] : red[x];
+        float below = more < blue[x] ? more : blue[x];
+        smallest[x] += less < blue[x] ? less : blue[x];
+        middle[x] += less > below ? less : below;
     }
 }
 
@@ -118,10 +121,10 @@ FOR_EVERY_CPU static void average_of_nine(float *restrict sum, float *restrict o
     sum[-1] = sum[0];
     sum[width] = sum[width - 1];
     for (int64_t x = 0; x < width; x++)
-        out[x] = (sum[x - 1] + sum[x] + sum[x + 1]) * (1.0f / 9.0f);
+        out[x] = (sum[x - 1] + sum[x] + sum[x + 1]) / 9.0f;
 }
 
-/* Adds to `gain` the curve whose values at the knots lie in four rows, `pitch` apart, looked up at `code`. */
+/* Adds to `gain` the curve whose values at the knots lie in rows, `pitch` apart, looked up at `code`. */
 FOR_EVERY_CPU static void add_curve(const float *restrict values, int64_t pitch, const float *restrict code,
                                     const float *restrict knots, float *restrict gain, int64_t width)
 {
@@ -153,18 +156,21 @@ static void look_up_rows(const void *argument, int64_t first, int64_t end)
     const struct look_up *job = argument;
     int64_t fold = job->fold, wide = job->cells_wide, width = fold * wide, height = fold * job->cells_high;
     int64_t pitch = width + fold;
-    float *cells = malloc(sizeof(float) * (size_t)((wide + 2) + KNOTS * pitch + (width + 2) + width));
+    float *cells = malloc(sizeof(float) * (size_t)((wide + 2) + KNOTS * pitch + 2 * (width + 2) + 2 * width));
     if (!cells)
         abort();
-    float *curve = cells + wide + 2, *sum = curve + KNOTS * pitch, *smallest = sum + width + 2;
+    float *curve = cells + wide + 2, *sums = curve + KNOTS * pitch;
+    float *smallest = sums + 2 * (width + 2), *middle = smallest + width;
     for (int64_t y = first; y < end; y++) {
-        memset(sum, 0, sizeof(float) * (size_t)(width + 2));
+        float *low = sums + 1, *between = low + width + 2;
+        memset(sums, 0, sizeof(float) * (size_t)(2 * (width + 2)));
         for (int64_t near = y - 1; near <= y + 1; near++) {
             int64_t seen = near < 0 ? 0 : near < height ? near : height - 1;
-            smallest_of_three(row_of(job->reduced, 0, seen), row_of(job->reduced, 1, seen),
-                              row_of(job->reduced, 2, seen), sum + 1, width);
+            add_smallest_and_middle(row_of(job->reduced, 0, seen), row_of(job->reduced, 1, seen),
+                                    row_of(job->reduced, 2, seen), low, between, width);
         }
-        average_of_nine(sum + 1, smallest, width);
+        average_of_nine(low, smallest, width);
+        average_of_nine(between, middle, width);
         /* The centre of a pixel lies between the centres of two cells. */
         int64_t above = (y + fold / 2) / fold - 1, below = above + 1;
         float share = ((float)((y + fold / 2) % fold) + 0.5f) / (float)fold;
@@ -173,15 +179,15 @@ static void look_up_rows(const void *argument, int64_t first, int64_t end)
         for (int channel = 0; channel < 3; channel++) {
             float *gain = row_of(job->gain, channel, y);
             memset(gain, 0, sizeof(float) * (size_t)width);
-            for (int guide = 0; guide < 2; guide++) {
+            const float *codes[GUIDES] = {row_of(job->reduced, channel, y), smallest, middle};
+            for (int guide = 0; guide < GUIDES; guide++) {
                 for (int knot = 0; knot < KNOTS; knot++) {
                     const float *plane =
                         job->coefficients + ((guide * 3 + channel) * KNOTS + knot) * wide * job->cells_high;
                     enlarge_cells(plane + above * wide, plane + below * wide, share, cells + 1,
                                   curve + knot * pitch + fold / 2, wide, fold);
                 }
-                const float *code = guide == 0 ? row_of(job->reduced, channel, y) : smallest;
-                add_curve(curve + fold / 2, pitch, code, job->knots, gain, width);
+                add_curve(curve + fold / 2, pitch, codes[guide], job->knots, gain, width);
             }
             limit(gain, job->softest, job->strongest, width);
         }

@@ -1,4 +1,4 @@
-"""What pictures are made of, learned from ImageNet: the first stages of EfficientNet-Lite0.
+"""What pictures are made of, learned from ImageNet: the first stages of EfficientNet-Lite2.
 
 A hundred panoramas show what light does, but not what a window, a lamp or a sheet of paper looks like: trained on them
 alone, a network learns them by heart. The architecture is that of Tan and Le 2019 without squeeze and excitation, and
@@ -14,17 +14,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-STAGES = ((1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80), (3, 5, 1, 6, 112), (1, 5, 2, 6, 192))
+STAGES = ((1, 3, 1, 1, 16), (3, 3, 2, 6, 24), (3, 5, 2, 6, 48), (4, 3, 2, 6, 88), (4, 5, 1, 6, 120), (1, 5, 2, 6, 208))
 """Of each stage: blocks, side of the kernels, stride, how many times wider a block is inside, channels. The published
-network goes on with three more blocks of the last stage, and a seventh.
+network goes on with four more blocks of the last stage, and a seventh.
 """
-TAPS = (2, 4, 10, 11)
+TAPS = (3, 6, 14, 15)
 """Blocks whose outputs are given: the last of each size."""
-CHANNELS = (24, 40, 112, 192)
+CHANNELS = (24, 48, 120, 208)
 """Of those outputs."""
 STRIDES = (4, 8, 16, 32)
 """How many pixels of the picture a place of those outputs stands for, in each direction."""
-SCALES = (11.0, 7.0, 4.0, 3.5)
+SCALES = (9.6, 8.1, 6.1, 4.0)
 """Their standard deviations, by which they are divided; the published network leaves that to its next layer."""
 _STEM = 32
 _EPSILON = 1e-3  # of the published batch normalisations
@@ -94,7 +94,7 @@ class Encoder(nn.Module):
 
     @torch.no_grad()
     def take_published(self, state: Mapping[str, Tensor]) -> None:
-        """Fills itself with EfficientNet-Lite0 as converted to PyTorch, each normalisation folded into the convolution
+        """Fills itself with EfficientNet-Lite2 as converted to PyTorch, each normalisation folded into the convolution
         before it.
 
         Raises KeyError where a tensor is missing.

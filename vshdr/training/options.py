@@ -41,7 +41,7 @@ class TrainOptions:
     weights: str = option("", "weights to start from: a file or a name of `vshdr weights list`; empty for none")
     encoder: str = option(
         "imagenet",
-        "gainmap without weights: what its encoder starts from, EfficientNet-Lite0's published weights or nothing",
+        "gainmap without weights: what its encoder starts from, EfficientNet-Lite2's published weights or nothing",
         choices=("imagenet", "random"),
     )
     resume: bool = option(False, "go on with the run in the output folder, as if it had never stopped")

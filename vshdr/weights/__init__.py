@@ -13,7 +13,7 @@ __all__ = ["Status", "convert", "fetch", "folder", "locate", "mean", "read", "st
 
 _PACKAGED = Path(__file__).parent
 """Where MODEL.safetensors lies for each model whose weights are part of vshdr."""
-_LICENCES = {"gainmap": "BSD-3-Clause AND Apache-2.0 (its encoder was trained on from EfficientNet-Lite0)"}
+_LICENCES = {"gainmap": "BSD-3-Clause AND Apache-2.0 (its encoder was trained on from EfficientNet-Lite2)"}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -159,8 +159,7 @@ def look_up(coefficients: Tensor, reduced: Tensor, knots: Sequence[float], limit
 
     `coefficients` are N x 45 x H/f x W/f, f any even number: five values, at `knots`, of red, green and blue over
     themselves, then over the smallest channel and over the middle one, both smoothed 3 x 3. They are enlarged
-    bilinearly. `reduced` is
-    N x 3 x H x W; `limits` bound the gain. Raises ValueError where the sizes do not fit.
+    bilinearly. `reduced` is N x 3 x H x W; `limits` bound the gain. Raises ValueError where the sizes do not fit.
     """
     high, wide = coefficients.shape[2:]
     fold = reduced.shape[3] // wide

@@ -160,9 +160,9 @@ static void look_up_rows(const void *argument, int64_t first, int64_t end)
     if (!cells)
         abort();
     float *curve = cells + wide + 2, *sums = curve + KNOTS * pitch;
+    float *low = sums + 1, *between = low + width + 2; /* each with room for one more on either side */
     float *smallest = sums + 2 * (width + 2), *middle = smallest + width;
     for (int64_t y = first; y < end; y++) {
-        float *low = sums + 1, *between = low + width + 2;
         memset(sums, 0, sizeof(float) * (size_t)(2 * (width + 2)));
         for (int64_t near = y - 1; near <= y + 1; near++) {
             int64_t seen = near < 0 ? 0 : near < height ? near : height - 1;

@@ -19,6 +19,7 @@ white than one that clips them. So the network is told how the frame's code valu
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
 import torch
@@ -165,8 +166,12 @@ def _near_white(seen: Tensor) -> Tensor:
     channels and of their smallest.
     """
     guides = torch.stack((seen.amax(dim=1), seen.amin(dim=1)), dim=1)
-    ramps = [((guides - low) / (high - low)).clamp(0.0, 1.0) for low, high in NEAR_WHITE]
-    return F.avg_pool2d(torch.cat(ramps, dim=1), FOLD)
+    return F.avg_pool2d(torch.cat(list(_ramps(guides, NEAR_WHITE)), dim=1), FOLD)
+
+
+def _ramps(code: Tensor, ends: Iterable[tuple[float, float]]) -> Iterator[Tensor]:
+    """For each pair of code values a ramp over `code`: 0 up to the first, 1 from the second on."""
+    return (((code - low) / (high - low)).clamp(0.0, 1.0) for low, high in ends)
 
 
 def _distribution(quarter: Tensor) -> Tensor:
@@ -178,8 +183,7 @@ def _distribution(quarter: Tensor) -> Tensor:
         passed = kernels.shares_above(values, LEVELS)
     else:
         # Ramps and not steps: noise must not make a share jump.
-        ramps = [((values - low) / (high - low)).clamp(0.0, 1.0).mean(dim=2) for low, high in pairwise(LEVELS)]
-        passed = torch.stack(ramps, dim=2)
+        passed = torch.stack([ramp.mean(dim=2) for ramp in _ramps(values, pairwise(LEVELS))], dim=2)
     return (passed.flatten(1) + 1e-3).log2() / 5.0 + 1.0
 
 
@@ -211,7 +215,7 @@ def _shares(code: Tensor) -> Tensor:
     """How much each of the `KNOTS` counts at a code value, N x C x 5 x H x W for N x C x H x W: curves are straight
     between them and constant beyond.
     """
-    ramps = [((code - low) / (high - low)).clamp(0.0, 1.0) for low, high in pairwise(KNOTS)]
+    ramps = list(_ramps(code, pairwise(KNOTS)))
     return torch.stack([1.0 - ramps[0], *(below - above for below, above in pairwise(ramps)), ramps[-1]], dim=2)
 
 

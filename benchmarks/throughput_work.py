@@ -125,17 +125,17 @@ def stages(clock: Clock, size: tuple[int, int]) -> dict[str, float]:
     names = {"reduce": "halving", "shares_above": "distribution", "look_up": "curves", "brighten": "light"}
     names |= {"settle": "roll-off"}
     kept = {name: getattr(kernels, name) for name in names}
-    network = GainMap._curves
+    network = GainMap._coefficients
     try:
         for name, label in names.items():
             setattr(kernels, name, timed(label, kept[name]))
-        GainMap._curves = timed("network", network)
+        GainMap._coefficients = timed("network", network)
         start = perf_counter()
         for _ in range(count):
             expander.expand(frames, out)
         total = perf_counter() - start
     finally:
-        GainMap._curves = network
+        GainMap._coefficients = network
         for name, function in kept.items():
             setattr(kernels, name, function)
     seconds["clamping, padding and the rest"] = total - sum(seconds.values())

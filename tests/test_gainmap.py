@@ -1,5 +1,6 @@
 """The default network with its own weights: what it may cost, what it must leave alone, what it must restore."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,8 @@ from vshdr.colour import EOTF, luminance
 from vshdr.media.reader import open_source, read_sdr
 from vshdr.metrics import stops
 from vshdr.models.contract import Display
-from vshdr.models.gainmap import FADE_FROM, KNOTS, GainMap, _distribution
+from vshdr.models.gainmap import CURVES, FADE_FROM, KNOTS, GainMap, _distribution, _look_up
+from vshdr.models.ratios import told_by_others
 from vshdr.training.camera import CONDITIONS, Pair, VirtualCamera
 from vshdr.training.dice import Dice
 from vshdr.training.learner import Learner
@@ -52,11 +54,16 @@ def test_it_stays_in_its_budget():
     assert counter.get_total_flops() / 2 <= 15e9
 
 
-def test_untrained_it_changes_nothing(frame):
+def test_untrained_it_changes_nothing_but_carries_colours_on(frame):
     network = GainMap(Display())
+    grey = frame[:, :1, :384, :512].expand(1, 3, 384, 512)
+    orange = grey * torch.tensor([1.2, 0.9, 0.5])[:, None, None]
     with torch.no_grad():
-        light = network(frame[..., :384, :512])
-    torch.testing.assert_close(light, EOTF["bt1886"](frame[..., :384, :512]))
+        light, glow = network(grey), network(orange.clamp_max(1.0))
+    torch.testing.assert_close(light, EOTF["bt1886"](grey))
+    red, green = glow[0, :2, :, 460:]  # where red is clipped
+    assert (orange[0, 0, :, 460:] > 1).float().mean() > 0.95
+    assert (red / green).log2().mean() == pytest.approx(2.4 * math.log2(1.2 / 0.9), abs=0.1)
 
 
 def test_training_judges_what_is_seen_at_half_size(pair):
@@ -69,22 +76,24 @@ def test_training_judges_what_is_seen_at_half_size(pair):
     assert apart.mean() < 0.02 and apart.quantile(0.99) < 0.3
 
 
-def test_curves_are_looked_up_with_a_channel_the_smallest_and_the_middle():
-    own, smallest, middle = (0.1, 0.2, 0.4, 0.6, 0.3), (2.0, 1.0, 1.5, 0.5, 3.0), (0.0, 0.3, 0.1, 0.7, 0.5)
+def test_curves_are_looked_up_with_a_channel_and_with_the_smallest():
+    own, smallest = (0.1, 0.2, 0.4, 0.6, 0.3), (2.0, 1.0, 1.5, 0.5, 3.0)
     network = GainMap(Display())
     with torch.no_grad():
-        network.leave.bias.copy_(torch.tensor([own * 3, smallest * 3, middle * 3]).flatten())
+        network.leave.bias[:CURVES] = torch.tensor([own * 3, smallest * 3]).flatten()
     red, green = torch.tensor([*KNOTS, 0.3, 0.7, 0.96]), torch.tensor([0.99, 0.9, 0.96, 0.99, 1.0, 0.6, 0.8, 0.98])
     sdr = torch.stack((red, green, torch.ones(8)), dim=1)[..., None, None].repeat(1, 1, 64, 64)
     with torch.no_grad():
-        light = network(sdr, network.summarise(sdr))
+        coefficients = network.summarise(sdr)
+        light = network(sdr, coefficients)
     got = (light / EOTF["bt1886"](sdr)).log2()[..., 30, 30].T
+    told = told_by_others(sdr[..., :1, :1], coefficients[:, CURVES:, 3:4, 3:4])[..., 0, 0].T
 
     def curve(values: tuple[float, ...], code: torch.Tensor) -> torch.Tensor:
         return torch.from_numpy(np.interp(code, KNOTS, values)).float()
 
     for channel in range(3):
-        wanted = curve(own, sdr[:, channel, 0, 0]) + curve(smallest, red) + curve(middle, green)
+        wanted = curve(own, sdr[:, channel, 0, 0]) + curve(smallest, red) + told[channel]
         torch.testing.assert_close(got[channel], wanted, atol=1e-5, rtol=0)
 
 
@@ -107,9 +116,10 @@ def test_the_picture_decides_and_not_its_distribution_alone():
     network = models.build("gainmap", "", Display())
     _, harbour = next(iter(read_sdr(open_source(Path(__file__).parents[1] / "scripts/clip/harbour.mp4"))))
     with torch.no_grad():
-        at_white = network.summarise(harbour[None])[:, len(KNOTS) - 1 :: len(KNOTS)]
-    gain_of_white = at_white.flatten(2).unflatten(1, (-1, 3)).sum(dim=1)
-    assert gain_of_white.std(dim=2).min() > 0.4
+        cells = network.summarise(harbour[None])
+        gain_of_white = _look_up(cells, torch.ones(1, 3, *cells.shape[2:]))
+    # Ratios that are carried on tell places apart without any network, but not in the channel that clips last.
+    assert gain_of_white.std(dim=(2, 3)).min() > 0.4
 
 
 @pytest.mark.parametrize("factor", [2, 4, 8])

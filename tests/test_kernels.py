@@ -10,7 +10,7 @@ from vshdr import Expander, kernels, models
 from vshdr.colour import EOTF, RollOff, gain_of, light_of, pq_encode, roll_off
 from vshdr.media.light import LightMeter
 from vshdr.models.contract import Display
-from vshdr.models.gainmap import KNOTS, LEVELS, GainMap
+from vshdr.models.gainmap import _TRUST, KNOTS, LEVELS, GainMap
 from vshdr.temporal.moments import Moment
 from vshdr.temporal.smoothing import smooth_gain
 
@@ -81,7 +81,7 @@ def test_gainmap_is_the_same_with_and_without(frame, eotf, larger, torch_only):
 
 def test_curves_that_do_not_fit_are_refused(frame):
     with pytest.raises(ValueError, match="do not fit"):
-        kernels.look_up(torch.zeros(2, 45, 24, 41), kernels.reduce(frame.contiguous()), KNOTS, (-2.0, 7.0))
+        kernels.look_up(torch.zeros(2, 32, 24, 41), kernels.reduce(frame.contiguous()), KNOTS, (-2.0, 7.0), _TRUST)
 
 
 def test_rows_are_shared_among_threads_without_a_trace(frame):
@@ -92,7 +92,7 @@ def test_rows_are_shared_among_threads_without_a_trace(frame):
         for threads in (1, 2, 5):
             torch.set_num_threads(threads)
             reduced = kernels.reduce(frame)
-            gain = kernels.look_up(curves, reduced, KNOTS, (-2.0, 7.0))
+            gain = kernels.look_up(curves, reduced, KNOTS, (-2.0, 7.0), _TRUST)
             light = kernels.brighten(gain, frame, (0.6, 0.98), 2.4)
             assert kernels.settle(light, 1.0, 0.5, 3.0, light)
             results.append(light)

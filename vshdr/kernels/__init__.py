@@ -19,7 +19,7 @@ from torch import Tensor
 
 from vshdr.memory import large
 
-_ABI = 3
+_ABI = 4
 _FILE = Path(__file__).with_name("libkernels.dylib" if sys.platform == "darwin" else "libkernels.so")
 
 
@@ -33,12 +33,18 @@ class _Planes(ctypes.Structure):
         return cls(picture.data_ptr(), picture.stride(0), picture.stride(1))
 
 
+class Trust(ctypes.Structure):
+    """`struct trust` of gainmap.c."""
+
+    _fields_ = [("low", c_float), ("high", c_float), ("exponent", c_float), ("darkest", c_float)]
+
+
 _ADDRESS, _PLANES, _FLOATS = ctypes.c_void_p, POINTER(_Planes), POINTER(c_float)
 _SIZES, _LIMITS = (c_int64, c_int64), (c_float, c_float)
 _SIGNATURES = {
     "vshdr_reduce": (_PLANES, _PLANES, *_SIZES, c_int),
     "vshdr_shares_above": (_ADDRESS, c_int64, _FLOATS, c_int, _ADDRESS),
-    "vshdr_look_up": (_ADDRESS, *_SIZES, c_int64, _PLANES, _FLOATS, *_LIMITS, _PLANES, c_int),
+    "vshdr_look_up": (_ADDRESS, *_SIZES, c_int64, _PLANES, _FLOATS, *_LIMITS, POINTER(Trust), _PLANES, c_int),
     "vshdr_brighten": (_PLANES, _PLANES, *_SIZES, *_LIMITS, c_float, _PLANES, c_int),
     "vshdr_settle": (_PLANES, _PLANES, *_SIZES, c_float, c_float, c_float, c_int),
     "vshdr_measure_light": (_PLANES, *_SIZES, _FLOATS, *_LIMITS, c_int, _ADDRESS, POINTER(ctypes.c_double)),
@@ -154,12 +160,15 @@ def shares_above(values: Tensor, levels: Sequence[float]) -> Tensor:
     return shares
 
 
-def look_up(coefficients: Tensor, reduced: Tensor, knots: Sequence[float], limits: tuple[float, float]) -> Tensor:
-    """Gain in stops of curves over three guides, N x 3 x H x W.
+def look_up(
+    coefficients: Tensor, reduced: Tensor, knots: Sequence[float], limits: tuple[float, float], trust: Trust
+) -> Tensor:
+    """Gain in stops of curves over two guides, and of what channels tell of each other, N x 3 x H x W.
 
-    `coefficients` are N x 45 x H/f x W/f, f any even number: five values, at `knots`, of red, green and blue over
-    themselves, then over the smallest channel and over the middle one, both smoothed 3 x 3. They are enlarged
-    bilinearly. `reduced` is N x 3 x H x W; `limits` bound the gain. Raises ValueError where the sizes do not fit.
+    `coefficients` are N x 32 x H/f x W/f, f any even number: five values, at `knots`, of red, green and blue over
+    themselves, then over the smallest channel, smoothed 3 x 3; then the ratios and with them `trust` as in
+    `told_by_others`. They are enlarged bilinearly. `reduced` is N x 3 x H x W; `limits` bound the gain. Raises
+    ValueError where the sizes do not fit.
     """
     high, wide = coefficients.shape[2:]
     fold = reduced.shape[3] // wide
@@ -176,6 +185,7 @@ def look_up(coefficients: Tensor, reduced: Tensor, knots: Sequence[float], limit
             _Planes.of(code),
             places,
             *limits,
+            trust,
             _Planes.of(target),
             torch.get_num_threads(),
         )

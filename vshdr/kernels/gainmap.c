@@ -5,7 +5,7 @@
 #include "kernels.h"
 #include "logarithms.h"
 
-enum { KNOTS = 5, GUIDES = 3 };
+enum { KNOTS = 5, GUIDES = 2 };
 
 /* ---- The picture at half its sides ---- */
 
@@ -78,12 +78,19 @@ VSHDR_EXPORT void vshdr_shares_above(const float *values, int64_t count, const f
 
 /* ---- The curves ---- */
 
+/* When light is told from the other channels: between which code values of its own, the exponent of the light
+ * that is meant, and the code below which stops are not counted. */
+struct trust {
+    float low, high, exponent, darkest;
+};
+
 struct look_up {
-    const float *coefficients; /* [GUIDES][3 channels][KNOTS][cells_high][cells_wide] */
+    const float *coefficients; /* [GUIDES][3 channels][KNOTS] and 2 ratios, each [cells_high][cells_wide] */
     const struct planes *reduced, *gain;
     int64_t cells_wide, cells_high;
     int64_t fold; /* pixels per cell, in each direction; even */
     float knots[KNOTS], softest, strongest;
+    struct trust trust;
 };
 
 /* One row of cells between two, `share` of the way down, and enlarged to pixels. `cells` has room for one
@@ -104,15 +111,12 @@ FOR_EVERY_CPU static void enlarge_cells(const float *restrict above, const float
     }
 }
 
-FOR_EVERY_CPU static void add_smallest_and_middle(const float *restrict red, const float *restrict green,
-                                                  const float *restrict blue, float *restrict smallest,
-                                                  float *restrict middle, int64_t width)
+FOR_EVERY_CPU static void add_smallest(const float *restrict red, const float *restrict green,
+                                       const float *restrict blue, float *restrict sum, int64_t width)
 {
     for (int64_t x = 0; x < width; x++) {
-        float less = red[x] < green[x] ? red[x] : green[x], more = red[x] < green[x] ? green[x] : red[x];
-        float below = more < blue[x] ? more : blue[x];
-        smallest[x] += less < blue[x] ? less : blue[x];
-        middle[x] += less > below ? less : below;
+        float smallest = red[x] < green[x] ? red[x] : green[x];
+        sum[x] += smallest < blue[x] ? smallest : blue[x];
     }
 }
 
@@ -143,6 +147,31 @@ FOR_EVERY_CPU static void add_curve(const float *restrict values, int64_t pitch,
     }
 }
 
+/* Writes the light of a row in stops, `ratio` times `sign` above what its code says. */
+FOR_EVERY_CPU static void find_bound(const float *restrict code, const float *restrict ratio, float sign,
+                                     const struct trust *restrict trust, float *restrict bound, int64_t width)
+{
+    for (int64_t x = 0; x < width; x++) {
+        float seen = code[x] < trust->darkest ? trust->darkest : code[x];
+        bound[x] = trust->exponent * log2_of(seen) + sign * ratio[x];
+    }
+}
+
+/* Adds to `gain` how far the highest of three bounds lies above its channel's `own`. */
+FOR_EVERY_CPU static void add_told(const float *restrict code, const float *own, const float *red,
+                                   const float *green, const float *blue, const struct trust *restrict trust,
+                                   float *restrict gain, int64_t width)
+{
+    float scale = 1.0f / (trust->high - trust->low);
+    for (int64_t x = 0; x < width; x++) {
+        float share = (code[x] - trust->low) * scale, highest = red[x] > green[x] ? red[x] : green[x];
+        share = share < 0.0f ? 0.0f : share;
+        share = share > 1.0f ? 1.0f : share;
+        highest = highest > blue[x] ? highest : blue[x];
+        gain[x] += share * (highest - own[x]);
+    }
+}
+
 FOR_EVERY_CPU static void limit(float *restrict gain, float low, float high, int64_t width)
 {
     for (int64_t x = 0; x < width; x++) {
@@ -155,40 +184,53 @@ static void look_up_rows(const void *argument, int64_t first, int64_t end)
 {
     const struct look_up *job = argument;
     int64_t fold = job->fold, wide = job->cells_wide, width = fold * wide, height = fold * job->cells_high;
-    int64_t pitch = width + fold;
-    float *cells = malloc(sizeof(float) * (size_t)((wide + 2) + KNOTS * pitch + 2 * (width + 2) + 2 * width));
+    int64_t pitch = width + fold, plane = wide * job->cells_high;
+    const float *ratios = job->coefficients + GUIDES * 3 * KNOTS * plane;
+    float *cells = malloc(sizeof(float) * (size_t)((wide + 2) + KNOTS * pitch + (width + 2) + 4 * width));
     if (!cells)
         abort();
-    float *curve = cells + wide + 2, *sums = curve + KNOTS * pitch;
-    float *low = sums + 1, *between = low + width + 2; /* each with room for one more on either side */
-    float *smallest = sums + 2 * (width + 2), *middle = smallest + width;
+    float *curve = cells + wide + 2;
+    float *sums = curve + KNOTS * pitch + 1; /* with room for one more on either side */
+    float *smallest = sums + width + 1, *bounds[3];
+    for (int channel = 0; channel < 3; channel++)
+        bounds[channel] = smallest + (channel + 1) * width;
     for (int64_t y = first; y < end; y++) {
-        memset(sums, 0, sizeof(float) * (size_t)(2 * (width + 2)));
+        const float *codes[3];
+        for (int channel = 0; channel < 3; channel++)
+            codes[channel] = row_of(job->reduced, channel, y);
+        memset(sums, 0, sizeof(float) * (size_t)width);
         for (int64_t near = y - 1; near <= y + 1; near++) {
             int64_t seen = near < 0 ? 0 : near < height ? near : height - 1;
-            add_smallest_and_middle(row_of(job->reduced, 0, seen), row_of(job->reduced, 1, seen),
-                                    row_of(job->reduced, 2, seen), low, between, width);
+            add_smallest(row_of(job->reduced, 0, seen), row_of(job->reduced, 1, seen),
+                         row_of(job->reduced, 2, seen), sums, width);
         }
-        average_of_nine(low, smallest, width);
-        average_of_nine(between, middle, width);
+        average_of_nine(sums, smallest, width);
         /* The centre of a pixel lies between the centres of two cells. */
         int64_t above = (y + fold / 2) / fold - 1, below = above + 1;
         float share = ((float)((y + fold / 2) % fold) + 0.5f) / (float)fold;
         above = above < 0 ? 0 : above;
         below = below < job->cells_high ? below : job->cells_high - 1;
+        for (int channel = 0; channel < 3; channel++) { /* red over green, and green over blue */
+            const float *ratio = ratios + (channel == 2 ? plane : 0);
+            enlarge_cells(ratio + above * wide, ratio + below * wide, share, cells + 1, curve + fold / 2,
+                          wide, fold);
+            find_bound(codes[channel], curve + fold / 2, (float)(channel - 1), &job->trust, bounds[channel],
+                       width);
+        }
         for (int channel = 0; channel < 3; channel++) {
             float *gain = row_of(job->gain, channel, y);
             memset(gain, 0, sizeof(float) * (size_t)width);
-            const float *codes[GUIDES] = {row_of(job->reduced, channel, y), smallest, middle};
+            const float *guides[GUIDES] = {codes[channel], smallest};
             for (int guide = 0; guide < GUIDES; guide++) {
                 for (int knot = 0; knot < KNOTS; knot++) {
-                    const float *plane =
-                        job->coefficients + ((guide * 3 + channel) * KNOTS + knot) * wide * job->cells_high;
-                    enlarge_cells(plane + above * wide, plane + below * wide, share, cells + 1,
+                    const float *values = job->coefficients + ((guide * 3 + channel) * KNOTS + knot) * plane;
+                    enlarge_cells(values + above * wide, values + below * wide, share, cells + 1,
                                   curve + knot * pitch + fold / 2, wide, fold);
                 }
-                add_curve(curve + fold / 2, pitch, codes[guide], job->knots, gain, width);
+                add_curve(curve + fold / 2, pitch, guides[guide], job->knots, gain, width);
             }
+            add_told(codes[channel], bounds[channel], bounds[0], bounds[1], bounds[2], &job->trust, gain,
+                     width);
             limit(gain, job->softest, job->strongest, width);
         }
     }
@@ -199,9 +241,11 @@ static void look_up_rows(const void *argument, int64_t first, int64_t end)
  * `fold` times, an even number, as wide and high as there are cells. */
 VSHDR_EXPORT void vshdr_look_up(const float *coefficients, int64_t cells_wide, int64_t cells_high,
                                 int64_t fold, const struct planes *reduced, const float *knots, float softest,
-                                float strongest, const struct planes *gain, int threads)
+                                float strongest, const struct trust *trust, const struct planes *gain,
+                                int threads)
 {
-    struct look_up job = {coefficients, reduced, gain, cells_wide, cells_high, fold, {0}, softest, strongest};
+    struct look_up job = {coefficients, reduced, gain,    cells_wide, cells_high,
+                          fold,         {0},     softest, strongest,  *trust};
     memcpy(job.knots, knots, sizeof job.knots);
     share_rows(look_up_rows, &job, fold * cells_high, threads);
 }

@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 /* Changes with any signature or struct below; `__init__.py` has the same number. */
-#define VSHDR_KERNELS_ABI 3
+#define VSHDR_KERNELS_ABI 4
 
 #define VSHDR_EXPORT __attribute__((visibility("default")))
 

@@ -1,16 +1,16 @@
 """The default network: it looks at the frame small, and acts on it at full size.
 
 A U-Net sees the whole frame with some 135 rows, however large it is. Its encoder knows from ImageNet what things look
-like. For every cell of 4 x 4 of the pixels it sees, the U-Net gives each channel three curves of gain in stops: one
-over the channel's own code value, one over the pixel's smallest, one over its middle one. The curves are interpolated
-between cells and looked up at half the frame's size, which keeps edges where they are (a bilateral grid, Chen et al.
-2007, Gharbi et al. 2017). The gain is enlarged, faded in towards clipping, and multiplies the linearised SDR at full
-size. Where nothing is near clipping the output is the linearised SDR.
+like. For every cell of 4 x 4 of the pixels it sees, the U-Net gives each channel two curves of gain in stops: one over
+the channel's own code value, one over the pixel's smallest. The curves are interpolated between cells and looked up at
+half the frame's size, which keeps edges where they are (a bilateral grid, Chen et al. 2007, Gharbi et al. 2017). The
+gain is enlarged, faded in towards clipping, and multiplies the linearised SDR at full size. Where nothing is near
+clipping the output is the linearised SDR.
 
-What one channel has lost the others still tell: in the glow of a sunset red clips first, then green, and blue last. The
-smallest code value tells a lamp's white middle, which must be lifted more, from its coloured rim, and the middle one
-where in the rim a pixel lies. They are noisy guides, so they are looked up smoothed. Without them rims turn to orange
-rings; with the smallest alone a sunset, where blue never clips, stays dull.
+The smallest code value tells a lamp's white middle, which must be lifted more, from its coloured rim. It is a noisy
+guide, so it is looked up smoothed. Without it rims turn to orange rings; with it alone a sunset, where blue never
+clips, stays dull. And what one channel has lost the others still tell, given the light's colour: `ratios.py` carries
+that on from where nothing has clipped, and the U-Net says per cell how far to believe it.
 
 What white means cannot be seen from near by: a grade that rolls highlights off leaves other shares of the frame near
 white than one that clips them. So the network is told how the frame's code values are distributed.
@@ -30,6 +30,7 @@ from vshdr import kernels
 from vshdr.colour import EOTF, EXPONENTS
 from vshdr.models.contract import Description, Display, Model, load_state
 from vshdr.models.encoder import CHANNELS, STRIDES, Conv, Encoder
+from vshdr.models.ratios import BELIEVED, DARKEST, EXPONENT, carried_ratios, ramp, told_by_others
 from vshdr.tiles import round_up
 
 ROWS = 135  # of what the network sees of a frame, or columns where it is upright; within a factor of the root of two
@@ -37,7 +38,8 @@ MOST_HALVINGS = 4  # from the frame to what the network sees, at least one; four
 FOLD = STRIDES[0]  # pixels of what it sees per cell, in each direction
 WIDTHS = (32, 48, 64, 96)  # channels of the decoder, by the sizes of the encoder's features
 KNOTS = (0.6, 0.8, 0.92, 0.98, 1.0)  # code values at which curves are given; straight between, constant below
-CURVES = 9 * len(KNOTS)  # coefficients of a cell
+CURVES = 6 * len(KNOTS)  # values of a cell's curves
+RATIOS = 2  # of channels; a cell says how much more to believe each than is natural, and what to add to it
 SOFTEST, STRONGEST = -2.0, 7.0  # bounds of the gain in stops; without them training can run away to infinity
 FADE_FROM, FADE_TO = 0.6, 0.98  # code values of the largest channel between which the gain fades in
 LEVELS = (0.2, 0.35, 0.5, 0.6, 0.68, 0.75, 0.81, 0.86, 0.9, 0.93, 0.95, 0.965, 0.977, 0.986, 0.993, 0.998, 1.0)
@@ -48,6 +50,7 @@ NEAR_WHITE = ((0.6, 0.9), (0.85, 0.98), (0.96, 1.0), (0.985, 1.0))
 values themselves, most of whose range it has no use for.
 """
 LEAK = 0.1  # slope of rectifiers below zero: plain ones die in training until the network says the same everywhere
+_TRUST = kernels.Trust(*BELIEVED, EXPONENT, DARKEST)
 _COARSEST = FOLD * 2**MOST_HALVINGS  # pixels of the largest cells
 
 
@@ -60,7 +63,7 @@ def _layer(inputs: int, outputs: int) -> nn.Sequential:
 
 
 class GainMap(Model):
-    """45 coefficients per cell: three curves per channel, each the gain in stops at the five `KNOTS`."""
+    """32 coefficients per cell: two curves per channel, each the gain in stops at the five `KNOTS`, and two ratios."""
 
     description = Description(
         name="gainmap",
@@ -75,20 +78,20 @@ class GainMap(Model):
     def __init__(self, display: Display, state: dict[str, Tensor] | None = None, origin: str = "") -> None:
         """Takes the network's own state dict; raises ValueError naming `origin` where it does not fit.
 
-        Without a state the network is as initialised for training: its gain is zero everywhere.
+        Without a state the network is as initialised for training: its curves are zero, and ratios are believed.
         """
         super().__init__(display)
         self.encoder = Encoder()
-        self.enter = _layer(3 * FOLD * FOLD + 2 * len(NEAR_WHITE), WIDTHS[0])
+        self.enter = _layer(3 * FOLD * FOLD + 2 * len(NEAR_WHITE) + 2 * RATIOS, WIDTHS[0])
         self.deepest = _layer(CHANNELS[-1], WIDTHS[-1])
         skipped = (CHANNELS[0] + WIDTHS[0], *CHANNELS[1:-1])
         self.up = nn.ModuleList(_layer(b + skip, a) for (a, b), skip in zip(pairwise(WIDTHS), skipped, strict=True))
-        self.leave = Conv(WIDTHS[0], CURVES, 3)
+        self.leave = Conv(WIDTHS[0], CURVES + 2 * RATIOS, 3)
         self.judge = nn.Sequential(
             nn.Linear(3 * (len(LEVELS) - 1), CONTEXT), nn.ReLU(), nn.Linear(CONTEXT, CONTEXT), nn.ReLU()
         )
         self.tell_deepest = nn.Linear(CONTEXT, 2 * WIDTHS[-1])
-        self.tell_last = nn.Linear(CONTEXT, 2 * WIDTHS[0] + CURVES)
+        self.tell_last = nn.Linear(CONTEXT, 2 * WIDTHS[0] + CURVES + 2 * RATIOS)
         if state is None:
             for layer in (self.leave, self.tell_deepest, self.tell_last):
                 nn.init.zeros_(layer.weight)
@@ -98,9 +101,9 @@ class GainMap(Model):
         self.to(memory_format=torch.channels_last)  # in which convolutions are faster, above all backwards
 
     def summarise(self, sdr: Tensor) -> Tensor:
-        """The curves of whole frames, N x 45 x cells down x cells across, as many as lie in frames whose sides are
-        rounded up to `description.multiple`. Five values of red, of green and of blue over themselves, then the same
-        over the smallest, then over the middle one.
+        """The coefficients of whole frames, N x 32 x cells down x cells across, as many as lie in frames whose sides
+        are rounded up to `description.multiple`. Five values of red, of green and of blue over themselves, then the
+        same over the smallest; then how many stops red is taken to lie above green, and green above blue.
         """
         height, width = sdr.shape[2:]
         halvings = _halvings(height, width)
@@ -110,9 +113,9 @@ class GainMap(Model):
         for _ in range(halvings - 2):
             seen = _reduce(seen)
         with torch.autocast(sdr.device.type, enabled=False):  # too small to gain by fewer bits, which show in the sky
-            curves = self._curves(seen, self.judge(_distribution(quarter)))
+            coefficients = self._coefficients(seen, self.judge(_distribution(quarter)))
         cell, multiple = FOLD * 2**halvings, self.description.multiple
-        return curves[..., : round_up(height, multiple) // cell, : round_up(width, multiple) // cell].contiguous()
+        return coefficients[..., : round_up(height, multiple) // cell, : round_up(width, multiple) // cell].contiguous()
 
     def cut(self, summary: Tensor, size: tuple[int, int], rows: slice, columns: slice) -> Tensor:
         cell = size[1] // summary.shape[3]
@@ -120,12 +123,12 @@ class GainMap(Model):
         return summary[..., down, across]
 
     def forward(self, sdr: Tensor, summary: Tensor | None = None) -> Tensor:
-        curves = self.summarise(sdr) if summary is None else summary
+        coefficients = self.summarise(sdr) if summary is None else summary
         reduced = _reduce(sdr)
-        if kernels.serves(sdr, curves):
-            gain = kernels.look_up(curves, reduced, KNOTS, (SOFTEST, STRONGEST))
+        if kernels.serves(sdr, coefficients):
+            gain = kernels.look_up(coefficients, reduced, KNOTS, (SOFTEST, STRONGEST), _TRUST)
             return kernels.brighten(gain, sdr, (FADE_FROM, FADE_TO), EXPONENTS.get(self.display.eotf, 0.0))
-        return self._brighten(_enlarge(_look_up(curves, reduced), 2), sdr)
+        return self._brighten(_enlarge(_look_up(coefficients, reduced), 2), sdr)
 
     def at_half_size(self, sdr: Tensor) -> Tensor:
         """Linear light of `sdr`, N x 3 x H x W, at half its sides: `forward` without enlarging the gain. Losses of it
@@ -134,11 +137,13 @@ class GainMap(Model):
         reduced = _reduce(sdr)
         return self._brighten(_look_up(self.summarise(sdr), reduced), reduced)
 
-    def _curves(self, seen: Tensor, context: Tensor) -> Tensor:
-        """N x 45 x cells down x cells across, rounded up to what the U-Net needs."""
+    def _coefficients(self, seen: Tensor, context: Tensor) -> Tensor:
+        """N x 32 x cells down x cells across, rounded up to what the U-Net needs."""
         below, right = (round_up(side, STRIDES[-1]) - side for side in seen.shape[2:])
         seen = F.pad(seen, (0, right, 0, below), mode="replicate")
-        folded = self.enter(torch.cat((F.pixel_unshuffle(2.0 * seen - 1.0, FOLD), _near_white(seen)), dim=1))
+        ratios, known = carried_ratios(seen, FOLD)
+        folded = F.pixel_unshuffle(2.0 * seen - 1.0, FOLD)
+        folded = self.enter(torch.cat((folded, _near_white(seen), ratios, known), dim=1))
         finest, *coarser = self.encoder(seen)
         skips = [torch.cat((finest, folded), dim=1), *coarser[:-1]]
         scale, shift = self.tell_deepest(context)[:, :, None, None].chunk(2, dim=1)
@@ -147,12 +152,14 @@ class GainMap(Model):
             features = F.interpolate(features, scale_factor=2, mode="bilinear")
             features = stage(torch.cat((features, skip), dim=1))
         told = self.tell_last(context)[:, :, None, None]
-        scale, shift, curves = told.split((WIDTHS[0], WIDTHS[0], CURVES), dim=1)
-        return _soften(self.leave(features * (1.0 + scale) + shift) + curves)
+        scale, shift, told = told.split((WIDTHS[0], WIDTHS[0], CURVES + 2 * RATIOS), dim=1)
+        said = _soften(self.leave(features * (1.0 + scale) + shift) + told)
+        curves, belief, correction = said.split((CURVES, RATIOS, RATIOS), dim=1)
+        return torch.cat((curves, (1.0 + belief) * ratios + correction), dim=1)
 
     def _brighten(self, gain: Tensor, sdr: Tensor) -> Tensor:
         """The linearised SDR with the gain in stops, both N x 3 x H x W; as it is where no channel is above 0.6."""
-        fade = ((sdr.amax(dim=1, keepdim=True) - FADE_FROM) / (FADE_TO - FADE_FROM)).clamp(0.0, 1.0)
+        fade = ramp(sdr.amax(dim=1, keepdim=True), FADE_FROM, FADE_TO)
         return EOTF[self.display.eotf](sdr) * torch.exp2(gain * (fade * fade * (3.0 - 2.0 * fade)))
 
 
@@ -170,8 +177,8 @@ def _near_white(seen: Tensor) -> Tensor:
 
 
 def _ramps(code: Tensor, ends: Iterable[tuple[float, float]]) -> Iterator[Tensor]:
-    """For each pair of code values a ramp over `code`: 0 up to the first, 1 from the second on."""
-    return (((code - low) / (high - low)).clamp(0.0, 1.0) for low, high in ends)
+    """For each pair of code values a ramp over `code`."""
+    return (ramp(code, low, high) for low, high in ends)
 
 
 def _distribution(quarter: Tensor) -> Tensor:
@@ -203,12 +210,16 @@ def _enlarge(small: Tensor, factor: int) -> Tensor:
     return F.interpolate(small, scale_factor=factor, mode="bilinear")
 
 
-def _look_up(curves: Tensor, reduced: Tensor) -> Tensor:
-    """The gain in stops, N x 3 x H x W, of a picture of that size and of curves N x 45 x cells down x cells across."""
-    guides = reduced, _smooth(reduced.amin(dim=1, keepdim=True)), _smooth(_middle(reduced))
-    enlarged = _enlarge(curves, reduced.shape[3] // curves.shape[3]).unflatten(1, (len(guides), 3, -1)).unbind(1)
-    gain = sum((values * _shares(code)).sum(dim=2) for values, code in zip(enlarged, guides, strict=True))
-    return gain.clamp(SOFTEST, STRONGEST)
+def _look_up(coefficients: Tensor, reduced: Tensor) -> Tensor:
+    """The gain in stops, N x 3 x H x W, of a picture of that size and of coefficients N x 32 x cells down x cells
+    across.
+    """
+    enlarged = _enlarge(coefficients, reduced.shape[3] // coefficients.shape[3])
+    curves, ratios = enlarged.split((CURVES, RATIOS), dim=1)
+    guides = reduced, _smooth(reduced.amin(dim=1, keepdim=True))
+    curves = curves.unflatten(1, (len(guides), 3, -1)).unbind(1)
+    gain = sum((values * _shares(code)).sum(dim=2) for values, code in zip(curves, guides, strict=True))
+    return (gain + told_by_others(reduced, ratios)).clamp(SOFTEST, STRONGEST)
 
 
 def _shares(code: Tensor) -> Tensor:
@@ -217,12 +228,6 @@ def _shares(code: Tensor) -> Tensor:
     """
     ramps = list(_ramps(code, pairwise(KNOTS)))
     return torch.stack([1.0 - ramps[0], *(below - above for below, above in pairwise(ramps)), ramps[-1]], dim=2)
-
-
-def _middle(picture: Tensor) -> Tensor:
-    """The channel between the largest and the smallest, N x 1 x H x W."""
-    red, green, blue = picture.split(1, dim=1)
-    return torch.maximum(torch.minimum(red, green), torch.minimum(torch.maximum(red, green), blue))
 
 
 def _smooth(code: Tensor) -> Tensor:

@@ -7,6 +7,14 @@
 
 enum { KNOTS = 5, GUIDES = 2 };
 
+/* 0 up to `low`, 1 from 1 / `scale` above it on, straight between. */
+static inline __attribute__((always_inline)) float ramp(float code, float low, float scale)
+{
+    float share = (code - low) * scale;
+    share = share < 0.0f ? 0.0f : share;
+    return share > 1.0f ? 1.0f : share;
+}
+
 /* ---- The picture at half its sides ---- */
 
 struct reduce {
@@ -138,9 +146,7 @@ FOR_EVERY_CPU static void add_curve(const float *restrict values, int64_t pitch,
     for (int64_t x = 0; x < width; x++) {
         float value = values[x];
         for (int i = 0; i < KNOTS - 1; i++) {
-            float share = (code[x] - knots[i]) * scale[i];
-            share = share < 0.0f ? 0.0f : share;
-            share = share > 1.0f ? 1.0f : share;
+            float share = ramp(code[x], knots[i], scale[i]);
             value += share * (values[(i + 1) * pitch + x] - value);
         }
         gain[x] += value;
@@ -157,19 +163,23 @@ FOR_EVERY_CPU static void find_bound(const float *restrict code, const float *re
     }
 }
 
-/* Adds to `gain` how far the highest of three bounds lies above its channel's `own`. */
-FOR_EVERY_CPU static void add_told(const float *restrict code, const float *own, const float *red,
-                                   const float *green, const float *blue, const struct trust *restrict trust,
+FOR_EVERY_CPU static void find_highest(const float *restrict red, const float *restrict green,
+                                       const float *restrict blue, float *restrict highest, int64_t width)
+{
+    for (int64_t x = 0; x < width; x++) {
+        float higher = red[x] > green[x] ? red[x] : green[x];
+        highest[x] = higher > blue[x] ? higher : blue[x];
+    }
+}
+
+/* Adds to `gain` how far the highest of a pixel's bounds lies above its channel's `own`. */
+FOR_EVERY_CPU static void add_told(const float *restrict code, const float *restrict own,
+                                   const float *restrict highest, const struct trust *restrict trust,
                                    float *restrict gain, int64_t width)
 {
     float scale = 1.0f / (trust->high - trust->low);
-    for (int64_t x = 0; x < width; x++) {
-        float share = (code[x] - trust->low) * scale, highest = red[x] > green[x] ? red[x] : green[x];
-        share = share < 0.0f ? 0.0f : share;
-        share = share > 1.0f ? 1.0f : share;
-        highest = highest > blue[x] ? highest : blue[x];
-        gain[x] += share * (highest - own[x]);
-    }
+    for (int64_t x = 0; x < width; x++)
+        gain[x] += ramp(code[x], trust->low, scale) * (highest[x] - own[x]);
 }
 
 FOR_EVERY_CPU static void limit(float *restrict gain, float low, float high, int64_t width)
@@ -180,61 +190,68 @@ FOR_EVERY_CPU static void limit(float *restrict gain, float low, float high, int
     }
 }
 
+/* The smallest channels of row `y`, means of 3 x 3. `sums` has room for one more on either side. */
+static void smooth_smallest(const struct planes *picture, int64_t y, float *sums, float *smallest,
+                            int64_t width, int64_t height)
+{
+    memset(sums, 0, sizeof(float) * (size_t)width);
+    for (int64_t near = y - 1; near <= y + 1; near++) {
+        int64_t seen = near < 0 ? 0 : near < height ? near : height - 1;
+        add_smallest(row_of(picture, 0, seen), row_of(picture, 1, seen), row_of(picture, 2, seen), sums,
+                     width);
+    }
+    average_of_nine(sums, smallest, width);
+}
+
+/* Row `y` of the coefficient numbered `index`, enlarged. The centre of a pixel lies between the centres of
+ * two cells. */
+static void enlarge_coefficient(const struct look_up *job, int64_t index, int64_t y, float *cells, float *out)
+{
+    int64_t fold = job->fold, wide = job->cells_wide, high = job->cells_high;
+    const float *values = job->coefficients + index * wide * high;
+    int64_t above = (y + fold / 2) / fold - 1, below = above + 1;
+    float share = ((float)((y + fold / 2) % fold) + 0.5f) / (float)fold;
+    above = above < 0 ? 0 : above;
+    below = below < high ? below : high - 1;
+    enlarge_cells(values + above * wide, values + below * wide, share, cells, out, wide, fold);
+}
+
 static void look_up_rows(const void *argument, int64_t first, int64_t end)
 {
     const struct look_up *job = argument;
     int64_t fold = job->fold, wide = job->cells_wide, width = fold * wide, height = fold * job->cells_high;
-    int64_t pitch = width + fold, plane = wide * job->cells_high;
-    const float *ratios = job->coefficients + GUIDES * 3 * KNOTS * plane;
-    float *cells = malloc(sizeof(float) * (size_t)((wide + 2) + KNOTS * pitch + (width + 2) + 4 * width));
-    if (!cells)
+    int64_t pitch = width + fold;
+    float *memory = malloc(sizeof(float) * (size_t)((wide + 2) + KNOTS * pitch + (width + 2) + 5 * width));
+    if (!memory)
         abort();
-    float *curve = cells + wide + 2;
-    float *sums = curve + KNOTS * pitch + 1; /* with room for one more on either side */
-    float *smallest = sums + width + 1, *bounds[3];
-    for (int channel = 0; channel < 3; channel++)
-        bounds[channel] = smallest + (channel + 1) * width;
+    float *cells = memory + 1; /* with room for one more on either side, as `sums` */
+    float *curve = memory + wide + 2 + fold / 2, *sums = memory + wide + 2 + KNOTS * pitch + 1;
+    float *smallest = sums + width + 1, *highest = smallest + width;
+    float *bounds[3] = {highest + width, highest + 2 * width, highest + 3 * width};
     for (int64_t y = first; y < end; y++) {
         const float *codes[3];
-        for (int channel = 0; channel < 3; channel++)
-            codes[channel] = row_of(job->reduced, channel, y);
-        memset(sums, 0, sizeof(float) * (size_t)width);
-        for (int64_t near = y - 1; near <= y + 1; near++) {
-            int64_t seen = near < 0 ? 0 : near < height ? near : height - 1;
-            add_smallest(row_of(job->reduced, 0, seen), row_of(job->reduced, 1, seen),
-                         row_of(job->reduced, 2, seen), sums, width);
-        }
-        average_of_nine(sums, smallest, width);
-        /* The centre of a pixel lies between the centres of two cells. */
-        int64_t above = (y + fold / 2) / fold - 1, below = above + 1;
-        float share = ((float)((y + fold / 2) % fold) + 0.5f) / (float)fold;
-        above = above < 0 ? 0 : above;
-        below = below < job->cells_high ? below : job->cells_high - 1;
+        smooth_smallest(job->reduced, y, sums, smallest, width, height);
         for (int channel = 0; channel < 3; channel++) { /* red over green, and green over blue */
-            const float *ratio = ratios + (channel == 2 ? plane : 0);
-            enlarge_cells(ratio + above * wide, ratio + below * wide, share, cells + 1, curve + fold / 2,
-                          wide, fold);
-            find_bound(codes[channel], curve + fold / 2, (float)(channel - 1), &job->trust, bounds[channel],
-                       width);
+            codes[channel] = row_of(job->reduced, channel, y);
+            enlarge_coefficient(job, GUIDES * 3 * KNOTS + (channel == 2), y, cells, curve);
+            find_bound(codes[channel], curve, (float)(channel - 1), &job->trust, bounds[channel], width);
         }
+        find_highest(bounds[0], bounds[1], bounds[2], highest, width);
         for (int channel = 0; channel < 3; channel++) {
             float *gain = row_of(job->gain, channel, y);
             memset(gain, 0, sizeof(float) * (size_t)width);
             const float *guides[GUIDES] = {codes[channel], smallest};
             for (int guide = 0; guide < GUIDES; guide++) {
-                for (int knot = 0; knot < KNOTS; knot++) {
-                    const float *values = job->coefficients + ((guide * 3 + channel) * KNOTS + knot) * plane;
-                    enlarge_cells(values + above * wide, values + below * wide, share, cells + 1,
-                                  curve + knot * pitch + fold / 2, wide, fold);
-                }
-                add_curve(curve + fold / 2, pitch, guides[guide], job->knots, gain, width);
+                for (int knot = 0; knot < KNOTS; knot++)
+                    enlarge_coefficient(job, (guide * 3 + channel) * KNOTS + knot, y, cells,
+                                        curve + knot * pitch);
+                add_curve(curve, pitch, guides[guide], job->knots, gain, width);
             }
-            add_told(codes[channel], bounds[channel], bounds[0], bounds[1], bounds[2], &job->trust, gain,
-                     width);
+            add_told(codes[channel], bounds[channel], highest, &job->trust, gain, width);
             limit(gain, job->softest, job->strongest, width);
         }
     }
-    free(cells);
+    free(memory);
 }
 
 /* Gain in stops at half size. `coefficients` are those of one picture, without gaps; `reduced` and `gain` are
@@ -282,9 +299,7 @@ FOR_EVERY_CPU static void find_fade(const float *restrict red, const float *rest
     for (int64_t x = 0; x < width; x++) {
         float largest = red[x] > green[x] ? red[x] : green[x];
         largest = largest > blue[x] ? largest : blue[x];
-        float share = (largest - from) * scale;
-        share = share < 0.0f ? 0.0f : share;
-        share = share > 1.0f ? 1.0f : share;
+        float share = ramp(largest, from, scale);
         fade[x] = share * share * (3.0f - 2.0f * share);
     }
 }

@@ -154,6 +154,11 @@ LUMA_709 = (0.2126, 0.7152, 0.0722)
 """Weights of red, green and blue code values in luma (ITU-R BT.709)."""
 
 
+def ramp(values: Tensor, low: float, high: float) -> Tensor:
+    """0 up to `low`, 1 from `high` on, straight between; any shape."""
+    return ((values - low) / (high - low)).clamp(0.0, 1.0)
+
+
 def luminance(linear: Tensor, primaries: int = 1) -> Tensor:
     """Relative luminance of linear RGB, N x 3 x H x W to N x 1 x H x W; 1.0 for white."""
     red, green, blue = linear.split(1, dim=1)

@@ -27,10 +27,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vshdr import kernels
-from vshdr.colour import EOTF, EXPONENTS
+from vshdr.colour import EOTF, EXPONENTS, ramp
 from vshdr.models.contract import Description, Display, Model, load_state
 from vshdr.models.encoder import CHANNELS, STRIDES, Conv, Encoder
-from vshdr.models.ratios import BELIEVED, DARKEST, EXPONENT, carried_ratios, ramp, told_by_others
+from vshdr.models.ratios import BELIEVED, DARKEST, EXPONENT, carried_ratios, told_by_others
 from vshdr.tiles import round_up
 
 ROWS = 135  # of what the network sees of a frame, or columns where it is upright; within a factor of the root of two
@@ -190,7 +190,7 @@ def _distribution(quarter: Tensor) -> Tensor:
         passed = kernels.shares_above(values, LEVELS)
     else:
         # Ramps and not steps: noise must not make a share jump.
-        passed = torch.stack([ramp.mean(dim=2) for ramp in _ramps(values, pairwise(LEVELS))], dim=2)
+        passed = torch.stack([share.mean(dim=2) for share in _ramps(values, pairwise(LEVELS))], dim=2)
     return (passed.flatten(1) + 1e-3).log2() / 5.0 + 1.0
 
 

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vshdr.colour import ramp
 from vshdr.models.contract import Description, Display, Model, load_state
 from vshdr.weights import catalogue
 
@@ -118,7 +119,7 @@ class HDRCNN(Model):
             load_state(self, from_published(state, self, origin) if "0" in state else state, origin)
 
     def forward(self, sdr: Tensor, summary: Tensor | None = None) -> Tensor:
-        blend = ((sdr.amax(dim=1, keepdim=True) - THRESHOLD) / (1.0 - THRESHOLD)).clamp(0.0, 1.0)
+        blend = ramp(sdr.amax(dim=1, keepdim=True), THRESHOLD, 1.0)
         linear = sdr.square()
         # Most frames of most clips have nothing clipped, and then the network, a million operations a pixel,
         # has no say. Frames go through it one at a time, so that its kernels never depend on how many of a

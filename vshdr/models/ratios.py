@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vshdr.colour import ramp
+
 BRIGHT = (0.5, 0.8)  # code values of the largest channel between which a pixel comes to count: a shadow says nothing
 CLIPPED = (0.95, 0.99)  # and of the larger of two channels, between which their ratio ceases to be known
 BELIEVED = (0.8, 0.98)  # of a channel, between which its light comes to be told from the others'
@@ -57,8 +59,3 @@ def _carry_on(ratios: Tensor, known: Tensor) -> Tensor:
 
 def _stops(code: Tensor) -> Tensor:
     return EXPONENT * code.clamp_min(DARKEST).log2()
-
-
-def ramp(code: Tensor, low: float, high: float) -> Tensor:
-    """0 up to `low`, 1 from `high` on, straight between."""
-    return ((code - low) / (high - low)).clamp(0.0, 1.0)

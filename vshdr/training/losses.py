@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vshdr.colour import EOTF
+from vshdr.colour import EOTF, ramp
 
 Domain = Literal["linear", "log", "relative"]
 """linear: multiples of SDR white. log: ln(linear + 1 / 255). relative: in [0, 1], where 1 is `headroom` times
@@ -62,7 +62,7 @@ def relative_truth(truth: Tensor, headroom: float, stretch: bool) -> Tensor:
 
 def clipped_mask(truth: Tensor) -> Tensor:
     """HDRCNN's mask of lost highlights, N x 1 x H x W in [0, 1]: clip((max_c y* - 0.95) / 0.05) of the truth."""
-    return ((truth.amax(dim=1, keepdim=True) - 0.95) / 0.05).clamp(0.0, 1.0)
+    return ramp(truth.amax(dim=1, keepdim=True), 0.95, 1.0)
 
 
 @lru_cache(maxsize=1)
@@ -131,7 +131,7 @@ def restoration_share(sdr: Tensor) -> Tensor:
     Rises smoothly with the brightest code value, from 0.6, where the shoulders of common grades begin, to
     0.98, where a sample is as good as clipped.
     """
-    place = ((sdr.amax(dim=1, keepdim=True) - 0.6) / 0.38).clamp(0.0, 1.0)
+    place = ramp(sdr.amax(dim=1, keepdim=True), 0.6, 0.98)
     return place.square() * (3.0 - 2.0 * place)
 
 

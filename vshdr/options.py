@@ -14,10 +14,19 @@ from typing import Any
 
 
 def option(
-    default: Any, help: str, *, choices: tuple[str, ...] = (), low: float | None = None, high: float | None = None
+    default: Any,
+    help: str,
+    *,
+    choices: tuple[str, ...] = (),
+    low: float | None = None,
+    high: float | None = None,
+    names: tuple[str, ...] = ("WIDTH", "HEIGHT"),
 ) -> Any:
-    """A dataclass field with its help text and what is allowed: `choices` for words, `low` to `high` for numbers."""
-    return dataclasses.field(default=default, metadata={"help": help, "choices": choices, "low": low, "high": high})
+    """A dataclass field with its help text and what is allowed: `choices` for words, `low` to `high` for numbers.
+    `names` are those of a tuple's parts.
+    """
+    allowed = {"choices": choices, "low": low, "high": high}
+    return dataclasses.field(default=default, metadata={"help": help, "names": names, **allowed})
 
 
 def check(options: Any) -> None:
@@ -44,7 +53,7 @@ def add_arguments(parser: argparse._ActionsContainer, cls: type) -> None:
         if isinstance(field.default, bool):
             settings["action"] = "store_true"
         elif isinstance(field.default, tuple):
-            settings.update(nargs=len(field.default), type=type(field.default[0]), metavar=("WIDTH", "HEIGHT"))
+            settings.update(nargs=len(field.default), type=type(field.default[0]), metavar=field.metadata["names"])
         else:
             settings["type"] = float if field.default is None else type(field.default)
             settings["metavar"] = "|".join(field.metadata["choices"]) or field.name.upper()

@@ -132,16 +132,16 @@ class VirtualCamera:
         """`size` is height and width; both must be even for 4:2:0. Raises ValueError where they are not."""
         if min(size) < 16 or size[0] % 2 or size[1] % 2:
             raise ValueError(f"the camera's height and width must be even and at least 16, not {size[0]} x {size[1]}")
-        self.panoramas = panoramas
+        self.panoramas, self.device = panoramas, panoramas.device
         self.options = options or CameraOptions()
         self.size = size
         self._dice = Dice(seed)
-        self._grain = torch.Generator(panoramas.device).manual_seed(seed)
+        self._grain = torch.Generator(self.device).manual_seed(seed)
 
     def pair(self, n: int, *, stability: bool = False) -> Pair:
         """`n` samples; with `stability` also their second views."""
         first = views.draw_views(self.panoramas, n, self.size, self.options.view, self._dice)
-        conditions = draw_conditions(n, self.size, self.options, self._dice).to(self.panoramas.device)
+        conditions = draw_conditions(n, self.size, self.options, self._dice).to(self.device)
         scene = conditions.tint(views.render(self.panoramas, first, self.size))
         exposure = _exposure(scene, conditions.clipped)
         scene = scene * exposure
@@ -157,7 +157,7 @@ class VirtualCamera:
         second = views.draw_motion(self.panoramas, first, self.size, self.options.motion, self._dice)
         moved = conditions.tint(views.render(self.panoramas, second, self.size)) * exposure
         sdr, linear = self._develop(moved, conditions)
-        grid, valid = views.grid_between(first, second, self.size, self.panoramas.device)
+        grid, valid = views.grid_between(first, second, self.size, self.device)
         grid, valid = _stand_still(grid, valid, conditions.overlay)
         return replace(
             pair,
@@ -181,7 +181,7 @@ class VirtualCamera:
         while not sphere[view.picture]:
             view = views.draw_views(self.panoramas, 1, self.size, self.options.view, self._dice)
         path = views.draw_path(self.panoramas, view, frames, self.size, self.options.motion, self._dice)
-        conditions = draw_conditions(1, self.size, self.options, self._dice).to(self.panoramas.device)
+        conditions = draw_conditions(1, self.size, self.options, self._dice).to(self.device)
         exposure, developed = None, []
         for index in range(frames):
             scene = conditions.tint(views.render(self.panoramas, _one(path, index), self.size))
@@ -193,7 +193,7 @@ class VirtualCamera:
         else:
             sdr = torch.cat([_stored(frame[None], conditions, 1) for frame in sdr])
         before = replace(path, matrix=torch.cat((path.matrix[:1], path.matrix[:-1])))
-        grid, valid = views.grid_between(before, path, self.size, self.panoramas.device)
+        grid, valid = views.grid_between(before, path, self.size, self.device)
         overlay = None if conditions.overlay is None else conditions.overlay.expand(frames, -1, -1, -1)
         grid, valid = _stand_still(grid, valid, overlay)
         return Clip(sdr=sdr, linear=linear, grid=grid, valid=valid, kind=conditions.kind[0])

@@ -27,7 +27,7 @@ def write_pairs(folder: str | Path, options: CaptureOptions) -> int:
     and, from the second frame on, `flow.MMMM.npy`: H x W x 2 float32, pixels to the right and down from each
     pixel to its place in the frame before, NaN where it is not seen there. PNGs have 8 bits. EXRs are
     half-float BT.709 light, 1.0 = SDR white: the truth of training (see `curves`). `conditions.csv` tells
-    what was drawn for each.
+    what was drawn for each, and what share of its samples is brighter than SDR white.
 
     Raises ValueError for a folder that has files in it and for options that do not fit, OSError where
     `options.data` has no pictures or nothing can be written.
@@ -42,7 +42,7 @@ def write_pairs(folder: str | Path, options: CaptureOptions) -> int:
             pair = camera.pair(1)
             _write_png(folder / "sdr" / f"{number:04d}.png", pair.sdr[0])
             _write_exr(folder / "hdr" / f"{number:04d}.exr", pair.linear[0])
-            drawn.append((f"{number:04d}", pair.kind[0]))
+            drawn.append((f"{number:04d}", pair.kind[0], _beyond_white(pair.linear)))
             frames += 1
             continue
         clip, place = camera.clip(options.frames), folder / f"{number:04d}"
@@ -52,15 +52,26 @@ def write_pairs(folder: str | Path, options: CaptureOptions) -> int:
             _write_exr(place / f"hdr.{index + 1:04d}.exr", clip.linear[index])
             if index:
                 np.save(place / f"flow.{index + 1:04d}.npy", flow[index])
-        drawn.append((f"{number:04d}", clip.kind))
+        drawn.append((f"{number:04d}", clip.kind, _beyond_white(clip.linear)))
         frames += options.frames
     with (folder / "conditions.csv").open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([("name", "conditions"), *drawn])
+        csv.writer(file).writerows([("name", "conditions", "clipped"), *drawn])
     return frames
 
 
 def _camera(options: CaptureOptions) -> VirtualCamera:
-    camera = replace(CONDITIONS[options.condition], ten_bit=0.0)
+    camera = CONDITIONS[options.condition]
+    camera = replace(camera, ten_bit=0.0, view=replace(camera.view, angle=options.angle))
+    if any(options.clipped):
+        camera = replace(camera, clipped=((1.0, *options.clipped),))
+    if options.noise is not None:
+        camera = replace(camera, noise=options.noise)
+    if options.codec == "none":
+        camera = replace(camera, codec=0.0)
+    elif options.codec:
+        camera = replace(camera, codec=1.0, codecs=(options.codec,))
+    if options.crf:
+        camera = replace(camera, crf=(options.crf, options.crf))
     if options.frames > 1 and options.condition != "still":
         camera = replace(camera, motion=MotionOptions(shift=options.speed, roll=0.1, zoom=0.003))
     if options.data:
@@ -70,6 +81,10 @@ def _camera(options: CaptureOptions) -> VirtualCamera:
             min(options.count, 8), options.seed, options.device, width=min(options.max_width, 1024)
         )
     return VirtualCamera(panoramas, camera, size=(options.size[1], options.size[0]), seed=options.seed)
+
+
+def _beyond_white(linear: Tensor) -> str:
+    return f"{float((linear > 1.0).float().mean()):.4f}"
 
 
 def _write_png(path: Path, sdr: Tensor) -> None:

@@ -9,10 +9,13 @@ import av
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from .degrade import from_planes, to_planes
 
 ENCODERS = {"h264": "libx264", "hevc": "libx265"}
+_SMALLEST = 64
+"""Sides that encoders are given at least: x265 corrupts its memory on some that are smaller, such as 48 x 24."""
 
 
 def round_trip(sdr: Tensor, codec: str, crf: int) -> Tensor:
@@ -22,12 +25,14 @@ def round_trip(sdr: Tensor, codec: str, crf: int) -> Tensor:
     The frames are one clip, so that prediction between them acts. Height and width must be even. The same
     frames give the same result. Raises RuntimeError where FFmpeg has not this encoder.
     """
-    luma, chroma = to_planes(sdr.cpu(), subsample=True)
+    frames, _, rows, columns = sdr.shape
+    if ENCODERS[codec] not in av.codecs_available:
+        raise RuntimeError(f"this FFmpeg has no {ENCODERS[codec]}; install another build of PyAV")
+    height, width = max(rows, _SMALLEST), max(columns, _SMALLEST)
+    padded = functional.pad(sdr.cpu(), (0, width - columns, 0, height - rows), mode="replicate")
+    luma, chroma = to_planes(padded, subsample=True)
     luma = (16 + 219 * luma).round().byte().numpy()
     chroma = (128 + 224 * chroma).round().clamp(16, 240).byte().numpy()
-    frames, _, height, width = sdr.shape
-    if ENCODERS[codec] not in av.codecs_available:
-        raise RuntimeError(f"this FFmpeg has no {ENCODERS[codec]}; set the share of codec samples to 0")
     encoder = av.CodecContext.create(ENCODERS[codec], "w")
     encoder.width, encoder.height, encoder.pix_fmt = width, height, "yuv420p"
     encoder.time_base, encoder.framerate = Fraction(1, 24), Fraction(24)
@@ -48,4 +53,4 @@ def round_trip(sdr: Tensor, codec: str, crf: int) -> Tensor:
     flat = planes.flatten(1)
     luma_back = (flat[:, : height * width].reshape(frames, 1, height, width) - 16) / 219
     chroma_back = (flat[:, height * width :].reshape(frames, 2, height // 2, width // 2) - 128) / 224
-    return from_planes((luma_back, chroma_back)).to(sdr.device)
+    return from_planes((luma_back, chroma_back))[..., :rows, :columns].to(sdr.device)

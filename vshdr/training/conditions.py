@@ -167,7 +167,7 @@ def draw_conditions(count: int, size: tuple[int, int], options: CameraOptions, d
             for part in (
                 curve,
                 "noise" if noise else "",
-                codec[0] if codec else form,
+                f"{codec[0]}-crf{codec[1]}" if codec else form,
                 "dct" if step else "",
                 overlay,
             )

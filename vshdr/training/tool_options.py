@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from ..options import check, option
 
+_CODECS = ("none", "h264", "hevc")
+
 
 @dataclass(frozen=True, kw_only=True)
 class CaptureOptions:
@@ -21,6 +23,21 @@ class CaptureOptions:
         "how the camera works: everything mixed, or one condition alone",
         choices=("mixed", "ideal", "camera", "graded", "broadcast", "still"),
     )
+    angle: tuple[float, float] = option(
+        (40.0, 100.0), "horizontal angle of view in degrees, drawn between these; of panoramas", names=("FROM", "TO")
+    )
+    clipped: tuple[float, float] = option(
+        (0.0, 0.0),
+        "share of samples brighter than SDR white, drawn between these; 0 0 for the condition's own",
+        names=("FROM", "TO"),
+    )
+    noise: float | None = option(
+        None, "share of pairs or clips with sensor noise; the condition's own if not given", low=0.0, high=1.0
+    )
+    codec: str = option(
+        "", "compress everything with this codec, or nothing; empty for the condition's own", choices=("", *_CODECS)
+    )
+    crf: int = option(0, "constant rate factor of that compression; 0 for the condition's own", low=0, high=51)
     speed: float = option(
         3.0, "how far the picture moves from one frame of a clip to the next, at most, in pixels", low=0.0
     )
@@ -30,6 +47,10 @@ class CaptureOptions:
 
     def __post_init__(self) -> None:
         check(self)
+        if not 1.0 <= self.angle[0] <= self.angle[1] <= 150.0:
+            raise ValueError(f"angle must be two angles from 1 to 150, the smaller one first, not {list(self.angle)}")
+        if not 0.0 <= self.clipped[0] <= self.clipped[1] < 1.0:
+            raise ValueError(f"clipped must be two shares from 0 to 1, the smaller one first, not {list(self.clipped)}")
 
 
 @dataclass(frozen=True, kw_only=True)

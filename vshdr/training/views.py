@@ -113,16 +113,21 @@ def draw_path(
     panoramas: Panoramas, view: Views, frames: int, size: tuple[int, int], options: MotionOptions, dice: Dice
 ) -> Views:
     """One view as `frames` views of a steady motion; `options` bound what happens from one frame to the
-    next."""
+    next, `_FARTHEST` what comes of it in a long clip."""
     step, sphere = _draw_step(options, size, dice), panoramas.spherical[int(view.picture)]
-    matrices = [view.matrix[0]]
+    matrices, gone = [view.matrix[0]], dict.fromkeys(_FARTHEST, 0.0)
     while len(matrices) < frames:
         matrices.append(_moved(matrices[-1], sphere, size, step))
+        for name, limit in _FARTHEST.items():
+            way = getattr(step, name)
+            gone[name] += way
+            if abs(gone[name]) > limit and gone[name] * way > 0.0:
+                step = step._replace(**{name: -way})
     return Views(picture=view.picture.expand(frames), level=view.level.expand(frames), matrix=torch.stack(matrices))
 
 
 class _Step(NamedTuple):
-    """A motion: shifts in (u, v), roll and shears in degrees, zoom as a factor that widens the view."""
+    """A motion: shifts in (u, v), roll and shears in degrees, zoom as the logarithm of what widens the view."""
 
     shift_x: float
     shift_y: float
@@ -132,12 +137,18 @@ class _Step(NamedTuple):
     shear_y: float
 
 
+_FARTHEST = {"shift_y": 1.0, "roll": 10.0, "zoom": math.log(1.5)}
+"""Where a steady motion turns round. A camera that zoomed on would see next to nothing, or half a sphere, and one that
+tilted on would turn over.
+"""
+
+
 def _draw_step(options: MotionOptions, size: tuple[int, int], dice: Dice) -> _Step:
     across, down = (options.shift * 2 / length * dice.uniform(-1.0, 1.0) for length in (size[1], size[0]))
     roll, zoom, shear_x, shear_y = (
         limit * dice.uniform(-1.0, 1.0) for limit in (options.roll, options.zoom, options.shear, options.shear)
     )
-    return _Step(across, down, roll, 1 + zoom, shear_x, shear_y)
+    return _Step(across, down, roll, math.log1p(zoom), shear_x, shear_y)
 
 
 def _moved(matrix: Tensor, spherical: bool, size: tuple[int, int], step: _Step) -> Tensor:
@@ -147,12 +158,13 @@ def _moved(matrix: Tensor, spherical: bool, size: tuple[int, int], step: _Step) 
         aim = matrix @ torch.tensor([step.shift_x, step.shift_y, 1.0], dtype=torch.float64)
         turn = _rotation(torch.linalg.cross(middle, aim / aim.norm()))
         spin = _rotation(middle * math.sin(math.radians(step.roll)))
-        return turn @ spin @ matrix @ torch.diag(torch.tensor([step.zoom, step.zoom, 1.0], dtype=torch.float64))
+        wider = math.exp(step.zoom)
+        return turn @ spin @ matrix @ torch.diag(torch.tensor([wider, wider, 1.0], dtype=torch.float64))
     # In pixels about the middle: z [[cos(hx - r) / cos hx, sin(hx - r) / cos hx], [sin(hy + r) / cos hy,
     # cos(hy + r) / cos hy]].
     roll, x, y = (math.radians(angle) for angle in (step.roll, step.shear_x, step.shear_y))
     affine = torch.eye(3, dtype=torch.float64)
-    affine[:2, :2] = step.zoom * torch.tensor(
+    affine[:2, :2] = math.exp(step.zoom) * torch.tensor(
         [
             [math.cos(x - roll) / math.cos(x), math.sin(x - roll) / math.cos(x)],
             [math.sin(y + roll) / math.cos(y), math.cos(y + roll) / math.cos(y)],

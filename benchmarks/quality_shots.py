@@ -17,9 +17,9 @@ from vshdr.training import scene
 from vshdr.training.camera import CONDITIONS
 from vshdr.training.codec import round_trip
 from vshdr.training.conditions import draw_conditions
+from vshdr.training.data import VALIDATION_SHARE
 from vshdr.training.degrade import sensor_noise
 from vshdr.training.dice import Dice
-from vshdr.training.loop import VALIDATION_SHARE
 from vshdr.training.panoramas import Panoramas, load_folder, split
 from vshdr.training.procedural import procedural_panorama
 from vshdr.training.views import (

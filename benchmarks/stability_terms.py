@@ -3,9 +3,9 @@
     python benchmarks/stability_terms.py --data PANORAMAS --out FOLDER [--model expandnet] [--base WEIGHTS] [--steps 40]
 
 A base is trained for reconstruction, or is there already. From it every term trains for the same few steps, with its
-published share of the loss, and beside them a control: as many more steps of reconstruction. `benchmarks/quality.py`
-then scores all on clips that none has seen. Runs that are in FOLDER already are not made again, so an interrupted one
-can go on.
+published share of the loss and, where it has one, its published kind of second view, and beside them a control: as many
+more steps of reconstruction. `benchmarks/quality.py` then scores all on clips that none has seen. Runs that are in
+FOLDER already are not made again, so an interrupted one can go on.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ TERMS = {
     "gainmap": ("highlight", "transform", "sparse_jacobian", "noise"),
 }
 """The terms that belong to a network: those of its publication, and for ours also those that take any network."""
+AS_PUBLISHED = ("l1", "l2", "rec", "ssim", "transform", "sparse_jacobian")
+"""Those whose second view is the first one bent. The others have one that the camera took anew."""
 
 
 def train(folder: Path, options: argparse.Namespace, *more: str) -> Path:
@@ -62,7 +64,9 @@ def main(arguments: list[str] | None = None) -> None:
     further = ["--weights", str(runs["base"]), "--batch", "4", "--steps", str(options.steps), "--rate", options.rate]
     runs["control"] = train(options.out / "control", options, *further)
     for term in TERMS[options.model]:
-        runs[term] = train(options.out / term, options, *further, "--phase", "stability", "--stability", term)
+        views = "affine" if term in AS_PUBLISHED else "camera"
+        phase = ["--phase", "stability", "--stability", term, "--views", views]
+        runs[term] = train(options.out / term, options, *further, *phase)
     named = [f"--weights={options.model}:{name}={weights}" for name, weights in runs.items()]
     scenes = ["--data", options.data, "--limit", str(options.limit), "--own", "1", "--harbour", "0"]
     shots = ["--size", "240", "136", "--conditions", "broadcast", "still", "--out", str(options.out)]

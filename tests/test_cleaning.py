@@ -13,12 +13,13 @@ from PIL import Image
 
 pytest.importorskip("sklearn")
 
+from vshdr.training.capture import write_pairs  # noqa: E402
 from vshdr.training.cleaning import DETECTORS, FEATURES, clean, detect, features, without_outliers  # noqa: E402
 from vshdr.training.panoramas import load_folder  # noqa: E402
 from vshdr.training.procedural import procedural_panorama  # noqa: E402
 from vshdr.training.samples import Sample, write_sample  # noqa: E402
 from vshdr.training.scene import camera_curve  # noqa: E402
-from vshdr.training.tool_options import CleanOptions  # noqa: E402
+from vshdr.training.tool_options import CaptureOptions, CleanOptions  # noqa: E402
 
 GOOD = 60
 
@@ -89,7 +90,7 @@ def test_report_names_reasons_and_training_leaves_them_out(folder: Path, tmp_pat
     assert reason["bad_scale"].startswith("log2 of the median luminance") and "above" in reason["bad_scale"]
     assert "at the peak" in reason["bad_clipped"] or "at the peak" in reason["bad_clipped2"]
     assert Image.open(tmp_path / "outliers.png").size[0] > 400
-    kept = without_outliers(load_folder(folder), tmp_path / "outliers.csv")
+    kept = without_outliers(load_folder(folder), folder, tmp_path / "outliers.csv")
     assert len(kept) == GOOD + len(SPOIL) - round(0.1 * (GOOD + len(SPOIL)))
     assert folder / "bad_scale.exr" not in kept
     nothing = clean(folder, tmp_path / "none", CleanOptions(contamination=0.0))
@@ -114,6 +115,21 @@ def test_a_picture_that_belongs_to_another_light_stands_out(tmp_path: Path) -> N
     options = CleanOptions(detector="isolation_forest", contamination=1 / 12)
     row = {path.path.stem: path for path in clean(tmp_path, tmp_path / "report", options)}["im_000005_000001"]
     assert row.flagged and row.reason.startswith("RMS difference of the SDR")
+
+
+def test_pairs_of_the_camera_are_compared(tmp_path: Path) -> None:
+    write_pairs(tmp_path / "pairs", CaptureOptions(count=10, size=(96, 64), condition="graded", seed=3))
+    one, other = (tmp_path / "pairs" / "sdr" / f"000{number}.png" for number in (4, 5))
+    one.write_bytes(other.read_bytes())
+    options = CleanOptions(detector="isolation_forest", contamination=0.1)
+    clean(tmp_path / "pairs", tmp_path / "report", options)
+    with (tmp_path / "report" / "outliers.csv").open() as file:
+        residual = {row["file"]: float(row["residual"]) for row in csv.DictReader(file)}
+    swapped = residual.pop("hdr/0004.exr")
+    assert swapped > 3 * max(residual.values()) > 0.0
+    Image.new("RGB", (8, 8)).save(one)
+    first = clean(tmp_path / "pairs", tmp_path / "again", options)[0]
+    assert first.path.name == "0004.exr" and "8 x 8 pixels, but 96 x 64" in first.reason
 
 
 def test_features_measure_what_they_say() -> None:

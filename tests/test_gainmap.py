@@ -197,6 +197,15 @@ def test_it_is_too_small_to_gain_by_fewer_bits(pair):
     assert torch.equal(quick, exact)
 
 
+def test_training_may_take_fewer_bits(pair):
+    learner = Learner(models.build("gainmap", "", Display()))
+    sdr = F.interpolate(pair.sdr, (128, 256), mode="area")
+    with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
+        quick, exact = learner.train()(sdr)[0], learner.eval()(sdr)[0]
+    apart = (stops.stops(quick) - stops.stops(exact)).abs()
+    assert 1e-3 < apart.max() and apart.mean() < 0.02
+
+
 def test_strength_goes_from_the_sdr_to_the_network_and_beyond(pair):
     light = [Expander("gainmap", strength=strength, peak=0).expand(pair.sdr) for strength in (0.0, 0.5, 1.0, 2.0)]
     torch.testing.assert_close(light[0], EOTF["bt1886"](pair.sdr), atol=1e-6, rtol=1e-4)

@@ -18,7 +18,7 @@ from PIL import Image
 from vshdr import Expander
 from vshdr.metrics.stability import warp
 from vshdr.metrics.stops import stops
-from vshdr.training.loop import VALIDATION_SHARE
+from vshdr.training.data import VALIDATION_SHARE
 from vshdr.training.panoramas import split
 from vshdr.training.procedural import procedural_panorama
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 import torch
 
 from vshdr.colour import EOTF
-from vshdr.training.samples import Sample, StoredSamples, find_samples, read_sample, write_sample
+from vshdr.training.samples import Sample, StoredSamples, find_samples, fitted_curve, read_sample, write_sample
 from vshdr.training.scene import camera_curve
 
 N, SIGMA = 0.85, 0.55
@@ -54,7 +55,7 @@ def test_damage_is_told(tmp_path: Path, sample: Sample) -> None:
         read_sample(light, picture)
     light.write_bytes(whole)
     picture.write_bytes(b"no JPEG")
-    with pytest.raises(ValueError, match="JPEG cannot be read"):
+    with pytest.raises(ValueError, match="picture cannot be read"):
         read_sample(light, picture)
     picture.unlink()
     with pytest.raises(OSError, match="file is missing"):
@@ -64,7 +65,7 @@ def test_damage_is_told(tmp_path: Path, sample: Sample) -> None:
 def test_stored_samples_give_pairs_as_the_camera_does(tmp_path: Path, sample: Sample) -> None:
     for crop in (1, 2):
         write_sample(tmp_path, 1, crop, sample, quality=100)
-    stored = StoredSamples(tmp_path, size=(32, 32), seed=4)
+    stored = StoredSamples(find_samples(tmp_path), size=(32, 32), seed=4)
     state = stored.state_dict()
     pair = stored.pair(4)
     assert pair.sdr.shape == pair.linear.shape == (4, 3, 32, 32)
@@ -78,4 +79,17 @@ def test_stored_samples_give_pairs_as_the_camera_does(tmp_path: Path, sample: Sa
     with pytest.raises(ValueError, match="one view each"):
         stored.pair(1, stability=True)
     with pytest.raises(ValueError, match="smaller than 64"):
-        StoredSamples(tmp_path, size=(64, 64)).pair(1)
+        StoredSamples(find_samples(tmp_path), size=(64, 64)).pair(1)
+
+
+@pytest.mark.parametrize(("n", "sigma"), [(0.7, 0.9), (1.1, 0.4)])
+def test_the_curve_is_found_in_the_pixels(tmp_path: Path, sample: Sample, n: float, sigma: float) -> None:
+    """For headers of the published program name the curve of the crop before, or nothing."""
+    noise = torch.randn(sample.scene.shape, generator=torch.Generator().manual_seed(1))
+    seen = (sample.scene * (1 + 0.02 * noise)).clamp(0.0, 1.0)
+    wrong = Sample(sdr=camera_curve(seen, n, sigma), scene=sample.scene, n=math.nan, sigma=math.inf)
+    found = fitted_curve(read_sample(*write_sample(tmp_path, 1, 1, wrong, quality=85)))
+    light = torch.linspace(0.02, 1.0, 99).expand(1, 3, 1, 99)
+    assert (found.encode(light) - camera_curve(light, n, sigma)).abs().max() < 0.015
+    dark = Sample(sdr=torch.zeros(3, 8, 8), scene=torch.zeros(3, 8, 8), n=n, sigma=sigma)
+    assert torch.isfinite(fitted_curve(dark).truth(light)).all()

@@ -32,6 +32,8 @@ from vshdr.training.options import TrainOptions
 from vshdr.training.panoramas import Panoramas, load_folder
 from vshdr.training.procedural import procedural_panorama
 from vshdr.training.recipes import RECIPES, rate_at, resolve
+from vshdr.training.samples import Sample, write_sample
+from vshdr.training.scene import camera_curve
 
 
 class TinyGain(Model):
@@ -137,6 +139,9 @@ def test_the_same_seed_gives_the_same_losses_and_another_does_not(tiny, options,
     ids=["gainmap", "stability", "expandnet"],
 )
 def test_a_resumed_run_goes_on_bit_by_bit(tiny, options, tmp_path, chosen):
+    if chosen.get("phase") == "stability":
+        base = train(options(steps=1, model=chosen.get("model", "gainmap"), output=str(tmp_path / "base")))
+        chosen = chosen | {"weights": str(base.weights)}
     whole = options(steps=8, output=str(tmp_path / "whole"), **chosen)
     train(whole)
     parts = dataclasses.replace(whole, steps=4, output=str(tmp_path / "parts"))
@@ -203,11 +208,74 @@ def test_weights_start_a_run(tiny, options, tmp_path):
     assert start["loss"] == pytest.approx(term, rel=1e-5)
 
 
-def test_minutes_end_a_run_that_goes_on_later(tiny, options):
+def test_minutes_end_a_run_that_goes_on_later(tiny, options, tmp_path):
     summary = train(options(steps=100_000, minutes=1e-6, schedule="constant"))
     assert summary.reason == "minutes" and summary.step == 1
-    again = train(options(steps=3, schedule="constant", resume=True))
-    assert again.step == 3 and again.first == summary.first
+    again = train(options(steps=4, resume=True))
+    assert again.step == 4 and again.first == summary.first
+    # The loss of the step before the end is not lost to the mean that is logged after it.
+    train(options(steps=4, schedule="constant", output=str(tmp_path / "whole")))
+    ended, whole = (
+        [record["loss"] for record in records(tmp_path / run) if "loss" in record] for run in ("run", "whole")
+    )
+    assert ended == whole and len(whole) == 2
+
+
+def test_what_is_not_given_is_as_the_run_was_begun(tiny, options, tmp_path):
+    train(options(steps=4, rate=0.02, loss="log", ema=0.5, output=str(tmp_path / "parts")))
+    summary = train(TrainOptions(output=str(tmp_path / "parts"), resume=True, device="cpu", steps=8))
+    whole = train(options(steps=8, rate=0.02, loss="log", ema=0.5, output=str(tmp_path / "whole")))
+    assert summary.step == 8
+    # Not equal: a cosine over eight steps starts otherwise than one over four.
+    assert records(tmp_path / "parts")[-2].keys() == records(tmp_path / "whole")[-2].keys()
+    assert summary.first == whole.first
+    for changed in ({"rate": 0.5}, {"batch": 3}, {"seed": 6}, {"loss": "highlight"}, {"condition": "ideal"}):
+        (name, value), *_ = changed.items()
+        with pytest.raises(ValueError, match=f"it cannot go on with {name} {value}"):
+            train(TrainOptions(output=str(tmp_path / "parts"), resume=True, device="cpu", **changed))
+
+
+def test_a_second_phase_needs_weights(tiny, options):
+    with pytest.raises(ValueError, match="phase stability goes on from trained weights"):
+        train(options(steps=1, phase="stability"))
+
+
+@pytest.fixture
+def stored(tmp_path) -> Path:
+    """Samples as HDRCNN's virtual camera leaves them, two of each of five pictures."""
+    for source in range(1, 6):
+        for crop in (1, 2):
+            scene = 4.0 * procedural_panorama(source, 96)[:, :, 40 * crop - 40 : 40 * crop]
+            sdr = camera_curve(scene.clamp_max(1.0), 0.9, 0.6)
+            write_sample(tmp_path / "stored", source, crop, Sample(sdr=sdr, scene=scene, n=0.9, sigma=0.6))
+    return tmp_path / "stored"
+
+
+def test_stored_samples_train(tiny, options, stored, tmp_path):
+    summary = train(options(data=str(stored), steps=20, rate=0.02, batch=4, validate_every=10, ema=0.9))
+    assert summary.best < 0.9 * summary.first
+    with safe_open(summary.weights, "pt") as file:
+        assert file.metadata()["data"] == "8 samples of stored, 2 more held out for validation"
+    phase = {"phase": "stability", "stability": "transform", "weights": str(summary.weights), "data": str(stored)}
+    with pytest.raises(ValueError, match="one view each; add --views affine"):
+        train(options(**phase, steps=1, output=str(tmp_path / "second")))
+    train(options(**phase, steps=1, views="affine", output=str(tmp_path / "third")))
+
+
+def test_what_cleaning_flags_is_left_out(tiny, options, hdri, stored, tmp_path):
+    report = tmp_path / "outliers.csv"
+    report.write_text("rank,file,flagged\n1,fir.exr,1\n2,ash.exr,0\n")
+    summary = train(options(steps=1, without=str(report)))
+    with safe_open(summary.weights, "pt") as file:
+        told = file.metadata()
+    assert told["data"].startswith("4 pictures") and "--without outliers.csv" in told["command"]
+    with pytest.raises(ValueError, match="made of another folder"):
+        train(options(data=str(stored), without=str(report), output=str(tmp_path / "second")))
+    report.write_text("neither,nor\n1,2\n")
+    with pytest.raises(ValueError, match=r"no outliers\.csv"):
+        train(options(without=str(report), output=str(tmp_path / "third")))
+    with pytest.raises(ValueError, match="name it with data"):
+        TrainOptions(without=str(report))
 
 
 def test_patience_ends_a_run_that_does_not_get_better(tiny, options):

@@ -21,17 +21,20 @@ def warp(picture: Tensor, grid: Tensor) -> Tensor:
     return functional.grid_sample(picture, grid.to(picture), padding_mode="border", align_corners=False)
 
 
-def affine_grid(count: int, height: int, width: int, generator: torch.Generator, scale: float = 1.0) -> Tensor:
+def affine_grid(
+    count: int, height: int, width: int, generator: torch.Generator, scale: float = 1.0, shear_down: float = 1.0
+) -> Tensor:
     """One random small transform per sample as a grid N x H x W x 2, on the generator's device.
 
-    Eilertsen et al., CVPR 2019: translation U[-2, 2] pixels, rotation and shear U[-1, 1] degrees, zoom U[0.97,
-    1.03], all ranges times `scale`. A point of the second view lies in the first at c + A (p - c + t) with the
-    picture's centre c and A = z [[cos(hx - r) / cos hx, sin(hx - r) / cos hx],
-    [sin(hy + r) / cos hy, cos(hy + r) / cos hy]].
+    Eilertsen et al., CVPR 2019: translation U[-2, 2] pixels, rotation and shear U[-1, 1] degrees, zoom U[0.97, 1.03],
+    all ranges times `scale`, and the shear of columns times `shear_down` besides. A point of the second view lies in
+    the first at c + A (p - c + t) with the picture's centre c and
+    A = z [[cos(hx - r) / cos hx, sin(hx - r) / cos hx], [sin(hy + r) / cos hy, cos(hy + r) / cos hy]].
     """
     drawn = scale * (2.0 * torch.rand(6, count, generator=generator, device=generator.device) - 1.0)
     shift = 2.0 * drawn[:2]
     turn, shear_x, shear_y = torch.deg2rad(drawn[2:5])
+    shear_y = shear_down * shear_y
     zoom = 1.0 + 0.03 * drawn[5]
     rows = (
         torch.stack((torch.cos(shear_x - turn), torch.sin(shear_x - turn))) / torch.cos(shear_x),

@@ -112,7 +112,9 @@ class GainMap(Model):
         seen = half if halvings == 1 else quarter
         for _ in range(halvings - 2):
             seen = _reduce(seen)
-        with torch.autocast(sdr.device.type, enabled=False):  # too small to gain by fewer bits, which show in the sky
+        # Fewer bits show in the sky. Training may take them, for it is the mean of many steps.
+        fewer = self.training and torch.is_autocast_enabled(sdr.device.type)
+        with torch.autocast(sdr.device.type, enabled=fewer):
             coefficients = self._coefficients(seen, self.judge(_distribution(quarter)))
         cell, multiple = FOLD * 2**halvings, self.description.multiple
         return coefficients[..., : round_up(height, multiple) // cell, : round_up(width, multiple) // cell].contiguous()
@@ -153,7 +155,7 @@ class GainMap(Model):
             features = stage(torch.cat((features, skip), dim=1))
         told = self.tell_last(context)[:, :, None, None]
         scale, shift, told = told.split((WIDTHS[0], WIDTHS[0], CURVES + 2 * RATIOS), dim=1)
-        said = _soften(self.leave(features * (1.0 + scale) + shift) + told)
+        said = _soften((self.leave(features * (1.0 + scale) + shift) + told).float())
         curves, belief, correction = said.split((CURVES, RATIOS, RATIOS), dim=1)
         return torch.cat((curves, (1.0 + belief) * ratios + correction), dim=1)
 

@@ -13,6 +13,12 @@ import torch
 import vshdr
 from vshdr.training.options import TrainOptions
 
+CHANGEABLE = (
+    *("resume", "output", "data", "without", "device", "precision"),
+    *("steps", "minutes", "patience", "validate_every", "log_every", "sheet", "keep", "tensorboard"),
+)
+"""Options that a run may go on with otherwise than it was begun: where it is, and when it ends or speaks."""
+
 
 def save(path: Path, state: dict[str, Any]) -> None:
     """Writes a checkpoint: tensors, numbers, text, lists and dictionaries."""
@@ -29,6 +35,23 @@ def load(path: Path) -> dict[str, Any]:
         return torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
         raise ValueError(f"{path} is damaged or not a checkpoint") from error
+
+
+def resumed(options: TrainOptions, begun: dict[str, Any]) -> TrainOptions:
+    """`options` of a run that goes on, where it was `begun` with some: what is left at its default is as it was.
+
+    Raises ValueError for what cannot change, as the run would no longer be one.
+    """
+    values = {}
+    for field in dataclasses.fields(options):
+        given, was = getattr(options, field.name), begun.get(field.name, field.default)
+        if given == field.default and field.name not in ("resume", "output", "device", "minutes"):
+            values[field.name] = was
+        elif given != was and field.name not in CHANGEABLE:
+            raise ValueError(
+                f"{options.output} is a run with {field.name} {was}; it cannot go on with {field.name} {given}"
+            )
+    return dataclasses.replace(options, **values)
 
 
 def describe(options: TrainOptions, data: str, step: int, validation: float, processes: int) -> dict[str, str]:
@@ -60,7 +83,7 @@ def command(options: TrainOptions, processes: int = 1) -> str:
         words.append("--" + field.name.replace("_", "-"))
         if isinstance(value, tuple):
             words += [str(side) for side in value]
-        elif field.name in ("data", "weights"):
+        elif field.name in ("data", "without", "weights"):
             words.append(Path(value).name)
         elif not isinstance(value, bool):
             words.append(f"{value:g}" if isinstance(value, float) else str(value))

@@ -2,8 +2,8 @@
 wrong scales.
 
 Each picture becomes a row of numbers; a detector of scikit-learn tells which rows lie apart. The result is a
-report to look at, a table and a sheet of thumbnails. Nothing is deleted; training leaves out what a report
-flags (`without_outliers`).
+report to look at, a table and a sheet of thumbnails. Nothing is deleted; `vshdr train --without` leaves out what a
+report flags (`without_outliers`).
 """
 
 from __future__ import annotations
@@ -21,9 +21,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..colour import luminance
-from .curves import known_sigmoid
 from .panoramas import load_folder, read_picture
-from .samples import find_samples, read_sample
+from .samples import find_samples, read_sample, read_sdr
 from .tool_options import CleanOptions
 
 FEATURES = {
@@ -39,7 +38,7 @@ FEATURES = {
     "saturation": "mean saturation",
     "red": "stops of red over green",
     "blue": "stops of blue over green",
-    "residual": "RMS difference of the SDR picture from the light through its camera curve",
+    "residual": "RMS difference of the SDR picture from its light through any one curve",
 }
 """What is measured of every picture, in words."""
 
@@ -47,6 +46,8 @@ _DARKEST = 2.0**-24
 _VALUES = 2**15
 """Pixels whose values are counted: as many in a large picture as in a small one."""
 _THUMBNAIL = 240
+_STEPS = 256
+"""Of the curve that explains an SDR picture best: each has as many samples as any other."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,10 +65,10 @@ class Finding:
     """The feature that lies farthest from the median of all, in words."""
 
 
-def features(linear: Tensor, sdr: Tensor | None = None, curve: tuple[float, float] | None = None) -> dict[str, float]:
+def features(linear: Tensor, sdr: Tensor | None = None) -> dict[str, float]:
     """The numbers of `FEATURES` of a picture 3 x H x W, light as it is stored.
 
-    With `sdr` and the sigmoid `curve` (n, sigma) that made it, the residual; else it is 0.
+    With `sdr`, code values of the same size, the residual; else it is 0.
     """
     light = luminance(linear[None])[0, 0]
     logarithm = light.clamp_min(_DARKEST).log2()
@@ -80,9 +81,6 @@ def features(linear: Tensor, sdr: Tensor | None = None, curve: tuple[float, floa
     values = values[:: max(1, len(values) // _VALUES)]
     most, least = linear.amax(dim=0), linear.amin(dim=0)
     red, green, blue = linear.mean(dim=(1, 2)).clamp_min(_DARKEST).log2().tolist()
-    residual = 0.0
-    if sdr is not None and curve is not None:
-        residual = float((known_sigmoid(*curve).encode(linear[None])[0] - sdr).square().mean().sqrt())
     return {
         "middle": at(0.5),
         "shadows": at(0.5) - at(0.01),
@@ -96,8 +94,14 @@ def features(linear: Tensor, sdr: Tensor | None = None, curve: tuple[float, floa
         "saturation": float(((most - least) / most.clamp_min(_DARKEST)).mean()),
         "red": red - green,
         "blue": blue - green,
-        "residual": residual,
+        "residual": 0.0 if sdr is None else _residual(linear, sdr),
     }
+
+
+def _residual(linear: Tensor, sdr: Tensor) -> float:
+    """How far `sdr` is from the best curve over `linear`: the mean code of all samples of about the same light."""
+    steps = sdr.flatten()[linear.flatten().argsort()].tensor_split(_STEPS)
+    return math.sqrt(sum(float((step - step.mean()).square().sum()) for step in steps if len(step)) / sdr.numel())
 
 
 def _log_share(chosen: Tensor) -> float:
@@ -180,14 +184,15 @@ def detect(table: np.ndarray, options: CleanOptions) -> tuple[np.ndarray, np.nda
 def clean(folder: str | Path, report: str | Path, options: CleanOptions) -> list[Finding]:
     """Looks for outliers among the pictures of `folder` and writes a report; nothing in `folder` is changed.
 
-    `folder` holds .exr and .hdr files, or samples of HDRCNN's virtual camera (`bin` and `jpg`). The folder
-    `report` gets `outliers.csv`, the most unusual first, with all features, and `outliers.png`, thumbnails of
-    what is flagged. Returns the findings in that order. A file that cannot be read is flagged before all
-    others.
+    `folder` holds .exr and .hdr files, pairs as `vshdr camera` writes them (`hdr` and `sdr`), or samples of HDRCNN's
+    virtual camera (`bin` and `jpg`). The folder `report` gets `outliers.csv`, the most unusual first, with all
+    features, and `outliers.png`, thumbnails of what is flagged. Returns the findings in that order. A file that cannot
+    be read is flagged before all others.
 
     Raises OSError where there are no pictures, and what `detect` raises.
     """
-    loaders = dict(_sources(Path(folder)))
+    folder = Path(folder)
+    loaders = dict(_sources(folder))
     rows: dict[Path, dict[str, float]] = {}
     broken: dict[Path, str] = {}
     for path, load in loaders.items():
@@ -208,32 +213,41 @@ def clean(folder: str | Path, report: str | Path, options: CleanOptions) -> list
         findings.append(Finding(path=paths[row], score=score, rank=rank, flagged=place < limit, reason=reason))
     report = Path(report)
     report.mkdir(parents=True, exist_ok=True)
-    _write_table(report / "outliers.csv", findings, rows)
+    _write_table(report / "outliers.csv", folder, findings, rows)
     # Read again: thumbnails of all pictures of a large set would not fit into memory.
     flagged = [finding for finding in findings if finding.flagged and finding.path in rows]
     _sheet(flagged, [_thumbnail(loaders[finding.path]()[0]) for finding in flagged]).save(report / "outliers.png")
     return findings
 
 
-def _write_table(path: Path, findings: Sequence[Finding], rows: dict[Path, dict[str, float]]) -> None:
+def _write_table(path: Path, folder: Path, findings: Sequence[Finding], rows: dict[Path, dict[str, float]]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(("rank", "file", "score", "flagged", "reason", *FEATURES))
         for finding in findings:
             values = [f"{value:.5g}" for value in rows.get(finding.path, {}).values()]
-            head = (finding.rank, finding.path, f"{finding.score:.5g}", int(finding.flagged), finding.reason)
-            writer.writerow((*head, *values))
+            name = finding.path.relative_to(folder).as_posix()
+            writer.writerow((finding.rank, name, f"{finding.score:.5g}", int(finding.flagged), finding.reason, *values))
 
 
-def without_outliers(paths: Sequence[Path], report: str | Path) -> list[Path]:
-    """`paths` without those that the report (an `outliers.csv`) flags. Raises OSError where there is no such
-    file."""
-    with Path(report).open(newline="", encoding="utf-8") as file:
-        flagged = {Path(row["file"]).resolve() for row in csv.DictReader(file) if row["flagged"] == "1"}
-    return [path for path in paths if Path(path).resolve() not in flagged]
+def without_outliers(paths: Sequence[Path], folder: str | Path, report: str | Path) -> list[Path]:
+    """`paths`, pictures below `folder`, without those that the report (an `outliers.csv`) flags.
+
+    Raises OSError where there is no such file, ValueError where it is no report or one of another folder.
+    """
+    try:
+        with Path(report).open(newline="", encoding="utf-8") as file:
+            flagged = {row["file"]: row["flagged"] == "1" for row in csv.DictReader(file)}
+    except (KeyError, UnicodeDecodeError, csv.Error):
+        raise ValueError(f"{report}: this is no outliers.csv of vshdr clean") from None
+    names = {path: path.relative_to(folder).as_posix() for path in paths}
+    if not flagged.keys() & set(names.values()):
+        raise ValueError(f"{report}: none of its pictures is in {folder}; it was made of another folder")
+    return [path for path in paths if not flagged.get(names[path])]
 
 
-Picture = tuple[Tensor, Tensor | None, tuple[float, float] | None]
+Picture = tuple[Tensor, Tensor | None]
+"""Light, and the SDR picture of it where there is one."""
 
 
 def _sources(folder: Path) -> Iterator[tuple[Path, Callable[[], Picture]]]:
@@ -241,14 +255,32 @@ def _sources(folder: Path) -> Iterator[tuple[Path, Callable[[], Picture]]]:
     if (folder / "bin").is_dir():
         for light, picture in find_samples(folder):
             yield light, lambda light=light, picture=picture: _stored(light, picture)
-    else:
-        for path in load_folder(folder):
-            yield path, lambda path=path: (read_picture(path), None, None)
+        return
+    for path in load_folder(folder):
+        yield path, lambda path=path: _picture(path)
 
 
 def _stored(light: Path, picture: Path) -> Picture:
     sample = read_sample(light, picture)
-    return sample.scene, sample.sdr, (sample.n, sample.sigma)
+    return sample.scene, sample.sdr
+
+
+def _picture(path: Path) -> Picture:
+    """A picture of light, with its SDR picture where it has the name that `vshdr camera` gives it: hdr/0001.exr and
+    sdr/0001.png, or hdr.0001.exr and sdr.0001.png.
+    """
+    light, sdr = read_picture(path), None
+    if path.parent.name == "hdr":
+        sdr = path.parent.with_name("sdr") / f"{path.stem}.png"
+    elif path.name.startswith("hdr."):
+        sdr = path.with_name(f"sdr{path.stem.removeprefix('hdr')}.png")
+    if sdr is None or not sdr.exists():
+        return light, None
+    code = read_sdr(sdr)
+    if code.shape != light.shape:
+        width, height = light.shape[2], light.shape[1]
+        raise ValueError(f"{sdr}: {code.shape[2]} x {code.shape[1]} pixels, but {width} x {height} in {path.name}")
+    return light, code
 
 
 def _reason(table: np.ndarray, deviations: np.ndarray, row: int) -> str:

@@ -25,6 +25,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -41,6 +42,20 @@ RAMP = 1.5
 _PER_STOP = 64
 _DARKEST, _BRIGHTEST = -24, 6
 _TABLE = torch.exp2(torch.arange(_DARKEST * _PER_STOP, _BRIGHTEST * _PER_STOP + 1, dtype=torch.float64) / _PER_STOP)
+
+
+class Sigmoid(NamedTuple):
+    """How the sigmoids (1 + sigma) h^n / (h^n + sigma) of cameras are distributed: n and sigma are normal."""
+
+    mean: tuple[float, float]
+    deviation: tuple[float, float]
+    bounds: tuple[tuple[float, float], tuple[float, float]]
+    """The least n and sigma, and the largest."""
+
+
+SIGMOID = Sigmoid(mean=(0.9, 0.6), deviation=(0.1, 0.1), bounds=((0.2, 0.05), (2.5, 5.0)))
+"""Eilertsen et al. 2017, fitted to Grossberg and Nayar's data. (Their sigma goes down to 0, where all light is white.)
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,9 +151,9 @@ def _srgb(light: Tensor, dice: Dice) -> Tensor:
 
 
 def _sigmoid(light: Tensor, dice: Dice) -> Tensor:
-    """Cameras' own curves: (1 + sigma) h^n / (h^n + sigma), Eilertsen et al. 2017, fitted to Grossberg and
-    Nayar's data."""
-    n, sigma = min(max(dice.normal(0.9, 0.1), 0.2), 2.5), min(max(dice.normal(0.6, 0.1), 0.05), 5.0)
+    """Cameras' own curves: see `SIGMOID`."""
+    drawn = (dice.normal(*of) for of in zip(SIGMOID.mean, SIGMOID.deviation, strict=True))
+    n, sigma = (min(max(value, low), high) for value, low, high in zip(drawn, *SIGMOID.bounds, strict=True))
     return camera_curve(light.clamp_max(1.0), n, sigma)
 
 

@@ -74,16 +74,23 @@ class Objective:
     """What is minimised: a loss, and in the stability phase (1 - alpha) of it plus alpha of a stability term."""
 
     def __init__(
-        self, loss: str, stability: str = "", alpha: float | None = None, *, headroom: float, stretch: bool = False
+        self,
+        loss: str,
+        stability: str = "",
+        alpha: float | None = None,
+        *,
+        headroom: float,
+        stretch: bool = False,
+        motion: float = 1.0,
     ) -> None:
         """`loss` and `stability` are keys of `LOSSES` and `STABILITY` ("" for none); `alpha` None takes the
-        term's own.
+        term's own. `motion` is a factor of how far second views of `complete` move.
         """
         self.loss = LOSSES[loss]
         self.term = STABILITY[stability] if stability else None
         if self.term and alpha is not None:
             self.term = replace(self.term, alpha=alpha)
-        self._headroom, self._stretch = headroom, stretch
+        self._headroom, self._stretch, self._motion = headroom, stretch, motion
 
     @property
     def takes_views(self) -> bool:
@@ -94,7 +101,7 @@ class Objective:
         """The pair with the second view that the stability term needs, if it needs one."""
         if self.term is None or not needs_own_view(self.term, pair):
             return pair
-        return second_view(pair, self.term.motion, generator)
+        return second_view(pair, self.term.motion, generator, self._motion)
 
     def __call__(self, learner: nn.Module, domain: Domain, pair: Pair, autocast: torch.autocast) -> dict[str, Tensor]:
         """The scalar "loss" and, with a stability term, its parts "reconstruction" and "stability".

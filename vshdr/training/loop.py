@@ -22,21 +22,18 @@ from vshdr import weights as weights_room
 from vshdr.models.contract import Display, Model, load_state
 from vshdr.models.hdrcnn import HDRCNN, from_published
 from vshdr.training import checkpoint, pictures
-from vshdr.training.camera import VirtualCamera
+from vshdr.training.camera import CONDITIONS
 from vshdr.training.conditions import CameraOptions
+from vshdr.training.data import open_data
 from vshdr.training.initial import initialise
 from vshdr.training.learner import Learner, Objective
 from vshdr.training.log import Log, Record, read
 from vshdr.training.options import TrainOptions
-from vshdr.training.panoramas import Panoramas, load_folder, split
 from vshdr.training.recipes import RECIPES, rate_at, resolve
 from vshdr.training.team import Team
 from vshdr.training.validation import Validation
-from vshdr.training.views import ViewOptions
+from vshdr.training.views import MotionOptions, ViewOptions
 
-VALIDATION_SHARE = 0.1
-"""Of the scenes, those that never train."""
-PROCEDURAL_SCENES = 16
 MOST_SKIPPED = 20
 """Steps in a row whose gradient may be infinite or NaN before the run is given up."""
 
@@ -64,52 +61,73 @@ def train(
 ) -> Summary:
     """Trains a network, alone or as one of the processes that torchrun started.
 
+    `camera` says more of the virtual camera than `options.condition` and `options.motion` do, which it replaces.
     `on_record` gets each record of the log. Raises ValueError for options that do not fit each other, the
     data or the run that is resumed, OSError for files that are missing, and RuntimeError where training ends
     in values that are not finite.
     """
     team = Team.join(options.device)
     try:
-        camera = camera or CameraOptions(view=ViewOptions(turned=RECIPES[options.model, options.phase].turned))
-        return _Run(resolve(options), camera, team, on_record or (lambda record: None)).go()
+        saved = checkpoint.load(Path(options.output, "last.pt")) if options.resume else None
+        options = resolve(checkpoint.resumed(options, saved["options"]) if saved else options)
+        return _Run(options, camera or _camera(options), team, saved, on_record or (lambda record: None)).go()
     finally:
         team.leave()
+
+
+def _camera(options: TrainOptions) -> CameraOptions:
+    """The virtual camera of a run."""
+    usual = MotionOptions()
+    motion = {field.name: options.motion * getattr(usual, field.name) for field in dataclasses.fields(usual)}
+    view = ViewOptions(turned=RECIPES[options.model, options.phase].turned)
+    return dataclasses.replace(CONDITIONS[options.condition], view=view, motion=MotionOptions(**motion))
 
 
 class _Run:
     """The state of a run; on every member of the team, with validation, log and files on the leader alone."""
 
     def __init__(
-        self, options: TrainOptions, camera: CameraOptions, team: Team, on_record: Callable[[Record], None]
+        self,
+        options: TrainOptions,
+        camera: CameraOptions,
+        team: Team,
+        saved: dict[str, Any] | None,
+        on_record: Callable[[Record], None],
     ) -> None:
+        """`saved` is the checkpoint to go on from; without it the run is new, and its folder is made."""
         self.options, self.team, self.on_record = options, team, on_record
         self.folder = Path(options.output)
-        saved = _saved_state(self.folder, options, team)
+        if saved is None:
+            self._make_folder()
+        elif len(saved["members"]) != team.size:
+            count = len(saved["members"])
+            raise ValueError(f"{self.folder} was trained by {count} processes; go on with as many, not {team.size}")
         self.headroom = Display(peak=options.peak).headroom
-        self.learner = Learner(_network(options)).to(team.device).train()
+        network = initialise(options.model, options.seed) if saved else _network(options)
+        self.learner = Learner(network).to(team.device).train()
         self.average = AveragedModel(self.learner, avg_fn=_warm_average(options.ema)) if options.ema else None
         self.adam = torch.optim.Adam(self.learner.groups(), lr=options.rate)
         precision = _precision(options.precision, team.device)
         self.autocast = torch.autocast(team.device.type, precision, enabled=precision is not torch.float32)
         self.scaler = torch.amp.GradScaler(team.device.type, enabled=precision is torch.float16)
         self.objective = Objective(
-            options.loss, options.stability, options.alpha, headroom=self.headroom, stretch=options.stretch
+            options.loss,
+            options.stability,
+            options.alpha,
+            headroom=self.headroom,
+            stretch=options.stretch,
+            motion=options.motion,
         )
         # Members of a team start from the same weights and see other pictures.
         seed = options.seed + 1000 * team.rank
         self.transforms = torch.Generator(team.device).manual_seed(seed)
-        training, held_out, self.data = _open_pictures(options.data, team.device)
-        size = options.size[1], options.size[0]
-        self.camera = VirtualCamera(training, camera, size=size, seed=seed)
+        data = open_data(options, camera, team.device)
+        self.data, self.camera = data.description, data.training(seed)
         # Second views that the camera renders; else `Objective.complete` bends the first ones.
         self.views = self.objective.takes_views and options.views == "camera"
         if team.leads:
-            self.validation = Validation(
-                lambda seed: VirtualCamera(held_out, camera, size=size, seed=seed),
-                self.objective,
-                options.validation,
-                views=self.views,
-            )
+            self.validation = Validation(data.held_out, self.objective, options.validation, views=self.views)
+        self.window: list[dict[str, Tensor]] = []  # what was measured since the last line of the log
         self.step, self.skipped, self.without_better, self.validated_at = 0, 0, 0, -1
         self.first = self.best = self.last = math.inf
         self.started, self.seconds_before = time.monotonic(), 0.0
@@ -128,12 +146,10 @@ class _Run:
         options, reason = self.options, "steps"
         if self.step == 0:
             self._validate()
-        window: list[dict[str, Tensor]] = []
         while self.step < options.steps:
-            window.append(self._train_step())
+            self.window.append(self._train_step())
             if self.step % options.log_every == 0:
-                self._log_training(window)
-                window = []
+                self._log_training()
             if self.step % options.validate_every == 0:
                 self._checkpoint()
             if self.team.decide(0 < options.patience <= self.without_better):
@@ -183,10 +199,12 @@ class _Run:
         self.step += 1
         return {name: value.detach() for name, value in parts.items()} | {"gradient": gradient}
 
-    def _log_training(self, window: list[dict[str, Tensor]]) -> None:
+    def _log_training(self) -> None:
         means = {
-            name: float(self.team.mean(torch.stack([parts[name] for parts in window]).mean())) for name in window[0]
+            name: float(self.team.mean(torch.stack([parts[name] for parts in self.window]).mean()))
+            for name in self.window[0]
         }
+        self.window = []
         self._record({**means, "rate": self.adam.param_groups[0]["lr"], "seconds": round(self._seconds(), 3)})
 
     def _record(self, values: Record) -> None:
@@ -208,6 +226,7 @@ class _Run:
                 "camera": self.camera.state_dict(),
                 "transforms": self.transforms.get_state(),
                 "random": torch.get_rng_state(),
+                "window": self.window,
             }
         )
         if self.team.leads:
@@ -235,9 +254,19 @@ class _Run:
         self.camera.load_state_dict(member["camera"])
         self.transforms.set_state(member["transforms"])
         torch.set_rng_state(member["random"])
+        self.window = [
+            {name: value.to(self.team.device) for name, value in parts.items()} for parts in member["window"]
+        ]
         self.seconds_before = saved["seconds"]
         for name in _COUNTERS:
             setattr(self, name, saved[name])
+
+    def _make_folder(self) -> None:
+        if (self.folder / "last.pt").exists():
+            raise ValueError(
+                f"{self.folder} holds a run already; go on with it with --resume, or name another --output"
+            )
+        self.folder.mkdir(parents=True, exist_ok=True)
 
     @property
     def _finished(self) -> Learner:
@@ -263,11 +292,11 @@ class _Run:
         self.learner.train()
         if self.step == 0:
             self.first = self.last
-        better = self.last < self.best
-        self.without_better = 0 if better else self.without_better + 1
-        if better:
-            self.best = self.last
+        if self.last < self.best:
+            self.best, self.without_better = self.last, 0
             self._export("best.safetensors")
+        elif self.step % self.options.validate_every == 0:  # and not at the end of minutes, which come when they come
+            self.without_better += 1
         if self.options.keep:
             self._export(f"step_{self.step:07d}.safetensors")
         self._record({"validation": measured})
@@ -283,28 +312,10 @@ class _Run:
 _COUNTERS = ("step", "skipped", "without_better", "validated_at", "first", "best", "last")
 
 
-def _saved_state(folder: Path, options: TrainOptions, team: Team) -> dict[str, Any] | None:
-    """The checkpoint to go on from; None for a new run, whose folder is made."""
-    if not options.resume:
-        if (folder / "last.pt").exists():
-            raise ValueError(f"{folder} holds a run already; go on with it with --resume, or name another --output")
-        folder.mkdir(parents=True, exist_ok=True)
-        return None
-    saved = checkpoint.load(folder / "last.pt")
-    for name in ("model", "phase"):
-        was, wanted = saved["options"][name], getattr(options, name)
-        if was != wanted:
-            raise ValueError(f"{folder} is a run with {name} {was}; it cannot go on with {name} {wanted}")
-    if len(saved["members"]) != team.size:
-        count = len(saved["members"])
-        raise ValueError(f"{folder} was trained by {count} processes; go on with as many, not {team.size}")
-    if (saved["average"] is None) != (options.ema == 0.0):
-        begun = saved["options"]["ema"]
-        raise ValueError(f"{folder} cannot go on with ema {options.ema:g}: it was begun with {begun:g}")
-    return saved
-
-
 def _network(options: TrainOptions) -> Model:
+    """The network that a run begins with."""
+    if options.phase == "stability" and not options.weights:
+        raise ValueError("phase stability goes on from trained weights; name them with weights")
     model = initialise(options.model, options.seed, "random" if options.weights else options.encoder)
     if options.weights:
         path = weights_room.locate(options.weights, options.model)
@@ -313,23 +324,6 @@ def _network(options: TrainOptions) -> Model:
             state = from_published(state, model, str(path))
         load_state(model, state, str(path))
     return model
-
-
-def _open_pictures(folder: str, device: torch.device) -> tuple[Panoramas, Panoramas, str]:
-    """Pictures to train with, pictures held out for validation, and a description of both for the record."""
-    if not folder:
-        count = PROCEDURAL_SCENES
-        return (
-            Panoramas.procedural(count, 0, device),
-            Panoramas.procedural(max(1, count // 4), 1, device),
-            f"{count} procedural scenes",
-        )
-    training, held_out = split(load_folder(folder), VALIDATION_SHARE)
-    return (
-        Panoramas(training, device),
-        Panoramas(held_out, device),
-        f"{len(training)} pictures of {Path(folder).name}, {len(held_out)} more held out for validation",
-    )
 
 
 def _precision(name: str, device: torch.device) -> torch.dtype:

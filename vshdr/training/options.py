@@ -35,16 +35,30 @@ class TrainOptions:
         choices=("reconstruction", "stability"),
     )
     data: str = option(
-        "", "folder of .hdr and .exr panoramas and photos, searched recursively; empty for scenes made by code"
+        "",
+        "folder of .hdr and .exr panoramas and photos, searched recursively, or of HDRCNN's bin and jpg; empty for "
+        "scenes made by code",
+    )
+    without: str = option("", "outliers.csv that `vshdr clean` wrote of this folder: what it flags is left out")
+    condition: str = option(
+        "mixed",
+        "how the virtual camera works: everything mixed, or one condition alone",
+        choices=("mixed", "ideal", "camera", "graded", "broadcast", "still"),
     )
     output: str = option("training", "folder for checkpoints, weights, log and pictures")
-    weights: str = option("", "weights to start from: a file or a name of `vshdr weights list`; empty for none")
+    weights: str = option(
+        "",
+        "weights to start from: a file or a name of `vshdr weights list`; empty for none, but stability needs some",
+    )
     encoder: str = option(
         "imagenet",
         "gainmap without weights: what its encoder starts from, EfficientNet-Lite2's published weights or nothing",
         choices=("imagenet", "random"),
     )
-    resume: bool = option(False, "go on with the run in the output folder, as if it had never stopped")
+    resume: bool = option(
+        False,
+        "go on with the run in the output folder as if it had never stopped; what is not given is as it was begun",
+    )
 
     loss: str = option("", "what reconstruction minimises; empty for the model's own", choices=_LOSSES)
     stability: str = option("", "term of the stability phase; empty for the model's own", choices=_STABILITY)
@@ -56,6 +70,11 @@ class TrainOptions:
         "second views of the stability phase: camera turns the virtual camera and renders, "
         "compresses and adds noise anew; affine bends the first view as published",
         choices=("camera", "affine"),
+    )
+    motion: float = option(
+        1.0,
+        "factor of how far second views move: 1 for shifts of 2 pixels, turns of 1 degree and zooms of 0.03",
+        low=0.0,
     )
     peak: float = option(1000.0, "expandnet: nits at which its relative output is 1", low=203.0, high=10000.0)
     stretch: bool = option(
@@ -90,7 +109,7 @@ class TrainOptions:
     device: str = option("auto", "auto takes CUDA where there is one", choices=("auto", "cpu", "cuda"))
     precision: str = option(
         "auto",
-        "of the network's arithmetic; auto is bf16 on a GPU (fp16 where it has none) and fp32 on a CPU",
+        "of the network's arithmetic in training; auto is bf16 on a GPU (fp16 where it has none) and fp32 on a CPU",
         choices=("auto", "fp32", "bf16", "fp16"),
     )
 
@@ -100,3 +119,5 @@ class TrainOptions:
             raise ValueError(f"size must be a width and a height in pixels, not {list(self.size)}")
         if self.stability and self.phase != "stability":
             raise ValueError(f"stability {self.stability} is for phase stability; leave it out or change the phase")
+        if self.without and not self.data:
+            raise ValueError("without leaves out pictures of a folder; name it with data")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -48,21 +48,24 @@ def scene_name(path: str | Path) -> str:
     return re.sub(r"(_\d+k|_puresky|_\d+)+$", "", Path(path).stem) or Path(path).stem
 
 
-def split(paths: Sequence[Path], share: float, seed: int = 0) -> tuple[list[Path], list[Path]]:
-    """Training and validation paths: a `share` of the scenes, at least one, goes whole to validation.
+def split(
+    paths: Sequence[Path], share: float, seed: int = 0, scene: Callable[[Path], str] = scene_name
+) -> tuple[list[Path], list[Path]]:
+    """Training and validation paths: a `share` of the scenes, at least one, goes whole to validation. `scene` names
+    that of a path.
 
     A scene's place in the draw depends on its name and `seed` only, so that adding pictures moves few scenes.
     Raises ValueError where nothing would be left for training.
     """
     scenes = sorted(
-        {scene_name(path) for path in paths},
-        key=lambda scene: hashlib.sha256(f"{seed}/{scene}".encode()).digest(),
+        {scene(path) for path in paths},
+        key=lambda name: hashlib.sha256(f"{seed}/{name}".encode()).digest(),
     )
     held = set(scenes[: max(1, round(share * len(scenes)))])
-    training = [path for path in paths if scene_name(path) not in held]
+    training = [path for path in paths if scene(path) not in held]
     if not training:
         raise ValueError(f"a share of {share:g} of {len(scenes)} scenes leaves nothing to train on; give more pictures")
-    return training, [path for path in paths if scene_name(path) in held]
+    return training, [path for path in paths if scene(path) in held]
 
 
 def read_picture(path: str | Path) -> Tensor:

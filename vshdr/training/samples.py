@@ -3,21 +3,31 @@
 
 A .bin file is little-endian float32: height, width, channels, n and sigma of the camera curve, then the
 pixels, row by row, RGB interleaved. Linear light is exposed so that 1.0 is where the camera clips.
+
+The published program writes a header before it draws the curve, so that n and sigma are those of the crop before, and
+of the first anything at all. They are therefore never used: `fitted_curve` finds the curve in the pixels.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image, UnidentifiedImageError
+from scipy.optimize import least_squares
 from torch import Tensor
 
 from .camera import Pair
-from .curves import known_sigmoid
+from .curves import SIGMOID, Curves, known_sigmoid
 from .dice import Dice
+
+_FITTED = 4096
+"""Values that a curve is fitted to: as many in a large sample as in a small one."""
+_LEAST = 64
+"""Unclipped values below which nothing can be fitted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,9 +39,9 @@ class Sample:
     scene: Tensor
     """3 x H x W linear light, 1.0 where the camera clips."""
     n: float
-    """Exponent of the camera curve (1 + sigma) h^n / (h^n + sigma)."""
+    """Exponent of the camera curve (1 + sigma) h^n / (h^n + sigma), as the header has it."""
     sigma: float
-    """Its other parameter."""
+    """Its other parameter, likewise."""
 
 
 def find_samples(folder: str | Path) -> list[tuple[Path, Path]]:
@@ -48,6 +58,20 @@ def find_samples(folder: str | Path) -> list[tuple[Path, Path]]:
     return samples
 
 
+def source_name(light: Path) -> str:
+    """What samples of one source picture share: im_000012 of im_000012_000003.bin."""
+    return light.stem.rpartition("_")[0]
+
+
+def read_sdr(path: str | Path) -> Tensor:
+    """Code values in [0, 1], 3 x H x W, of a JPEG or PNG of 8 bits. Raises ValueError where it cannot be read."""
+    try:
+        with Image.open(path) as image:
+            return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1) / 255
+    except (UnidentifiedImageError, OSError):
+        raise ValueError(f"{path}: this picture cannot be read") from None
+
+
 def read_sample(light: str | Path, picture: str | Path) -> Sample:
     """The sample in a .bin and a .jpg file. Raises ValueError where one of them is damaged or their sizes
     differ."""
@@ -59,11 +83,7 @@ def read_sample(light: str | Path, picture: str | Path) -> Sample:
     if len(data) < 5 + count:
         raise ValueError(f"{light}: {5 + count} numbers were expected, there are {len(data)}; the file is cut off")
     scene = torch.from_numpy(data[-count:].reshape(height, width, channels).astype(np.float32)).permute(2, 0, 1)
-    try:
-        with Image.open(picture) as image:
-            sdr = torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1) / 255
-    except (UnidentifiedImageError, OSError):
-        raise ValueError(f"{picture}: this JPEG cannot be read") from None
+    sdr = read_sdr(picture)
     if sdr.shape != scene.shape:
         raise ValueError(
             f"{picture}: {sdr.shape[2]} x {sdr.shape[1]} pixels, but {width} x {height} in {Path(light).name}"
@@ -87,34 +107,55 @@ def write_sample(folder: str | Path, source: int, crop: int, sample: Sample, *, 
     return light, picture
 
 
+def fitted_curve(sample: Sample) -> Curves:
+    """The camera curve that explains a sample: least squares over what is neither black nor clipped; the mean of
+    HDRCNN's camera where that is next to nothing.
+    """
+    light, code = sample.scene.flatten(), sample.sdr.flatten()
+    usable = (light > 1e-4) & (light < 1.0) & (code > 0.02) & (code < 0.98)
+    light, code = light[usable].double().numpy(), code[usable].double().numpy()
+    if len(light) < _LEAST:
+        return known_sigmoid(*SIGMOID.mean)
+    step = max(1, len(light) // _FITTED)
+    light, code = light[::step], code[::step]
+
+    def error(curve: np.ndarray) -> np.ndarray:
+        n, sigma = curve
+        power = light**n
+        return (1.0 + sigma) * power / (power + sigma) - code
+
+    # A robust loss: JPEG rings at edges.
+    n, sigma = least_squares(error, SIGMOID.mean, bounds=SIGMOID.bounds, loss="soft_l1", f_scale=0.02).x
+    return known_sigmoid(float(n), float(sigma))
+
+
 class StoredSamples:
-    """Samples in a folder, through the door of `VirtualCamera`: `pair` draws some of them, without second
-    views."""
+    """Samples on disk, through the door of `VirtualCamera`: `pair` draws some of them, without second views."""
 
     def __init__(
         self,
-        folder: str | Path,
+        paths: Sequence[tuple[Path, Path]],
         device: torch.device | str = "cpu",
         *,
         size: tuple[int, int] = (256, 256),
         seed: int = 0,
     ) -> None:
-        """`size` is height and width of what is cut from each. Raises OSError where there are no samples."""
-        self._paths = find_samples(folder)
-        self._device = torch.device(device)
+        """`paths` are those of `find_samples`, `size` is height and width of what is cut from each."""
+        self._paths = paths
+        self.device = torch.device(device)
         self.size = size
         self._dice = Dice(seed)
 
     def pair(self, n: int, *, stability: bool = False) -> Pair:
         """`n` samples, each cut at a random place and mirrored for half of them; the truth follows the
-        camera's known curve.
+        camera's curve (`fitted_curve`).
 
         Raises ValueError for `stability`, and where a sample is damaged or smaller than `size`.
         """
         if stability:
-            raise ValueError("stored samples have one view each; the stability terms need panoramas or photos")
+            raise ValueError("stored samples have one view each; add --views affine, which bends it")
         drawn = [self._draw() for _ in range(n)]
-        sdr, scene, linear = (torch.stack(parts).to(self._device) for parts in zip(*drawn, strict=True))
+        sdr, scene, linear = (torch.stack(parts).to(self.device) for parts in zip(*drawn, strict=True))
         return Pair(sdr=sdr, linear=linear, scene=scene, kind=["sigmoid+stored"] * n)
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -135,4 +176,4 @@ class StoredSamples:
         sdr, scene = (part[:, top : top + height, left : left + width] for part in (sample.sdr, sample.scene))
         if self._dice.chance(0.5):
             sdr, scene = sdr.flip(2), scene.flip(2)
-        return sdr, scene, known_sigmoid(sample.n, sample.sigma).truth(scene[None])[0]
+        return sdr, scene, fitted_curve(sample).truth(scene[None])[0]

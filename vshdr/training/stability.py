@@ -27,9 +27,10 @@ if TYPE_CHECKING:
 def second_view(pair: Pair, motion: str, generator: torch.Generator, scale: float = 1.0) -> Pair:
     """`pair` with a second view made from the first.
 
-    `motion` is "noise" (nothing moves), "affine" (`affine_grid`, bilinear, black beyond the border) or
-    "affine+noise". The noise is Gaussian, its standard deviation U[0.01, 0.05] in code values, one for the
-    batch; the sum is clipped to [0, 1].
+    `motion` is "noise" (nothing moves), "affine" (`affine_grid`, bilinear, black beyond the border; sheared along
+    rows only, as the temporally stable ExpandNet has it) or "affine+noise" (sheared both ways, as CVPR 2019 has it).
+    `scale` is a factor of all ranges of motion. The noise is Gaussian, its standard deviation U[0.01, 0.05] in code
+    values, one for the batch; the sum is clipped to [0, 1].
     """
     sdr, linear = pair.sdr, pair.linear
     count, _, height, width = sdr.shape
@@ -37,7 +38,7 @@ def second_view(pair: Pair, motion: str, generator: torch.Generator, scale: floa
         grid = affine_grid(count, height, width, generator, scale=0.0)
         moved, moved_linear = sdr, linear
     else:
-        grid = affine_grid(count, height, width, generator, scale)
+        grid = affine_grid(count, height, width, generator, scale, shear_down=float(motion == "affine+noise"))
         moved, moved_linear = (F.grid_sample(picture, grid, align_corners=False) for picture in (sdr, linear))
     if "noise" in motion:
         low, high = 0.01, 0.05

@@ -11,7 +11,8 @@ from typing import Any
 import torch
 
 from vshdr.training import pictures
-from vshdr.training.camera import Pair, VirtualCamera
+from vshdr.training.camera import Pair
+from vshdr.training.data import Camera
 from vshdr.training.learner import Learner, Objective
 
 SEED = 20_000_000
@@ -21,9 +22,7 @@ SEED = 20_000_000
 class Validation:
     """A set of pairs that is drawn once; first views are the same in every run with the same pictures and size."""
 
-    def __init__(
-        self, open_camera: Callable[[int], VirtualCamera], objective: Objective, count: int, *, views: bool
-    ) -> None:
+    def __init__(self, open_camera: Callable[[int], Camera], objective: Objective, count: int, *, views: bool) -> None:
         """Takes `count` samples of cameras that `open_camera` seeds, with second views of theirs for `views`."""
         self._objective = objective
         self._pairs: list[Pair] = []
@@ -31,7 +30,7 @@ class Validation:
             # A camera for every few samples: drawing second views then changes no later first ones, and the
             # reconstruction losses of both phases compare.
             camera = open_camera(SEED + len(self._pairs))
-            generator = torch.Generator(camera.panoramas.device).manual_seed(SEED + len(self._pairs))
+            generator = torch.Generator(camera.device).manual_seed(SEED + len(self._pairs))
             size = min(8, count - len(self._pairs))
             pair = objective.complete(camera.pair(size, stability=views), generator)
             self._pairs += [_one(pair, index) for index in range(size)]

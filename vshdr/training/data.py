@@ -1,0 +1,71 @@
+"""What a network is trained on: pictures of light that the virtual camera looks at, or samples that one has stored; and
+which of their scenes never train.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from vshdr.training.camera import VirtualCamera
+from vshdr.training.cleaning import without_outliers
+from vshdr.training.conditions import CameraOptions
+from vshdr.training.options import TrainOptions
+from vshdr.training.panoramas import Panoramas, load_folder, split
+from vshdr.training.samples import StoredSamples, find_samples, source_name
+
+VALIDATION_SHARE = 0.1
+"""Of the scenes, those that never train."""
+PROCEDURAL_SCENES = 16
+
+Camera = VirtualCamera | StoredSamples
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """Both halves of the scenes, as cameras of a seed. Pictures are read once, however many cameras there are."""
+
+    training: Callable[[int], Camera]
+    held_out: Callable[[int], Camera]
+    """Of scenes that never train."""
+    description: str
+    """For the record; folders by their last name only."""
+
+
+def open_data(options: TrainOptions, camera: CameraOptions, device: torch.device) -> Data:
+    """Reads what `options.data` names: a folder with `bin` and `jpg` of HDRCNN's virtual camera, one of panoramas and
+    photos, or nothing, for scenes made by code. What the report `options.without` flags is left out.
+
+    Raises OSError and ValueError where pictures are missing, damaged or too few.
+    """
+    size = options.size[1], options.size[0]
+    folder = Path(options.data)
+    if options.data and (folder / "bin").is_dir():
+        pictures = dict(find_samples(folder))
+        halves = split(_kept(list(pictures), options), VALIDATION_SHARE, scene=source_name)
+        stored = [[(light, pictures[light]) for light in half] for half in halves]
+        training, held_out = (
+            lambda seed, half=half: StoredSamples(half, device, size=size, seed=seed) for half in stored
+        )
+        return Data(training=training, held_out=held_out, description=_describe("samples", *halves, folder))
+    if options.data:
+        halves = split(_kept(load_folder(folder), options), VALIDATION_SHARE)
+        seen = [Panoramas(half, device) for half in halves]
+        description = _describe("pictures", *halves, folder)
+    else:
+        counts = PROCEDURAL_SCENES, PROCEDURAL_SCENES // 4
+        seen = [Panoramas.procedural(count, seed, device) for seed, count in enumerate(counts)]
+        description = f"{PROCEDURAL_SCENES} procedural scenes"
+    training, held_out = (lambda seed, half=half: VirtualCamera(half, camera, size=size, seed=seed) for half in seen)
+    return Data(training=training, held_out=held_out, description=description)
+
+
+def _kept(paths: list[Path], options: TrainOptions) -> list[Path]:
+    return without_outliers(paths, options.data, options.without) if options.without else paths
+
+
+def _describe(kind: str, training: list[Path], held_out: list[Path], folder: Path) -> str:
+    return f"{len(training)} {kind} of {folder.name}, {len(held_out)} more held out for validation"

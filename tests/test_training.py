@@ -235,6 +235,15 @@ def test_what_is_not_given_is_as_the_run_was_begun(tiny, options, tmp_path):
             train(TrainOptions(output=str(tmp_path / "parts"), resume=True, device="cpu", **changed))
 
 
+def test_the_second_phase_keeps_how_gainmap_judges_whole_frames(options, tmp_path):
+    small = {"size": (64, 64), "rate": 1e-3, "encoder": "random"}
+    first = train(options(steps=1, output=str(tmp_path / "first"), **small))
+    second = train(options(steps=2, phase="stability", weights=str(first.weights), **small))
+    before, after = load_file(first.weights), load_file(second.weights.with_name("final.safetensors"))
+    changed = {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
+    assert changed == {"encoder", "enter", "deepest", "up", "leave"}
+
+
 def test_a_second_phase_needs_weights(tiny, options):
     with pytest.raises(ValueError, match="phase stability goes on from trained weights"):
         train(options(steps=1, phase="stability"))

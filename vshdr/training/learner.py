@@ -41,9 +41,17 @@ class Learner(nn.Module):
         """Parameters for an optimiser, by the "share" of the rate at which they learn."""
         encoder = list(self.model.encoder.parameters()) if isinstance(self.model, GainMap) else []
         known = {id(parameter) for parameter in encoder}
-        others = [parameter for parameter in self.parameters() if id(parameter) not in known]
+        others = [item for item in self.parameters() if item.requires_grad and id(item) not in known]
         groups = [{"params": others, "share": 1.0}, {"params": encoder, "share": ENCODER_SHARE}]
         return [group for group in groups if group["params"]]
+
+    def keep_context(self) -> None:
+        """Has gainmap keep how it judges frames as a whole, which noise hardly changes. A stability term gets steadier
+        pictures by darker ones, too, most of all where a grade has left white far below the light that was there.
+        """
+        if isinstance(self.model, GainMap):
+            for part in (self.model.judge, self.model.tell_deepest, self.model.tell_last):
+                part.requires_grad_(False)
 
     def train(self, mode: bool = True) -> Learner:
         if isinstance(self.model, HDRCNN):

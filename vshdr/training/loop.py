@@ -105,6 +105,8 @@ class _Run:
         self.headroom = Display(peak=options.peak).headroom
         network = initialise(options.model, options.seed) if saved else _network(options)
         self.learner = Learner(network).to(team.device).train()
+        if options.phase == "stability":
+            self.learner.keep_context()
         self.average = AveragedModel(self.learner, avg_fn=_warm_average(options.ema)) if options.ema else None
         self.adam = torch.optim.Adam(self.learner.groups(), lr=options.rate)
         precision = _precision(options.precision, team.device)

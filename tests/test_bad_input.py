@@ -12,9 +12,11 @@ import pytest
 import torch
 from clips import write_clip, write_images, write_png
 from networks import expandnet_state
+from PIL import Image
 from safetensors.torch import save_file
 
 from vshdr.cli import main
+from vshdr.weights import locate
 
 
 @pytest.fixture(scope="module")
@@ -267,6 +269,12 @@ def test_commands_beside_convert(material, tmp_path, capsys, monkeypatch):
     assert "text.pth" in fails(capsys, "weights", "convert", material / "text.pth", tmp_path / "o.safetensors")
     assert "neither PQ nor HLG" in fails(capsys, "encoder-args", material / "good.mkv")
     assert "no such file" in fails(capsys, "encoder-args", tmp_path / "absent.vpy")
+    assert "text.mp4: this is not a video" in fails(capsys, "encoder-args", material / "text.mp4")
+    assert "packaged" in fails(capsys, "weights", "fetch", "gainmap")
+    target = tmp_path / "absent" / "o.safetensors"
+    assert str(target.parent) in fails(capsys, "weights", "mean", target, locate("", "gainmap"))
+    assert "rate must be from 0 to 1" in fails(capsys, "train", "--rate", "inf")
+    assert main(["shots", str(material / "pq.mkv"), "--allow-hdr"]) == 0
 
 
 @pytest.mark.parametrize(
@@ -297,6 +305,25 @@ def test_clips_whose_flicker_cannot_be_measured(material, tmp_path, capsys, argu
     assert words in fails(capsys, "flicker", *map(placed, arguments))
 
 
-def test_flicker_says_where_it_cannot_write(material, tmp_path, capsys):
+def test_reports_replace_no_input_and_say_at_once_where_they_cannot_be_written(material, tmp_path, capsys):
     target = tmp_path / "absent" / "page.html"
     assert str(target) in fails(capsys, "flicker", material / "good.mkv", "--html", target)
+    clip = write_clip(tmp_path / "clip.mkv")
+    before = clip.read_bytes()
+    for command in (("flicker", "--json"), ("shots", "--csv"), ("shots", "--chapters")):
+        assert "clip.mkv is an input" in fails(capsys, command[0], clip, command[1], clip)
+    assert "is an input" in fails(capsys, "flicker", material / "good.mkv", "--sdr", clip, "--csv", clip)
+    report = tmp_path / "report"
+    assert "is named twice" in fails(capsys, "flicker", clip, "--json", report, "--csv", report)
+    assert "this is a folder" in fails(capsys, "shots", clip, "--csv", tmp_path)
+    assert clip.read_bytes() == before and not report.exists()
+
+
+def test_a_picture_that_is_cut_off(material, tmp_path, capsys):
+    pixels = np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8)
+    for progressive in (False, True):
+        path = tmp_path / "cut.jpg"
+        Image.fromarray(pixels).save(path, quality=90, progressive=progressive)
+        path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+        assert "cut.jpg" in fails(capsys, "convert", path, tmp_path / "out.exr", "--quiet")
+    assert not (tmp_path / "out.exr").exists()

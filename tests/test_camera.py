@@ -254,7 +254,7 @@ def test_real_codecs_lose_what_they_are_told_to(codec: str) -> None:
 
 @pytest.mark.parametrize("size", [(16, 34), (24, 40), (48, 48), (66, 30)])
 def test_codecs_take_small_frames(size: tuple[int, int]) -> None:
-    """x265 corrupts its memory on some of them."""
+    """x265 corrupts its memory on some widths."""
     frame = torch.linspace(0.2, 0.8, 3 * size[0] * size[1]).reshape(3, *size)
     for codec in ("h264", "hevc"):
         assert (round_trip(frame.expand(2, -1, -1, -1), codec, 12) - frame).abs().max() < 0.05

@@ -101,8 +101,10 @@ def test_a_file_that_cannot_be_read_is_flagged(folder: Path, tmp_path: Path) -> 
     for path in sorted(folder.glob("good_0*.exr")):
         (tmp_path / path.name).write_bytes(path.read_bytes())
     (tmp_path / "torn.exr").write_bytes((folder / "good_00.exr").read_bytes()[:500])
-    first = clean(tmp_path, tmp_path / "report", CleanOptions(detector="isolation_forest", contamination=0.0))[0]
-    assert first.path.name == "torn.exr" and first.flagged and "not a complete EXR" in first.reason
+    write(tmp_path / "dot.exr", torch.ones(3, 1, 1))
+    dot, torn = clean(tmp_path, tmp_path / "report", CleanOptions(detector="isolation_forest", contamination=0.0))[:2]
+    assert torn.path.name == "torn.exr" and torn.flagged and torn.reason.startswith("this is not a complete EXR")
+    assert dot.path.name == "dot.exr" and dot.flagged and dot.reason.startswith("1 x 1 pixels")
 
 
 def test_a_picture_that_belongs_to_another_light_stands_out(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import av
 import numpy as np
 import pytest
 import torch
-from clips import write_clip, write_images
+from clips import write_clip, write_images, write_png
 
 from vshdr import ConvertOptions, Expander, ExpandOptions, convert
 from vshdr.colour import pq_decode
@@ -122,6 +122,14 @@ def test_previews_are_pictures(clip, tmp_path):
     convert(clip, tmp_path / "out.####.exr", preview=2, preview_dir=str(tmp_path / "look"))
     names = sorted(path.name for path in (tmp_path / "look").iterdir())
     assert names == ["preview.000003.png", "preview.000009.png"]
+    before = (tmp_path / "look" / names[0]).read_bytes()
+    with pytest.raises(ValueError, match=r"preview\.000003\.png exists already"):
+        convert(clip, tmp_path / "other.####.exr", gamma=1.3, preview=2, preview_dir=str(tmp_path / "look"))
+    assert (tmp_path / "look" / names[0]).read_bytes() == before
+    convert(clip, tmp_path / "film.part1.mkv", tmp_path / "shot.####.exr", preview=1, preset="ultrafast")
+    assert (tmp_path / "film.part1_previews").is_dir()
+    convert(clip, tmp_path / "sea_v2.####.exr", preview=1)
+    assert (tmp_path / "sea_v2_previews").is_dir()
 
 
 def test_progress_and_summary_tell_what_happened(clip, tmp_path):
@@ -158,6 +166,18 @@ def test_resume_with_other_options_is_refused(clip, tmp_path):
     convert(clip, tmp_path / "shot.####.exr")
     with pytest.raises(ValueError, match="resume"):
         convert(clip, tmp_path / "shot.####.exr", gamma=1.2, resume=True)
+
+
+def test_resume_with_other_numbers_or_other_pictures_is_refused(tmp_path):
+    folder = write_images(tmp_path / "frames", count=3)
+    convert(folder, tmp_path / "a.####.exr")
+    assert convert(folder, tmp_path / "a.####.exr", resume=True).frames == 0
+    with pytest.raises(ValueError, match="resume needs the same"):
+        convert(folder, tmp_path / "a.####.exr", resume=True, exr_start=1002)
+    (tmp_path / "a.1002.exr").unlink()
+    write_png(folder / "frame.0002.png", np.full((30, 40, 3), 200, np.uint8))
+    with pytest.raises(ValueError, match="resume needs the same"):
+        convert(folder, tmp_path / "a.####.exr", resume=True)
 
 
 def test_resume_with_another_clip_of_the_same_name_is_refused(tmp_path):

@@ -66,5 +66,11 @@ def test_it_goes_on_where_it_was_interrupted(repo: Path) -> None:
     assert code == 0 and "--phase stability" in second and second.endswith("--resume") and " mean " in mean
 
 
+def test_a_third_call_has_nothing_to_do(repo: Path) -> None:
+    (repo.parent / "out").mkdir()
+    (repo.parent / "out" / "gainmap.safetensors").touch()
+    assert call(repo, "panoramas", "out") == (0, [])
+
+
 def test_it_says_how_it_is_called(repo: Path) -> None:
     assert call(repo) == (2, [])

@@ -252,6 +252,7 @@ def test_anamorphic_pictures_keep_their_shape(name, codec, tmp_path):
         ("a.mkv", {"width": 63, "pixel_format": "yuv422p12le"}, "use yuv444p12le"),
         ("a.mkv", {"codec": "svtav1", "width": 63}, "another codec"),
         ("a.mkv", {"width": 8}, "at least 16x16"),
+        ("a.mkv", {"width": 48}, "x265 fails on frames 48 samples wide"),
         ("a.mkv", {"codec": "ffv1", "crf": 10.0}, "no crf"),
         ("a.mov", {"codec": "prores", "preset": "slow"}, "no presets"),
         ("a.mkv", {"preset": "hasty"}, "preset/tune hasty"),
@@ -321,6 +322,17 @@ def test_an_existing_file_is_replaced_only_where_that_is_wanted(tmp_path):
     write(path, settings())
     assert len(decoded(path)) == len(TICKS)
     assert [file.name for file in tmp_path.iterdir()] == ["a.mkv"]
+
+
+def test_two_runs_do_not_write_into_one_file(tmp_path):
+    with VideoWriter(tmp_path / "a.mkv", settings()) as writer:
+        for number, tick in enumerate(TICKS):
+            writer.write(planes(settings(), number), tick)
+        with pytest.raises(OSError, match="is being written by another run"):
+            VideoWriter(tmp_path / "a.mkv", settings())
+        writer.finish(500.0, 100.0)
+    assert len(decoded(tmp_path / "a.mkv")) == len(TICKS)
+    write(tmp_path / "a.mkv", settings())
 
 
 def test_no_frame_leaves_no_file(tmp_path):

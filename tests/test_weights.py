@@ -275,6 +275,9 @@ def test_the_mean_of_weights(tmp_path):
     with safe_open(target, "pt") as file:
         source = "mean of 0.9.safetensors, 1.1.safetensors, 1.3.safetensors"
         assert file.metadata() == {"steps": "0.9", "model": "gainmap", "source": source}
+    mask = os.umask(0)
+    os.umask(mask)
+    assert target.stat().st_mode & 0o777 == 0o666 & ~mask  # not its user's alone, as safetensors writes files
     with pytest.raises(FileExistsError, match="is there already"):
         weights.mean(sources, target)
     torch.save(expandnet_state(), tmp_path / "expandnet.pth")

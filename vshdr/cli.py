@@ -17,6 +17,7 @@ from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, TextCol
 from rich.progress import Progress as RichProgress
 
 import vshdr
+from vshdr.files import check_reports
 from vshdr.metrics.flicker_options import FlickerOptions
 from vshdr.options import ConvertOptions, ExpandOptions, add_arguments, from_arguments
 from vshdr.training.options import TrainOptions
@@ -37,9 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _console.print(f"vshdr: {_sentence(error)}", style="bold red", markup=False, highlight=False, soft_wrap=True)
         return 1
     except KeyboardInterrupt:
-        _console.print(
-            "vshdr: interrupted; nothing was written under a final name that is not complete", soft_wrap=True
-        )
+        _console.print("vshdr: interrupted; what has its final name is complete", soft_wrap=True)
         return 130
     return 0
 
@@ -150,14 +149,16 @@ def _add_shots(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("source", metavar="IN", help="a video, a sequence (%%04d, #### or a folder) or a .vpy script")
     parser.add_argument("--csv", metavar="FILE", help="write the list as CSV")
     parser.add_argument("--chapters", metavar="FILE", help="write chapters as mkvmerge --chapters takes them")
+    parser.add_argument("--allow-hdr", action="store_true", help="take a clip labelled PQ or HLG, too")
     parser.set_defaults(run=_shots)
 
 
 def _shots(arguments: argparse.Namespace) -> None:
+    check_reports((arguments.csv, arguments.chapters), [arguments.source])
     from vshdr.shot_list import clock_time, list_shots, write_chapters, write_csv
 
     found = []
-    for timed in list_shots(arguments.source):
+    for timed in list_shots(arguments.source, allow_hdr=arguments.allow_hdr):
         shot, flashes = timed.shot, ""
         if shot.flashes:
             flashes = f", flashes at {', '.join(map(str, shot.flashes))}"
@@ -283,6 +284,7 @@ def _add_flicker(commands: argparse._SubParsersAction) -> None:
 
 def _flicker(arguments: argparse.Namespace) -> None:
     options = from_arguments(FlickerOptions, arguments)
+    check_reports((options.json, options.csv, options.html), [*arguments.clips, options.sdr, options.truth])
     # Before torch is loaded: on pictures this small, threads of torch that spin while they wait cost more than they do.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from vshdr.metrics.comparison import compare

@@ -36,7 +36,8 @@ def check(options: Any) -> None:
         if value is None:  # left to the codec, or to whatever else the option is for
             continue
         if allowed.get("choices") and value not in allowed["choices"]:
-            raise ValueError(f"{field.name} must be one of {', '.join(allowed['choices'])}, not '{value}'")
+            words = ", ".join(filter(None, allowed["choices"]))
+            raise ValueError(f"{field.name} must be one of {words}, not '{value}'")
         low, high = allowed.get("low"), allowed.get("high")
         if (low is not None and not value >= low) or (high is not None and not value <= high):
             bounds = f"from {low:g} to {high:g}" if None not in (low, high) else f"at least {low:g}"
@@ -171,7 +172,7 @@ class ConvertOptions:
         "compression of EXR; dwaa and dwab lose a little",
         choices=("none", "rle", "zips", "zip", "piz", "pxr24", "dwaa", "dwab"),
     )
-    exr_start: int = option(1001, "number of an EXR sequence's first frame", low=0)
+    exr_start: int = option(1001, "number of an EXR sequence's first frame", low=0, high=99_999_999)
     resume: bool = option(False, "keep the EXR frames that an interrupted run finished, after reading each one back")
     overwrite: bool = option(False, "replace outputs that exist")
     preview: int = option(

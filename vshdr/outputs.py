@@ -196,12 +196,16 @@ class PreviewOutput(Output):
 
     name = "previews"
 
-    def __init__(self, folder: Path, clip: Source, expander: Expander, count: int) -> None:
+    def __init__(self, folder: Path, clip: Source, expander: Expander, options: ConvertOptions) -> None:
         super().__init__([folder])
+        count = options.preview
         self._clip, self._options = clip, expander.options
         # A source that does not say how long it is gives its previews from the start, one a second.
         total = clip.frame_count or count * max(1, round(clip.frame_rate))
         self._indices = {int((position + 0.5) * total / count) for position in range(count)}
+        there = [path for path in map(self._path, sorted(self._indices)) if path.exists()]
+        if there and not (options.overwrite or options.resume):
+            raise ValueError(f"{there[0]} exists already; choose another preview_dir or overwrite it")
         folder.mkdir(parents=True, exist_ok=True)
 
     def wants(self, index: int) -> bool:
@@ -211,7 +215,7 @@ class PreviewOutput(Output):
         index = expanded.frame.index
         if self.wants(index):
             write_preview(
-                self.paths[0] / f"preview.{index:06d}.png",
+                self._path(index),
                 expanded.sdr,
                 expanded.linear,
                 white=self._options.white,
@@ -222,6 +226,9 @@ class PreviewOutput(Output):
 
     def finish(self, meter: LightMeter) -> None:
         return None
+
+    def _path(self, index: int) -> Path:
+        return self.paths[0] / f"preview.{index:06d}.png"
 
 
 def open_output(path: Path, clip: Source, expander: Expander, options: ConvertOptions, fingerprint: str) -> Output:

@@ -9,7 +9,7 @@ import dataclasses
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -18,8 +18,10 @@ from vshdr import __version__
 from vshdr.conveyor import Conveyor, conveys, route
 from vshdr.expander import Expander
 from vshdr.expansion import add_conveyance, add_expansion
+from vshdr.media.image_source import ImageSource
 from vshdr.media.light import LightMeter
 from vshdr.media.reader import Frame, Source, open_source
+from vshdr.media.sequence import NumberedName
 from vshdr.media.source import Orientation
 from vshdr.media.video_source import VideoSource
 from vshdr.options import ConvertOptions, ExpandOptions
@@ -87,9 +89,7 @@ def convert(
             stack.enter_context(open_output(path, clip, expander, convert_options, fingerprint)) for path in paths
         ]
         if convert_options.preview:
-            writers.append(
-                PreviewOutput(_preview_folder(paths, convert_options), clip, expander, convert_options.preview)
-            )
+            writers.append(PreviewOutput(_preview_folder(paths, convert_options), clip, expander, convert_options))
         return _run(clip, expanders, writers, convert_options.hardware_decode, on_progress or (lambda progress: None))
 
 
@@ -119,7 +119,9 @@ def _distinct(paths: list[Path]) -> list[Path]:
 
 
 def _preview_folder(paths: list[Path], options: ConvertOptions) -> Path:
-    return Path(options.preview_dir or paths[0].with_name(paths[0].name.split(".")[0] + "_previews"))
+    numbered = NumberedName.parse(paths[0])
+    name = numbered.before.rstrip("._-") if numbered else paths[0].stem
+    return Path(options.preview_dir or paths[0].with_name(f"{name}_previews"))
 
 
 def _fingerprint(source: Path, clip: Source, expander: Expander, options: ConvertOptions) -> str:
@@ -132,11 +134,12 @@ def _fingerprint(source: Path, clip: Source, expander: Expander, options: Conver
         {
             "vshdr": __version__,
             "source": clip.name,
-            "source_digest": _digest(source),
+            "source_digest": _sequence_digest(clip.paths) if isinstance(clip, ImageSource) else _digest(source),
             "weights_digest": _digest(Path(expander.options.weights)),
             **choices,
             "exr_type": options.exr_type,
             "exr_compression": options.exr_compression,
+            "exr_start": options.exr_start,
         },
         sort_keys=True,
     )
@@ -144,7 +147,7 @@ def _fingerprint(source: Path, clip: Source, expander: Expander, options: Conver
 
 def _digest(path: Path) -> str:
     """What tells a file from another one of the same name (an edited script, a new cut), at no cost for long clips: its
-    size and its ends. Empty for what is no file: image sequences, and weights that go by a name.
+    size and its ends. Empty for what is no file: weights that go by a name.
     """
     if not path.is_file():
         return ""
@@ -154,6 +157,13 @@ def _digest(path: Path) -> str:
             file.seek(start)
             digest.update(file.read(_DIGEST_BYTES))
     return f"{size}:{digest.hexdigest()[:16]}"
+
+
+def _sequence_digest(paths: Sequence[Path]) -> str:
+    """Likewise for images, which are too many to be read twice: their names, sizes and times."""
+    status = [(path.name, path.stat()) for path in paths]
+    names = "\n".join(f"{name} {told.st_size} {told.st_mtime_ns}" for name, told in status)
+    return f"{len(paths)}:{hashlib.sha256(names.encode(errors='surrogateescape')).hexdigest()[:16]}"
 
 
 def _run(

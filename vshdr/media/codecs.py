@@ -20,6 +20,8 @@ class Encoder:
     """Suffixes of the files it can go into."""
     smallest: int = 1
     """Samples that both sides of a frame have at least."""
+    broken_widths: range = range(0)
+    """Widths at which the encoder fails."""
     crf: float | None = None
     """Default constant rate factor; None for an encoder that has none."""
     preset: str = ""
@@ -36,6 +38,7 @@ ENCODERS: dict[str, Encoder] = {
         pixel_formats=_ALL_FORMATS,
         containers=(".mkv", ".mp4", ".mov"),
         smallest=16,
+        broken_widths=range(33, 49),  # of 4.3: on each it corrupts its memory, whatever the height
         crf=18.0,
         preset="medium",
         parameters="x265-params",

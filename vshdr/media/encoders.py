@@ -99,6 +99,8 @@ def check(settings: VideoSettings, suffix: str) -> None:
         )
     if settings.format not in encoder.pixel_formats:
         raise ValueError(f"{settings.codec} cannot encode {settings.format}; use {', '.join(encoder.pixel_formats)}")
+    if settings.width in encoder.broken_widths:
+        raise ValueError(f"{settings.codec} fails on frames {settings.width} samples wide; use another codec for it")
     if min(settings.width, settings.height) < encoder.smallest:
         raise ValueError(
             f"{settings.codec} needs at least {encoder.smallest}x{encoder.smallest} samples, the frame has "

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vshdr import colour
+from vshdr.files import whole
 from vshdr.media.sequence import NumberedName
 
 HALF_MAXIMUM = 65504.0
@@ -173,13 +174,10 @@ class ExrWriter:
         number = self._start + index
         header = self._header | {"imageCounter": number, "timeCode": time_code(index, self._frame_rate)}
         path = self.path(index)
-        part = path.with_name(path.name + ".part")
         try:
-            with OpenEXR.File(header, dict(zip("RGB", rgb.numpy(), strict=True))) as file:
+            with whole(path) as part, OpenEXR.File(header, dict(zip("RGB", rgb.numpy(), strict=True))) as file:
                 file.write(str(part))
-            os.replace(part, path)
         except (RuntimeError, OSError) as error:
-            part.unlink(missing_ok=True)
             said = error.strerror if isinstance(error, OSError) else str(error).rstrip(".").rpartition(". ")[2]
             raise OSError(f"{path}: the frame cannot be written: {said}") from None
 

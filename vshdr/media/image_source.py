@@ -100,6 +100,8 @@ def decode_image(path: Path) -> av.VideoFrame:
     try:
         # Through a file object: FFmpeg then goes by content and does not take a % in the name for a counter.
         with path.open("rb") as file, av.open(file) as container:
+            # Of a JPEG that is cut off FFmpeg would fill in the rest, and not say so.
+            container.streams.video[0].codec_context.options = {"err_detect": "explode"}
             for frame in container.decode(video=0):
                 if not frame.is_corrupt:
                     return frame

@@ -94,7 +94,13 @@ def read_hdr_metadata(path: str | os.PathLike[str]) -> HDRMetadata:
     Raises OSError if the file cannot be read, ValueError if it has no video or a broken header.
     """
     header = read_header(path)
-    with av.open(os.fspath(path)) as container:
+    try:
+        container = av.open(os.fspath(path))
+    except av.FFmpegError as error:
+        raise ValueError(
+            f"{path}: this is not a video that can be read ({(error.strerror or 'no reason given').lower()})"
+        ) from None
+    with container:
         stream = main_video(container)
         if stream is None:
             raise ValueError(f"{path} has no video stream")

@@ -7,6 +7,7 @@ stream side data (PyAV cannot set it), so FFmpeg writes the native boxes or elem
 
 from __future__ import annotations
 
+import fcntl
 import io
 import os
 from array import array
@@ -15,7 +16,7 @@ from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import BinaryIO, Self
 
 import av
 import numpy as np
@@ -72,8 +73,10 @@ class VideoWriter:
         self._held: tuple[av.VideoFrame, int] | None = None
         self._passthrough: Passthrough | None = None
         self._encoder = open_encoder(settings)
-        self._output = av.open(os.fspath(self.partial), "w", container_options=_MUXER_OPTIONS.get(suffix, {}))
+        self._output: av.container.OutputContainer | None = None
+        self._lock = _lock(self.partial)
         try:
+            self._output = av.open(os.fspath(self.partial), "w", container_options=_MUXER_OPTIONS.get(suffix, {}))
             self._stream = self._add_stream(suffix)
             if source is not None and has_streams(source):
                 self._passthrough = Passthrough(source, self._output, suffix)
@@ -82,8 +85,10 @@ class VideoWriter:
                 self._stream.metadata["title"] = self._stream.metadata.get("title", "") + DISPLAY_SIZE_ROOM
             self._output.start_encoding()
         except BaseException:
-            self._close()
+            if self._output is not None:
+                self._close()
             self.partial.unlink(missing_ok=True)
+            self._lock.close()
             raise
 
     def __enter__(self) -> Self:
@@ -92,18 +97,8 @@ class VideoWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._output is None:
-            return
-        failure = None
-        for step in (partial(self._flush, complete=False), self._close):
-            try:
-                step()
-            except (av.FFmpegError, OSError, RuntimeError) as trouble:
-                failure = failure or trouble
-        if not self._timestamps:
-            self.partial.unlink(missing_ok=True)
-        if failure is not None and error is None:  # else the error that came first is the one to hear about
-            raise failure
+        with self._lock:  # until all is done: another run may not even begin
+            self._leave(failed=error is not None)
 
     def write(self, planes: Sequence[np.ndarray], pts: int, duration: int = 0) -> None:
         """Encodes one frame.
@@ -141,6 +136,21 @@ class VideoWriter:
         with self.partial.open("rb+") as file:
             os.fsync(file.fileno())  # a name that outlives a power cut has to have its content
         os.replace(self.partial, self.path)
+
+    def _leave(self, failed: bool) -> None:
+        """Closes what is open yet. Raises what goes wrong there, unless something `failed` before."""
+        if self._output is None:
+            return
+        failure = None
+        for step in (partial(self._flush, complete=False), self._close):
+            try:
+                step()
+            except (av.FFmpegError, OSError, RuntimeError) as trouble:
+                failure = failure or trouble
+        if not self._timestamps:
+            self.partial.unlink(missing_ok=True)
+        if failure is not None and not failed:  # else the error that came first is the one to hear about
+            raise failure
 
     def _add_stream(self, suffix: str) -> av.VideoStream:
         settings = self.settings
@@ -238,3 +248,17 @@ class VideoWriter:
         if self.path.suffix.lower() == ".mkv" and self._timestamps:
             settings = self.settings
             set_display_size(self.partial, round(settings.width * settings.sample_aspect_ratio), settings.height)
+
+
+def _lock(path: Path) -> BinaryIO:
+    """The file, made where it is not there, and locked as long as it is open: two runs would write into each other.
+
+    Raises OSError where another run holds it, and where it cannot be written.
+    """
+    file = path.open("ab")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise OSError(f"{path} is being written by another run; let it end, or name another output") from None
+    return file

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from vshdr.files import whole
 from vshdr.metrics.change import WHITE
 from vshdr.metrics.comparison import Clip, Comparison
 from vshdr.metrics.flicker import PER_FRAME
@@ -28,7 +29,8 @@ def write_page(comparison: Comparison, path: str | Path) -> None:
     """Writes the page: plots, the worst moments with their HDR pictures, heat maps, all numbers. Raises OSError where
     the file cannot be written.
     """
-    Path(path).write_text(page(comparison), encoding="utf-8")
+    with whole(path) as part:
+        part.write_text(page(comparison), encoding="utf-8")
 
 
 def page(comparison: Comparison) -> str:

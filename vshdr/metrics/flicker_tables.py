@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 import vshdr
+from vshdr.files import whole
 from vshdr.metrics.comparison import Clip, Comparison
 from vshdr.metrics.flicker import PER_CLIP, PER_FRAME, PER_SHOT, Metric
 
@@ -84,14 +85,15 @@ def _clip(comparison: Comparison, clip: Clip) -> dict[str, Any]:
 
 def write_json(comparison: Comparison, path: str | Path) -> None:
     """Writes `as_json`. Raises OSError where the file cannot be written."""
-    Path(path).write_text(json.dumps(as_json(comparison), allow_nan=False) + "\n")
+    with whole(path) as part:
+        part.write_text(json.dumps(as_json(comparison), allow_nan=False) + "\n")
 
 
 def write_csv(comparison: Comparison, path: str | Path) -> None:
     """A row per frame and clip: frame, seconds, shot, clip, role, and the numbers of `PER_FRAME`, empty for NaN. Raises
     OSError where the file cannot be written.
     """
-    with Path(path).open("w", newline="") as file:
+    with whole(path) as part, part.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(("frame", "seconds", "shot", "clip", "role", *PER_FRAME))
         for clip in comparison.clips:

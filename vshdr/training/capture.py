@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..colour import chromaticities
+from ..files import whole
 from .camera import CONDITIONS, VirtualCamera
 from .panoramas import HALF_MAXIMUM, Panoramas, load_folder
 from .tool_options import CaptureOptions
@@ -51,7 +52,8 @@ def write_pairs(folder: str | Path, options: CaptureOptions) -> int:
             _write_png(place / f"sdr.{index + 1:04d}.png", clip.sdr[index])
             _write_exr(place / f"hdr.{index + 1:04d}.exr", clip.linear[index])
             if index:
-                np.save(place / f"flow.{index + 1:04d}.npy", flow[index])
+                with whole(place / f"flow.{index + 1:04d}.npy") as part, part.open("wb") as file:
+                    np.save(file, flow[index])
         drawn.append((f"{number:04d}", clip.kind, _beyond_white(clip.linear)))
         frames += options.frames
     with (folder / "conditions.csv").open("w", newline="", encoding="utf-8") as file:
@@ -89,7 +91,8 @@ def _beyond_white(linear: Tensor) -> str:
 
 def _write_png(path: Path, sdr: Tensor) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray((sdr * 255).round().byte().permute(1, 2, 0).cpu().numpy()).save(path)
+    with whole(path) as part:
+        Image.fromarray((sdr * 255).round().byte().permute(1, 2, 0).cpu().numpy()).save(part, format="PNG")
 
 
 def _write_exr(path: Path, linear: Tensor) -> None:
@@ -100,5 +103,5 @@ def _write_exr(path: Path, linear: Tensor) -> None:
         "chromaticities": tuple(xy for point in chromaticities(1) for xy in point),
     }
     planes = linear.clamp_max(HALF_MAXIMUM).half().cpu().numpy()
-    with OpenEXR.File(header, dict(zip("RGB", planes, strict=True))) as file:
-        file.write(str(path))
+    with whole(path) as part, OpenEXR.File(header, dict(zip("RGB", planes, strict=True))) as file:
+        file.write(str(part))

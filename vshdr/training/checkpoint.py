@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import torch
 
 import vshdr
+from vshdr.files import whole
 from vshdr.training.options import TrainOptions
 
 CHANGEABLE = (
@@ -22,9 +22,8 @@ CHANGEABLE = (
 
 def save(path: Path, state: dict[str, Any]) -> None:
     """Writes a checkpoint: tensors, numbers, text, lists and dictionaries."""
-    part = path.with_name(path.name + ".part")
-    torch.save(state, part)
-    os.replace(part, path)
+    with whole(path) as part:
+        torch.save(state, part)
 
 
 def load(path: Path) -> dict[str, Any]:

@@ -46,6 +46,8 @@ _DARKEST = 2.0**-24
 _VALUES = 2**15
 """Pixels whose values are counted: as many in a large picture as in a small one."""
 _THUMBNAIL = 240
+_SMALLEST = 8
+"""Pixels of a picture's sides, at least."""
 _STEPS = 256
 """Of the curve that explains an SDR picture best: each has as many samples as any other."""
 
@@ -68,8 +70,10 @@ class Finding:
 def features(linear: Tensor, sdr: Tensor | None = None) -> dict[str, float]:
     """The numbers of `FEATURES` of a picture 3 x H x W, light as it is stored.
 
-    With `sdr`, code values of the same size, the residual; else it is 0.
+    With `sdr`, code values of the same size, the residual; else it is 0. Raises ValueError for a tiny picture.
     """
+    if min(linear.shape[1:]) < _SMALLEST:
+        raise ValueError(f"{linear.shape[2]} x {linear.shape[1]} pixels are too few to say anything of")
     light = luminance(linear[None])[0, 0]
     logarithm = light.clamp_min(_DARKEST).log2()
     ordered = logarithm.flatten().sort().values
@@ -199,7 +203,7 @@ def clean(folder: str | Path, report: str | Path, options: CleanOptions) -> list
         try:
             rows[path] = features(*load())
         except ValueError as error:
-            broken[path] = str(error)
+            broken[path] = str(error).removeprefix(f"{path}: ")
     findings = [
         Finding(path=path, score=math.inf, rank=rank, flagged=True, reason=reason)
         for rank, (path, reason) in enumerate(broken.items(), 1)

@@ -15,7 +15,7 @@ from .degrade import from_planes, to_planes
 
 ENCODERS = {"h264": "libx264", "hevc": "libx265"}
 _SMALLEST = 64
-"""Sides that encoders are given at least: x265 corrupts its memory on some that are smaller, such as 48 x 24."""
+"""Sides that encoders are given at least: x265 corrupts its memory on frames that are 33 to 48 wide."""
 
 
 def round_trip(sdr: Tensor, codec: str, crf: int) -> Tensor:

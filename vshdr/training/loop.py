@@ -283,6 +283,11 @@ class _Run:
         learner = self._finished.eval()
         measured = self.validation.measure(learner, self.autocast)
         self.last = measured["loss"]
+        if not math.isfinite(self.last):
+            raise RuntimeError(
+                f"training of {self.options.model} diverged by step {self.step}: the validation loss is {self.last}; "
+                "lower rate or clip"
+            )
         self.validation.draw(
             self.folder / f"sheet_{self.step:07d}.png",
             learner,

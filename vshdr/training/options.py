@@ -75,6 +75,7 @@ class TrainOptions:
         1.0,
         "factor of how far second views move: 1 for shifts of 2 pixels, turns of 1 degree and zooms of 0.03",
         low=0.0,
+        high=10.0,
     )
     peak: float = option(1000.0, "expandnet: nits at which its relative output is 1", low=203.0, high=10000.0)
     stretch: bool = option(
@@ -85,7 +86,7 @@ class TrainOptions:
     minutes: float = option(0.0, "end after so many minutes, with a checkpoint to go on from; 0 for no limit", low=0.0)
     batch: int = option(0, "crops per step and process; 0 for the model's own", low=0)
     size: tuple[int, int] = option((0, 0), "width and height of crops in pixels; 0 0 for the model's own")
-    rate: float | None = option(None, "Adam's learning rate; the model's own if not given", low=0.0)
+    rate: float | None = option(None, "Adam's learning rate; the model's own if not given", low=0.0, high=1.0)
     schedule: str = option(
         "",
         "how the rate falls: staircase by a hundredth per epoch, cosine from a short rise to a "

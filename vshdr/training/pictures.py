@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from pathlib import Path
 
 import torch
@@ -11,6 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from vshdr.colour import INVERSE_EOTF
+from vshdr.files import whole
 from vshdr.training.log import Record
 
 _BACKGROUND, _GRID, _INK = (22, 22, 22), (60, 60, 60), (230, 230, 230)
@@ -99,6 +99,5 @@ def loss_plot(path: Path, records: list[Record]) -> None:
 
 
 def _save(sheet: Image.Image, path: Path) -> None:
-    part = path.with_name(path.name + ".part")
-    sheet.save(part, format="PNG")
-    os.replace(part, path)
+    with whole(path) as part:
+        sheet.save(part, format="PNG")

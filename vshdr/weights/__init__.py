@@ -11,8 +11,6 @@ from vshdr.weights.files import convert, mean, read, write
 
 __all__ = ["Status", "convert", "fetch", "folder", "locate", "mean", "read", "status", "write"]
 
-_PACKAGED = Path(__file__).parent
-"""Where MODEL.safetensors lies for each model whose weights are part of vshdr."""
 _LICENCES = {"gainmap": "BSD-3-Clause AND Apache-2.0 (its encoder was trained on from EfficientNet-Lite2)"}
 
 
@@ -60,7 +58,7 @@ def status() -> list[Status]:
             checksum="packaged",
             path=path,
         )
-        for path in sorted(_PACKAGED.glob("*.safetensors"))
+        for path in sorted(catalogue.PACKAGED.glob("*.safetensors"))
     ]
     for entry in catalogue.ENTRIES.values():
         path = folder() / entry.filename
@@ -90,7 +88,7 @@ def locate(name_or_path: str, model: str) -> Path:
     path = Path(name_or_path)
     if name_or_path and path.is_file():
         return path
-    packaged = _PACKAGED / f"{model}.safetensors"
+    packaged = catalogue.PACKAGED / f"{model}.safetensors"
     if name_or_path in ("", model) and packaged.is_file():
         return packaged
     known = catalogue.names(model)

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+
+PACKAGED = Path(__file__).parent
+"""Where MODEL.safetensors lies for each model whose weights are part of vshdr."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +137,9 @@ def names(model: str) -> tuple[str, ...]:
 
 
 def find(name: str) -> Entry:
-    """The entry `name`. Raises ValueError that lists the known names."""
+    """The entry `name`. Raises ValueError that lists the known names, and for what need not be fetched."""
+    if (PACKAGED / f"{name}.safetensors").is_file():
+        raise ValueError(f"the weights '{name}' are packaged with vshdr; there is nothing to fetch")
     if name not in ENTRIES:
         raise ValueError(f"unknown weights '{name}'; the catalogue has {', '.join(ENTRIES)}")
     return ENTRIES[name]

@@ -7,7 +7,6 @@ unpickler that knows arrays and nothing else.
 from __future__ import annotations
 
 import hashlib
-import os
 import pickle
 import zipfile
 from collections.abc import Sequence
@@ -17,8 +16,10 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
+
+from vshdr.files import whole
 
 if TYPE_CHECKING:
     from vshdr.models.contract import Model
@@ -112,10 +113,11 @@ def _network(source: Path) -> Model:
 
 def write(model: Model, path: Path, metadata: dict[str, str]) -> None:
     """Writes the weights of `model` as safetensors, whole or not at all, with `metadata` and its name in the header."""
-    part = path.with_name(path.name + ".part")
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    save_file(state, part, metadata | {"model": model.description.name})
-    os.replace(part, path)
+    # Not `save_file`, whose files are its user's alone, and whose errors are of its own kind.
+    data = save(state, metadata | {"model": model.description.name})
+    with whole(path) as part:
+        part.write_bytes(data)
 
 
 def sha256(path: Path) -> str:

@@ -1,0 +1,35 @@
+"""Files that appear whole or not at all, and names for them that take nothing else's place."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def whole(path: str | Path) -> Iterator[Path]:
+    """A name to write to, beside `path`. What lies there becomes `path` when the block ends, and goes if it fails."""
+    path = Path(path)
+    part = path.with_name(path.name + ".part")
+    try:
+        yield part
+        os.replace(part, path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def check_reports(reports: Iterable[str], inputs: Iterable[str]) -> None:
+    """Raises ValueError where files that are to be written (empty: none) would replace an input or each other, or have
+    no folder: before the work, not after it.
+    """
+    taken = {Path(name).resolve(): f"{name} is an input" for name in inputs if name}
+    for name in filter(None, reports):
+        path = Path(name).resolve()
+        if path in taken:
+            raise ValueError(f"{taken[path]}; name another file to write to")
+        if path.is_dir() or not path.parent.is_dir():
+            raise ValueError(f"{name}: " + ("this is a folder" if path.is_dir() else "there is no such folder"))
+        taken[path] = f"{name} is named twice"

@@ -117,10 +117,10 @@ def _convert(arguments: argparse.Namespace) -> None:
             )
 
         summary = convert(arguments.source, *arguments.outputs, on_progress=show, **options)
-    _print_summary(summary)
+    _print_summary(summary, resumed=arguments.resume)
 
 
-def _print_summary(summary: Summary) -> None:
+def _print_summary(summary: Summary, resumed: bool) -> None:
     fps = summary.frames / summary.seconds if summary.seconds else 0.0
     stages = ", ".join(f"{name} {seconds / summary.seconds:.0%}" for name, seconds in summary.busy.items())
     for path in summary.outputs:
@@ -129,7 +129,8 @@ def _print_summary(summary: Summary) -> None:
     light = summary.light
     if summary.frames:  # else all was there already, and nothing was measured
         _print(
-            f"MaxCLL {light['max_cll']:.0f} nits, MaxFALL {light['max_fall']:.0f}; 99.9 % of all pixels are below "
+            ("of these frames: " if resumed else "")
+            + f"MaxCLL {light['max_cll']:.0f} nits, MaxFALL {light['max_fall']:.0f}; 99.9 % of all pixels are below "
             f"{light['percentile_99_9']:.0f}, 99.99 % below {light['percentile_99_99']:.0f}"
         )
     for note in summary.notes:

@@ -248,8 +248,9 @@ def open_output(path: Path, clip: Source, expander: Expander, options: ConvertOp
 
 def _vapoursynth_format(pixel_format: str) -> int:
     """`yuv420p10le` to the id of YUV420P10."""
+    name = pixel_format.upper().removesuffix("LE")
     try:
-        return int(vs.PresetVideoFormat[pixel_format.upper().removesuffix("LE")])
+        return int(vs.PresetVideoFormat[name if name.startswith("YUV") else ""])
     except KeyError:
         raise ValueError(
             f"pixel_format '{pixel_format}' is not known; try yuv420p10le, yuv422p10le or yuv444p12le"

@@ -106,6 +106,8 @@ def check(settings: VideoSettings, suffix: str) -> None:
             f"{settings.codec} needs at least {encoder.smallest}x{encoder.smallest} samples, the frame has "
             f"{settings.width}x{settings.height}; use ffv1 or prores for it"
         )
+    if settings.codec == "x265" and (settings.crf or 0.0) > 51.0:
+        raise ValueError(f"crf of x265 is at most 51, not {settings.crf:g}")
     sampling = settings.format[3:6]
     if (sampling != "444" and settings.width % 2) or (sampling == "420" and settings.height % 2):
         advice = f"crop one line or use {settings.format.replace(sampling, '444')}"

@@ -84,7 +84,7 @@ class TrainOptions:
 
     steps: int = option(0, "steps to train for; 0 for the model's own, which are many", low=0)
     minutes: float = option(0.0, "end after so many minutes, with a checkpoint to go on from; 0 for no limit", low=0.0)
-    batch: int = option(0, "crops per step and process; 0 for the model's own", low=0)
+    batch: int = option(0, "crops per step and process; 0 for the model's own", low=0, high=4096)
     size: tuple[int, int] = option((0, 0), "width and height of crops in pixels; 0 0 for the model's own")
     rate: float | None = option(None, "Adam's learning rate; the model's own if not given", low=0.0, high=1.0)
     schedule: str = option(
@@ -97,10 +97,14 @@ class TrainOptions:
         None, "decay of the moving average of the weights, which is what is saved; 0 for none", low=0.0, high=0.999999
     )
     clip: float | None = option(None, "largest norm of the gradient; 0 for no limit", low=0.0)
-    seed: int = option(0, "seed of weights and pictures; on a CPU the same seed gives the same weights", low=0)
+    seed: int = option(
+        0, "seed of weights and pictures; on a CPU the same seed gives the same weights", low=0, high=2**62
+    )
 
     validate_every: int = option(500, "steps between validations, with checkpoint and contact sheet", low=1)
-    validation: int = option(32, "crops of the validation set: scenes that never train, the same in every run", low=1)
+    validation: int = option(
+        32, "crops of the validation set: scenes that never train, the same in every run", low=1, high=10_000
+    )
     keep: bool = option(False, "keep the weights of every validation, as step_0000500.safetensors and so on")
     patience: int = option(0, "end after so many validations without a better one; 0 to go on", low=0)
     sheet: int = option(6, "validation crops on each contact sheet; 0 for no sheets", low=0)

@@ -39,9 +39,9 @@ class CaptureOptions:
     )
     crf: int = option(0, "constant rate factor of that compression; 0 for the condition's own", low=0, high=51)
     speed: float = option(
-        3.0, "how far the picture moves from one frame of a clip to the next, at most, in pixels", low=0.0
+        3.0, "how far the picture moves from one frame of a clip to the next, at most, in pixels", low=0.0, high=1000.0
     )
-    seed: int = option(0, "the same seed on the same device gives the same pictures", low=0)
+    seed: int = option(0, "the same seed on the same device gives the same pictures", low=0, high=2**62)
     device: str = option("cpu", "torch device of panoramas and camera", choices=("cpu", "cuda"))
     max_width: int = option(4096, "panoramas that are wider are made smaller", low=64)
 
@@ -63,7 +63,7 @@ class CleanOptions:
         choices=("isolation_forest", "local_outlier_factor", "elliptic_envelope", "one_class_svm"),
     )
     contamination: float = option(0.05, "share of pictures to report as outliers", low=0.0, high=0.5)
-    seed: int = option(0, "of the detectors that draw at random", low=0)
+    seed: int = option(0, "of the detectors that draw at random", low=0, high=2**32 - 1)
 
     def __post_init__(self) -> None:
         check(self)

@@ -100,8 +100,9 @@ def decode_image(path: Path) -> av.VideoFrame:
     try:
         # Through a file object: FFmpeg then goes by content and does not take a % in the name for a counter.
         with path.open("rb") as file, av.open(file) as container:
-            # Of a JPEG that is cut off FFmpeg would fill in the rest, and not say so.
-            container.streams.video[0].codec_context.options = {"err_detect": "explode"}
+            decoder = container.streams.video[0].codec_context
+            if decoder.name == "mjpeg":  # of one that is cut off FFmpeg would make up the rest, and not say so
+                decoder.options = {"err_detect": "explode"}
             for frame in container.decode(video=0):
                 if not frame.is_corrupt:
                     return frame

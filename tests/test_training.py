@@ -266,6 +266,8 @@ def test_stored_samples_train(tiny, options, stored, tmp_path):
     with safe_open(summary.weights, "pt") as file:
         assert file.metadata()["data"] == "8 samples of stored, 2 more held out for validation"
     phase = {"phase": "stability", "stability": "transform", "weights": str(summary.weights), "data": str(stored)}
+    with pytest.raises(ValueError, match="leave out condition"):
+        train(options(data=str(stored), condition="ideal", output=str(tmp_path / "other")))
     with pytest.raises(ValueError, match="one view each; add --views affine"):
         train(options(**phase, steps=1, output=str(tmp_path / "second")))
     train(options(**phase, steps=1, views="affine", output=str(tmp_path / "third")))

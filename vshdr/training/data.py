@@ -44,6 +44,8 @@ def open_data(options: TrainOptions, camera: CameraOptions, device: torch.device
     size = options.size[1], options.size[0]
     folder = Path(options.data)
     if options.data and (folder / "bin").is_dir():
+        if options.condition != "mixed":
+            raise ValueError(f"{folder}: stored samples are as their camera took them; leave out condition")
         pictures = dict(find_samples(folder))
         halves = split(_kept(list(pictures), options), VALIDATION_SHARE, scene=source_name)
         stored = [[(light, pictures[light]) for light in half] for half in halves]

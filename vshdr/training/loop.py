@@ -32,7 +32,7 @@ from vshdr.training.options import TrainOptions
 from vshdr.training.recipes import RECIPES, rate_at, resolve
 from vshdr.training.team import Team
 from vshdr.training.validation import Validation
-from vshdr.training.views import MotionOptions, ViewOptions
+from vshdr.training.views import MotionOptions
 
 MOST_SKIPPED = 20
 """Steps in a row whose gradient may be infinite or NaN before the run is given up."""
@@ -77,10 +77,10 @@ def train(
 
 def _camera(options: TrainOptions) -> CameraOptions:
     """The virtual camera of a run."""
-    usual = MotionOptions()
-    motion = {field.name: options.motion * getattr(usual, field.name) for field in dataclasses.fields(usual)}
-    view = ViewOptions(turned=RECIPES[options.model, options.phase].turned)
-    return dataclasses.replace(CONDITIONS[options.condition], view=view, motion=MotionOptions(**motion))
+    usual = CONDITIONS[options.condition]
+    motion = {name: options.motion * value for name, value in dataclasses.asdict(usual.motion).items()}
+    view = dataclasses.replace(usual.view, turned=RECIPES[options.model, options.phase].turned)
+    return dataclasses.replace(usual, view=view, motion=MotionOptions(**motion))
 
 
 class _Run:

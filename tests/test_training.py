@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import json
 import math
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -221,7 +222,7 @@ def test_minutes_end_a_run_that_goes_on_later(tiny, options, tmp_path):
     assert ended == whole and len(whole) == 2
 
 
-def test_what_is_not_given_is_as_the_run_was_begun(tiny, options, tmp_path):
+def test_what_is_not_given_is_as_the_run_was_begun(tiny, options, hdri, tmp_path):
     train(options(steps=4, rate=0.02, loss="log", ema=0.5, output=str(tmp_path / "parts")))
     summary = train(TrainOptions(output=str(tmp_path / "parts"), resume=True, device="cpu", steps=8))
     whole = train(options(steps=8, rate=0.02, loss="log", ema=0.5, output=str(tmp_path / "whole")))
@@ -229,6 +230,13 @@ def test_what_is_not_given_is_as_the_run_was_begun(tiny, options, tmp_path):
     # Not equal: a cosine over eight steps starts otherwise than one over four.
     assert records(tmp_path / "parts")[-2].keys() == records(tmp_path / "whole")[-2].keys()
     assert summary.first == whole.first
+    (tmp_path / "fewer").mkdir()
+    for name in ("ash", "birch", "cedar"):
+        shutil.copy(hdri / f"{name}.exr", tmp_path / "fewer")
+    with pytest.raises(
+        ValueError, match="was trained on 5 pictures of hdri.*; it cannot go on with 2 pictures of fewer"
+    ):
+        train(TrainOptions(output=str(tmp_path / "parts"), resume=True, device="cpu", data=str(tmp_path / "fewer")))
     for changed in ({"rate": 0.5}, {"batch": 3}, {"seed": 6}, {"loss": "highlight"}, {"condition": "ideal"}):
         (name, value), *_ = changed.items()
         with pytest.raises(ValueError, match=f"it cannot go on with {name} {value}"):

@@ -124,6 +124,8 @@ class _Run:
         seed = options.seed + 1000 * team.rank
         self.transforms = torch.Generator(team.device).manual_seed(seed)
         data = open_data(options, camera, team.device)
+        if saved and saved["data"] != data.description:
+            raise ValueError(f"{self.folder} was trained on {saved['data']}; it cannot go on with {data.description}")
         self.data, self.camera = data.description, data.training(seed)
         # Second views that the camera renders; else `Objective.complete` bends the first ones.
         self.views = self.objective.takes_views and options.views == "camera"
@@ -236,6 +238,7 @@ class _Run:
                 self.folder / "last.pt",
                 {
                     "options": dataclasses.asdict(self.options),
+                    "data": self.data,
                     "network": self.learner.state_dict(),
                     "average": self.average.state_dict() if self.average else None,
                     "adam": self.adam.state_dict(),

@@ -7,7 +7,6 @@ stream side data (PyAV cannot set it), so FFmpeg writes the native boxes or elem
 
 from __future__ import annotations
 
-import fcntl
 import io
 import os
 from array import array
@@ -16,11 +15,12 @@ from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import Self
 
 import av
 import numpy as np
 
+from vshdr.files import locked
 from vshdr.media.codecs import DEFAULT_PIXEL_FORMAT
 from vshdr.media.content_light import patch_content_light
 from vshdr.media.encoders import SITED_TOP_LEFT, VideoSettings, check, describe, open_encoder
@@ -74,7 +74,9 @@ class VideoWriter:
         self._passthrough: Passthrough | None = None
         self._encoder = open_encoder(settings)
         self._output: av.container.OutputContainer | None = None
-        self._lock = _lock(self.partial)
+        self._lock = locked(
+            self.partial, f"{self.partial} is being written by another run; let it end, or name another output"
+        )
         try:
             self._output = av.open(os.fspath(self.partial), "w", container_options=_MUXER_OPTIONS.get(suffix, {}))
             self._stream = self._add_stream(suffix)
@@ -248,17 +250,3 @@ class VideoWriter:
         if self.path.suffix.lower() == ".mkv" and self._timestamps:
             settings = self.settings
             set_display_size(self.partial, round(settings.width * settings.sample_aspect_ratio), settings.height)
-
-
-def _lock(path: Path) -> BinaryIO:
-    """The file, made where it is not there, and locked as long as it is open: two runs would write into each other.
-
-    Raises OSError where another run holds it, and where it cannot be written.
-    """
-    file = path.open("ab")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        file.close()
-        raise OSError(f"{path} is being written by another run; let it end, or name another output") from None
-    return file

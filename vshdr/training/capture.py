@@ -6,6 +6,7 @@ from __future__ import annotations
 import csv
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import OpenEXR
@@ -62,27 +63,29 @@ def write_pairs(folder: str | Path, options: CaptureOptions) -> int:
 
 
 def _camera(options: CaptureOptions) -> VirtualCamera:
-    camera = CONDITIONS[options.condition]
-    camera = replace(camera, ten_bit=0.0, view=replace(camera.view, angle=options.angle))
+    usual = CONDITIONS[options.condition]
+    chosen: dict[str, Any] = {"ten_bit": 0.0, "view": replace(usual.view, angle=options.angle)}
     if any(options.clipped):
-        camera = replace(camera, clipped=((1.0, *options.clipped),))
+        chosen["clipped"] = ((1.0, *options.clipped),)
     if options.noise is not None:
-        camera = replace(camera, noise=options.noise)
+        chosen["noise"] = options.noise
     if options.codec == "none":
-        camera = replace(camera, codec=0.0)
+        chosen["codec"] = 0.0
     elif options.codec:
-        camera = replace(camera, codec=1.0, codecs=(options.codec,))
+        chosen |= {"codec": 1.0, "codecs": (options.codec,)}
     if options.crf:
-        camera = replace(camera, crf=(options.crf, options.crf))
+        chosen["crf"] = (options.crf, options.crf)
     if options.frames > 1 and options.condition != "still":
-        camera = replace(camera, motion=MotionOptions(shift=options.speed, roll=0.1, zoom=0.003))
+        chosen["motion"] = MotionOptions(shift=options.speed, roll=0.1, zoom=0.003)
     if options.data:
         panoramas = Panoramas(load_folder(options.data), options.device, max_width=options.max_width)
     else:
         panoramas = Panoramas.procedural(
             min(options.count, 8), options.seed, options.device, width=min(options.max_width, 1024)
         )
-    return VirtualCamera(panoramas, camera, size=(options.size[1], options.size[0]), seed=options.seed)
+    return VirtualCamera(
+        panoramas, replace(usual, **chosen), size=(options.size[1], options.size[0]), seed=options.seed
+    )
 
 
 def _beyond_white(linear: Tensor) -> str:

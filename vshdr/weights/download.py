@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import http.client
 import json
 import os
@@ -14,6 +13,7 @@ from typing import BinaryIO
 
 import platformdirs
 
+from vshdr.files import locked
 from vshdr.weights.catalogue import Entry, find
 from vshdr.weights.files import sha256
 
@@ -46,11 +46,7 @@ def fetch(name: str, *, progress: Progress | None = None) -> Path:
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(target.name + ".part")
-    with part.open("ab") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise OSError(f"another process is fetching {name} into {part}; wait for it") from error
+    with locked(part, f"another process is fetching {name} into {part}; wait for it") as file:
         try:
             _download(entry.url, file, part, progress or (lambda done, total: None))
         except OSError:

@@ -356,6 +356,7 @@ def test_written_pairs_and_clips(tmp_path: Path) -> None:
 
 
 def test_the_camera_is_steered(tmp_path: Path) -> None:
+    assert set(CaptureOptions.__dataclass_fields__["condition"].metadata["choices"]) == set(CONDITIONS)
     steered = {"clipped": (0.2, 0.25), "noise": 1.0, "codec": "hevc", "crf": 30, "angle": (20.0, 25.0)}
     write_pairs(tmp_path, CaptureOptions(count=6, size=(96, 64), condition="ideal", seed=2, **steered))
     with (tmp_path / "conditions.csv").open() as file:

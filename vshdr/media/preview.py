@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from vshdr.colour import INVERSE_EOTF, convert_primaries, luminance
+from vshdr.files import whole
 
 PANEL_SIZE = 960
 """Longest side of a panel in pixels; larger frames are averaged down, frames under half of it are enlarged."""
@@ -69,7 +70,8 @@ def write_preview(
             false_colours(_fit(nits.unsqueeze(0))[0].numpy(), white),
         ),
     ]
-    _sheet(panels, title, white).save(Path(path), format="PNG", compress_level=3)
+    with whole(path) as part:
+        _sheet(panels, title, white).save(part, format="PNG", compress_level=3)
 
 
 def tone_map(linear: Tensor, ceiling: float) -> Tensor:

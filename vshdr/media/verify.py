@@ -29,6 +29,7 @@ from vshdr.media.metadata import (
     mastering_display,
 )
 from vshdr.media.passthrough import main_video
+from vshdr.media.video_source import reason
 
 _UNSPECIFIED = 2  # of H.273
 _FULL_RANGE = 2  # AVCOL_RANGE_JPEG
@@ -97,9 +98,7 @@ def read_hdr_metadata(path: str | os.PathLike[str]) -> HDRMetadata:
     try:
         container = av.open(os.fspath(path))
     except av.FFmpegError as error:
-        raise ValueError(
-            f"{path}: this is not a video that can be read ({(error.strerror or 'no reason given').lower()})"
-        ) from None
+        raise ValueError(f"{path}: this is not a video that can be read ({reason(error)})") from None
     with container:
         stream = main_video(container)
         if stream is None:

@@ -57,7 +57,7 @@ def write_pairs(folder: str | Path, options: CaptureOptions) -> int:
                     np.save(file, flow[index])
         drawn.append((f"{number:04d}", clip.kind, _beyond_white(clip.linear)))
         frames += options.frames
-    with (folder / "conditions.csv").open("w", newline="", encoding="utf-8") as file:
+    with whole(folder / "conditions.csv") as part, part.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([("name", "conditions", "clipped"), *drawn])
     return frames
 

@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..colour import luminance
+from ..files import whole
 from .panoramas import load_folder, read_picture
 from .samples import find_samples, read_sample, read_sdr
 from .tool_options import CleanOptions
@@ -220,12 +221,14 @@ def clean(folder: str | Path, report: str | Path, options: CleanOptions) -> list
     _write_table(report / "outliers.csv", folder, findings, rows)
     # Read again: thumbnails of all pictures of a large set would not fit into memory.
     flagged = [finding for finding in findings if finding.flagged and finding.path in rows]
-    _sheet(flagged, [_thumbnail(loaders[finding.path]()[0]) for finding in flagged]).save(report / "outliers.png")
+    sheet = _sheet(flagged, [_thumbnail(loaders[finding.path]()[0]) for finding in flagged])
+    with whole(report / "outliers.png") as part:
+        sheet.save(part, format="PNG")
     return findings
 
 
 def _write_table(path: Path, folder: Path, findings: Sequence[Finding], rows: dict[Path, dict[str, float]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with whole(path) as part, part.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(("rank", "file", "score", "flagged", "reason", *FEATURES))
         for finding in findings:

@@ -68,11 +68,18 @@ def train(
     """
     team = Team.join(options.device)
     try:
-        saved = checkpoint.load(Path(options.output, "last.pt")) if options.resume else None
-        options = resolve(checkpoint.resumed(options, saved["options"]) if saved else options)
-        return _Run(options, camera or _camera(options), team, saved, on_record or (lambda record: None)).go()
+        return _begin(options, camera, team, on_record or (lambda record: None)).go()
     finally:
         team.leave()
+
+
+def _begin(
+    options: TrainOptions, camera: CameraOptions | None, team: Team, on_record: Callable[[Record], None]
+) -> _Run:
+    """The run, new or as its checkpoint has it, which is as large as the network thrice and not kept."""
+    saved = checkpoint.load(Path(options.output, "last.pt")) if options.resume else None
+    options = resolve(checkpoint.resumed(options, saved["options"]) if saved else options)
+    return _Run(options, camera or _camera(options), team, saved, on_record)
 
 
 def _camera(options: TrainOptions) -> CameraOptions:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from vshdr.options import check, option
 
+CONDITIONS = ("mixed", "ideal", "camera", "graded", "broadcast", "still")
+"""Ways the virtual camera works: the keys of `camera.CONDITIONS`."""
 _LOSSES = ("", "hdrcnn", "hdrcnn_log", "log", "expandnet", "highlight")
 _STABILITY = (
     "",
@@ -43,7 +45,7 @@ class TrainOptions:
     condition: str = option(
         "mixed",
         "how the virtual camera works: everything mixed, or one condition alone",
-        choices=("mixed", "ideal", "camera", "graded", "broadcast", "still"),
+        choices=CONDITIONS,
     )
     output: str = option("training", "folder for checkpoints, weights, log and pictures")
     weights: str = option(

@@ -23,6 +23,7 @@ from torch import Tensor
 from .camera import Pair
 from .curves import SIGMOID, Curves, known_sigmoid
 from .dice import Dice
+from .scene import camera_curve
 
 _FITTED = 4096
 """Values that a curve is fitted to: as many in a large sample as in a small one."""
@@ -113,16 +114,14 @@ def fitted_curve(sample: Sample) -> Curves:
     """
     light, code = sample.scene.flatten(), sample.sdr.flatten()
     usable = (light > 1e-4) & (light < 1.0) & (code > 0.02) & (code < 0.98)
-    light, code = light[usable].double().numpy(), code[usable].double().numpy()
+    light, code = light[usable].double(), code[usable].double()
     if len(light) < _LEAST:
         return known_sigmoid(*SIGMOID.mean)
     step = max(1, len(light) // _FITTED)
     light, code = light[::step], code[::step]
 
     def error(curve: np.ndarray) -> np.ndarray:
-        n, sigma = curve
-        power = light**n
-        return (1.0 + sigma) * power / (power + sigma) - code
+        return (camera_curve(light, *map(float, curve)) - code).numpy()
 
     # A robust loss: JPEG rings at edges.
     n, sigma = least_squares(error, SIGMOID.mean, bounds=SIGMOID.bounds, loss="soft_l1", f_scale=0.02).x

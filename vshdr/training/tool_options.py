@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..options import check, option
+from .options import CONDITIONS
 
 _CODECS = ("none", "h264", "hevc")
 
@@ -21,7 +22,7 @@ class CaptureOptions:
     condition: str = option(
         "mixed",
         "how the camera works: everything mixed, or one condition alone",
-        choices=("mixed", "ideal", "camera", "graded", "broadcast", "still"),
+        choices=CONDITIONS,
     )
     angle: tuple[float, float] = option(
         (40.0, 100.0), "horizontal angle of view in degrees, drawn between these; of panoramas", names=("FROM", "TO")

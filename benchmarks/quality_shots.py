@@ -13,25 +13,16 @@ from torch import Tensor
 
 from vshdr.colour import soft_ceiling
 from vshdr.metrics.stability import affine_grid, looks_inside, warp
+from vshdr.runtime.dice import Dice
 from vshdr.training import scene
 from vshdr.training.camera import CONDITIONS
 from vshdr.training.codec import round_trip
 from vshdr.training.conditions import draw_conditions
 from vshdr.training.data import VALIDATION_SHARE
 from vshdr.training.degrade import sensor_noise
-from vshdr.training.dice import Dice
 from vshdr.training.panoramas import Panoramas, load_folder, split
 from vshdr.training.procedural import procedural_panorama
-from vshdr.training.views import (
-    MotionOptions,
-    ViewOptions,
-    Views,
-    draw_path,
-    draw_views,
-    grid_between,
-    places,
-    render,
-)
+from vshdr.training.views import MotionOptions, ViewOptions, Views, draw_path, draw_views, grid_between, places, render
 
 NAMES = ("ideal", "camera", "graded", "broadcast", "still")
 """The conditions, keys of `CONDITIONS`."""

@@ -30,7 +30,7 @@ import torch
 import vapoursynth as vs
 
 from vshdr import models
-from vshdr.memory import keep_what_is_freed
+from vshdr.runtime.memory import keep_what_is_freed
 
 SIZES = {"360p": (640, 360), "720p": (1280, 720), "1080p": (1920, 1080), "4k": (3840, 2160)}
 REFERENCE_PIXELS = 1920 * 1080  # the largest frame that ExpandNet gets on a CPU: its tensors take 4 KiB per pixel

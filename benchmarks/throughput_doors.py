@@ -24,7 +24,7 @@ from vshdr.conveyor import LOADS, Conveyor, route
 from vshdr.media.light import LightMeter
 from vshdr.media.reader import open_source
 from vshdr.media.signal import Delivery
-from vshdr.memory import keep_what_is_freed
+from vshdr.runtime.memory import keep_what_is_freed
 
 MODEL = "gainmap"
 _BYTES_UP, _BYTES_DOWN = 1.5, 3.0  # per pixel of 4:2:0 in 8 bits, and in 10 bits in two bytes

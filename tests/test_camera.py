@@ -16,12 +16,12 @@ from PIL import Image
 
 from vshdr.colour import EOTF
 from vshdr.metrics.stability import warp
+from vshdr.runtime.dice import Dice
 from vshdr.training import degrade
 from vshdr.training.camera import CONDITIONS, Pair, VirtualCamera, halved
 from vshdr.training.capture import write_pairs
 from vshdr.training.codec import round_trip
 from vshdr.training.conditions import CameraOptions
-from vshdr.training.dice import Dice
 from vshdr.training.overlays import KINDS, compose, draw_overlays
 from vshdr.training.panoramas import Panoramas, read_picture
 from vshdr.training.tool_options import CaptureOptions

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from vshdr.colour import EOTF
+from vshdr.runtime.dice import Dice
 from vshdr.training.curves import FAMILIES, FLOOR, RAMP, draw_curves, known_sigmoid, shoulder
-from vshdr.training.dice import Dice
 from vshdr.training.scene import camera_curve
 
 DRAWS = 12

@@ -16,8 +16,8 @@ from vshdr.metrics import stops
 from vshdr.models.contract import Display
 from vshdr.models.gainmap import CURVES, FADE_FROM, KNOTS, GainMap, _distribution, _look_up
 from vshdr.models.ratios import told_by_others
+from vshdr.runtime.dice import Dice
 from vshdr.training.camera import CONDITIONS, Pair, VirtualCamera
-from vshdr.training.dice import Dice
 from vshdr.training.learner import Learner
 from vshdr.training.overlays import compose, draw_overlays
 from vshdr.training.panoramas import Panoramas

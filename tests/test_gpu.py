@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from vshdr import gpu
+from vshdr.runtime import cuda as gpu
 
 
 class Stand:

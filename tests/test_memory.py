@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from vshdr import Expander
-from vshdr.memory import Pool, Workspaces, large
+from vshdr.runtime.memory import Pool, Workspaces, large
 
 
 def test_a_pool_gives_what_nobody_has_any_more():

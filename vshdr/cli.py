@@ -17,9 +17,9 @@ from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, TextCol
 from rich.progress import Progress as RichProgress
 
 import vshdr
-from vshdr.files import check_reports
 from vshdr.metrics.flicker_options import FlickerOptions
 from vshdr.options import ConvertOptions, ExpandOptions, add_arguments, from_arguments
+from vshdr.runtime.files import check_reports
 from vshdr.training.options import TrainOptions
 from vshdr.training.tool_options import CaptureOptions, CleanOptions
 
@@ -91,8 +91,8 @@ def _convert(arguments: argparse.Namespace) -> None:
         options.update({field.name: getattr(chosen, field.name) for field in dataclasses.fields(cls)})
     # Before torch is loaded: threads of it that spin while they wait would take the cores from the encoder.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    from vshdr.memory import keep_what_is_freed
     from vshdr.pipeline import convert
+    from vshdr.runtime.memory import keep_what_is_freed
 
     keep_what_is_freed()
     if arguments.quiet:

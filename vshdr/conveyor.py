@@ -24,10 +24,10 @@ from torch import Tensor
 
 from vshdr.colour import rows_to_nits
 from vshdr.expander import Expander
-from vshdr.gpu import Fused, Recorded, Streams
 from vshdr.media.light import LightMeter
 from vshdr.media.signal import CHROMA_TOP_LEFT, MATRIX_BT2020, Delivery, Signal
-from vshdr.memory import out_of_memory
+from vshdr.runtime.cuda import Fused, Recorded, Streams
+from vshdr.runtime.memory import out_of_memory
 from vshdr.ycbcr import LUMA_WEIGHTS, SITING, Planes, dither_pattern, encode_transfer
 
 LOADS = 4  # under way at a time: going up, being worked on, coming down, and being written by an encoder

@@ -16,9 +16,9 @@ from torch import Tensor
 
 from vshdr import kernels, models
 from vshdr.colour import EOTF, RollOff, gain_of, light_of, roll_off
-from vshdr.memory import Workspaces, out_of_memory
 from vshdr.models.contract import Display
 from vshdr.options import ExpandOptions
+from vshdr.runtime.memory import Workspaces, out_of_memory
 from vshdr.temporal.glance import Glance, glance
 from vshdr.temporal.moments import Moment
 from vshdr.temporal.shots import with_boundaries

@@ -16,9 +16,9 @@ from torch import Tensor
 from vshdr.conveyor import Conveyor, Load
 from vshdr.expander import Expander
 from vshdr.media.reader import Frame, Source, read_sdr
-from vshdr.memory import Pool
 from vshdr.outputs import Delivered, Expanded
-from vshdr.stages import Channel, Pipeline
+from vshdr.runtime.memory import Pool
+from vshdr.runtime.stages import Channel, Pipeline
 from vshdr.temporal.glance import glance
 from vshdr.temporal.moments import Moment
 from vshdr.temporal.shots import with_boundaries

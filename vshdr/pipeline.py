@@ -26,7 +26,7 @@ from vshdr.media.source import Orientation
 from vshdr.media.video_source import VideoSource
 from vshdr.options import ConvertOptions, ExpandOptions
 from vshdr.outputs import Delivered, Expanded, Output, PreviewOutput, VideoOutput, open_output
-from vshdr.stages import Pipeline
+from vshdr.runtime.stages import Pipeline
 
 _DIGEST_BYTES = 1 << 20  # read from either end of a source to recognise it
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from vshdr.files import whole
 from vshdr.media.reader import open_source, read_sdr
+from vshdr.runtime.files import whole
 from vshdr.temporal.glance import Glance, glance
 from vshdr.temporal.shots import Shot, shots
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from vshdr.memory import large
+from vshdr.runtime.memory import large
 
 
 def round_up(value: int, multiple: int) -> int:

@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from vshdr.memory import large
+from vshdr.runtime.memory import large
 
 _ABI = 4
 _FILE = Path(__file__).with_name("libkernels.dylib" if sys.platform == "darwin" else "libkernels.so")

@@ -17,9 +17,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vshdr import colour
-from vshdr.files import whole
+from vshdr.colour import chromaticities
 from vshdr.media.sequence import NumberedName
+from vshdr.runtime.files import whole
 
 HALF_MAXIMUM = 65504.0
 PIXEL_TYPES = {"half": np.dtype(np.float16), "float": np.dtype(np.float32)}
@@ -91,7 +91,7 @@ class ExrWriter:
         self._header = {
             "type": OpenEXR.scanlineimage,
             "compression": COMPRESSIONS[compression],
-            "chromaticities": tuple(xy for point in colour.chromaticities(primaries) for xy in point),
+            "chromaticities": tuple(xy for point in chromaticities(primaries) for xy in point),
             "whiteLuminance": float(white),
             "colorInteropID": INTEROP_IDS[primaries],
             "framesPerSecond": self._frame_rate,

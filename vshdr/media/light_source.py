@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vshdr import colour
+from vshdr.colour import EOTF, chromaticities, convert_primaries
 from vshdr.media.exr import read_exr
 from vshdr.media.image_source import HDR_SUFFIXES, IMAGE_SUFFIXES, folder_files, pattern_files
 from vshdr.media.reader import IMAGE_FRAME_RATE, SdrConverter, open_source
@@ -100,7 +100,7 @@ def _open_exr(path: Path, files: list[Path], frame_rate: Fraction) -> LightSourc
                     "of a sequence have to agree"
                 )
             linear = torch.from_numpy(pixels)[None]
-            yield LightFrame(colour.convert_primaries(linear, _primaries(header), PRIMARIES_BT709)[0])
+            yield LightFrame(convert_primaries(linear, _primaries(header), PRIMARIES_BT709)[0])
 
     return LightSource(
         name=path.name,
@@ -116,7 +116,7 @@ def _open_exr(path: Path, files: list[Path], frame_rate: Fraction) -> LightSourc
 def _primaries(header: dict) -> int:
     """9 where an EXR says that its primaries are BT.2020's, else 1."""
     said = header.get("chromaticities")
-    wide = [xy for point in colour.chromaticities(9) for xy in point]
+    wide = [xy for point in chromaticities(9) for xy in point]
     return 9 if said is not None and np.allclose(np.ravel(said)[:6], wide[:6], atol=1e-3) else 1
 
 
@@ -130,8 +130,8 @@ def _sdr_converter(source: Source) -> Callable[[Frame], Tensor]:
     to_code, signal = SdrConverter(source), source.signal
 
     def convert(frame: Frame) -> Tensor:
-        linear = colour.EOTF[signal.eotf](to_code(frame))
-        return colour.convert_primaries(linear[None], signal.working_primaries, PRIMARIES_BT709)[0]
+        linear = EOTF[signal.eotf](to_code(frame))
+        return convert_primaries(linear[None], signal.working_primaries, PRIMARIES_BT709)[0]
 
     return convert
 

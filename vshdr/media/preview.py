@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from vshdr.colour import INVERSE_EOTF, convert_primaries, luminance
-from vshdr.files import whole
+from vshdr.runtime.files import whole
 
 PANEL_SIZE = 960
 """Longest side of a panel in pixels; larger frames are averaged down, frames under half of it are enlarged."""

@@ -16,7 +16,7 @@ from vshdr.media.signal import sdr_arguments
 from vshdr.media.source import Frame, Source
 from vshdr.media.video_source import open_video
 from vshdr.media.zimg import Resizer
-from vshdr.memory import Pool
+from vshdr.runtime.memory import Pool
 
 IMAGE_FRAME_RATE = Fraction(24)
 """Frames per second of image sequences unless said."""

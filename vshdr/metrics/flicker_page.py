@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vshdr.files import whole
 from vshdr.metrics.change import WHITE
 from vshdr.metrics.comparison import Clip, Comparison
 from vshdr.metrics.flicker import PER_FRAME
 from vshdr.metrics.flicker_tables import as_json
 from vshdr.metrics.moments import DARKEST, STEPS_PER_STOP, packed
+from vshdr.runtime.files import whole
 
 POINTS = 2000
 """Points of a curve at most; of longer clips each point is the largest of several frames."""

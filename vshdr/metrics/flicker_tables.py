@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.table import Table
 
 import vshdr
-from vshdr.files import whole
 from vshdr.metrics.comparison import Clip, Comparison
 from vshdr.metrics.flicker import PER_CLIP, PER_FRAME, PER_SHOT, Metric
+from vshdr.runtime.files import whole
 
 METRICS = PER_FRAME | PER_SHOT | PER_CLIP
 _TERMINAL_SHOTS = 20

@@ -254,9 +254,9 @@ def _load() -> tuple[type[ExpandedClip], type[MeasuredClip]]:
     """Imports torch and what needs it, at the first clip that is expanded or measured."""
     # Threads of torch that spin while they wait would take the cores from VapourSynth's threads.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    from vshdr.memory import keep_what_is_freed
     from vshdr.plugin.clip import ExpandedClip
     from vshdr.plugin.measured import MeasuredClip
+    from vshdr.runtime.memory import keep_what_is_freed
 
     keep_what_is_freed()
     # Last registered runs first: torch must still be whole while calls under way come to their end.

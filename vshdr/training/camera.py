@@ -17,13 +17,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..colour import EOTF, INVERSE_EOTF
-from . import degrade, views
-from .codec import round_trip
-from .conditions import CameraOptions, Conditions, draw_conditions
-from .dice import Dice
-from .overlays import compose
-from .panoramas import Panoramas
+from vshdr.colour import EOTF, INVERSE_EOTF
+from vshdr.runtime.dice import Dice
+from vshdr.training import degrade, views
+from vshdr.training.codec import round_trip
+from vshdr.training.conditions import CameraOptions, Conditions, draw_conditions
+from vshdr.training.overlays import compose
+from vshdr.training.panoramas import Panoramas
 
 
 @dataclass(frozen=True, kw_only=True)

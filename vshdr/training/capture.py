@@ -14,12 +14,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ..colour import chromaticities
-from ..files import whole
-from .camera import CONDITIONS, VirtualCamera
-from .panoramas import HALF_MAXIMUM, Panoramas, load_folder
-from .tool_options import CaptureOptions
-from .views import MotionOptions
+from vshdr.colour import chromaticities
+from vshdr.runtime.files import whole
+from vshdr.training.camera import CONDITIONS, VirtualCamera
+from vshdr.training.panoramas import HALF_MAXIMUM, Panoramas, load_folder
+from vshdr.training.tool_options import CaptureOptions
+from vshdr.training.views import MotionOptions
 
 
 def write_pairs(folder: str | Path, options: CaptureOptions) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 import vshdr
-from vshdr.files import whole
+from vshdr.runtime.files import whole
 from vshdr.training.options import TrainOptions
 
 CHANGEABLE = (

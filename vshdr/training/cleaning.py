@@ -20,11 +20,11 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 from torch.nn import functional
 
-from ..colour import luminance
-from ..files import whole
-from .panoramas import load_folder, read_picture
-from .samples import find_samples, read_sample, read_sdr
-from .tool_options import CleanOptions
+from vshdr.colour import luminance
+from vshdr.runtime.files import whole
+from vshdr.training.panoramas import load_folder, read_picture
+from vshdr.training.samples import find_samples, read_sample, read_sdr
+from vshdr.training.tool_options import CleanOptions
 
 FEATURES = {
     "middle": "log2 of the median luminance",

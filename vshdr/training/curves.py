@@ -30,9 +30,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..colour import EOTF, INVERSE_EOTF
-from .dice import Dice
-from .scene import camera_curve
+from vshdr.colour import EOTF, INVERSE_EOTF
+from vshdr.runtime.dice import Dice
+from vshdr.training.scene import camera_curve
 
 FLOOR = 0.3
 """Display light below which the truth is always the linearised SDR; a code value of 0.6."""

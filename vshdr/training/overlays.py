@@ -13,7 +13,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from .dice import Dice
+from vshdr.runtime.dice import Dice
 
 _LETTERS = "aaabcdeeeefghiiklmnnoooprrsstttuuvwy"
 

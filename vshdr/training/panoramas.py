@@ -20,8 +20,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..colour import luminance, rgb_to_xyz
-from .procedural import procedural_panorama
+from vshdr.colour import luminance, rgb_to_xyz
+from vshdr.training.procedural import procedural_panorama
 
 HALF_MAXIMUM = 65504.0
 SUFFIXES = (".exr", ".hdr")

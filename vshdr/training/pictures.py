@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from vshdr.colour import INVERSE_EOTF
-from vshdr.files import whole
+from vshdr.runtime.files import whole
 from vshdr.training.log import Record
 
 _BACKGROUND, _GRID, _INK = (22, 22, 22), (60, 60, 60), (230, 230, 230)

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from .dice import Dice
-from .patterns import fbm, mix
+from vshdr.runtime.dice import Dice
+from vshdr.training.patterns import fbm, mix
 
 
 def procedural_panorama(seed: int, width: int = 1024) -> Tensor:

@@ -20,10 +20,10 @@ from PIL import Image, UnidentifiedImageError
 from scipy.optimize import least_squares
 from torch import Tensor
 
-from .camera import Pair
-from .curves import SIGMOID, Curves, known_sigmoid
-from .dice import Dice
-from .scene import camera_curve
+from vshdr.runtime.dice import Dice
+from vshdr.training.camera import Pair
+from vshdr.training.curves import SIGMOID, Curves, known_sigmoid
+from vshdr.training.scene import camera_curve
 
 _FITTED = 4096
 """Values that a curve is fitted to: as many in a large sample as in a small one."""

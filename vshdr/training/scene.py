@@ -17,11 +17,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..colour import INVERSE_EOTF
-from . import harbour
-from .harbour import World
-from .raycast import trace
-from .shading import radiance
+from vshdr.colour import INVERSE_EOTF
+from vshdr.training import harbour
+from vshdr.training.harbour import World
+from vshdr.training.raycast import trace
+from vshdr.training.shading import radiance
 
 TILE = 64
 """Pixels: rays are traced in square tiles, because a narrow bundle of rays can meet only a few objects."""

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from .harbour import SUN_RADIANCE, SUN_RADIUS, World, sky
-from .patterns import PATTERNS, fbm
-from .raycast import Hit, centre_of, normal_at, to_box, trace
+from vshdr.training.harbour import SUN_RADIANCE, SUN_RADIUS, World, sky
+from vshdr.training.patterns import PATTERNS, fbm
+from vshdr.training.raycast import Hit, centre_of, normal_at, to_box, trace
 
 
 def radiance(world: World, origin: Tensor, direction: Tensor, time: float, pixel: float) -> Tensor:

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..options import check, option
-from .options import CONDITIONS
+from vshdr.options import check, option
+from vshdr.training.options import CONDITIONS
 
 _CODECS = ("none", "h264", "hevc")
 

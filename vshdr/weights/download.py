@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 import platformdirs
 
-from vshdr.files import locked
+from vshdr.runtime.locks import locked
 from vshdr.weights.catalogue import Entry, find
 from vshdr.weights.files import sha256
 

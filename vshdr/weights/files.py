@@ -19,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from vshdr.files import whole
+from vshdr.runtime.files import whole
 
 if TYPE_CHECKING:
     from vshdr.models.contract import Model

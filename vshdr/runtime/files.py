@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 
 @contextlib.contextmanager
@@ -21,20 +19,6 @@ def whole(path: str | Path) -> Iterator[Path]:
     except BaseException:
         part.unlink(missing_ok=True)
         raise
-
-
-def locked(path: Path, busy: str) -> BinaryIO:
-    """The file, open at its end, made where it is not there; nobody else can lock it until it is closed.
-
-    Raises OSError that says `busy` where somebody else has, and where it cannot be written.
-    """
-    file = path.open("ab")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        file.close()
-        raise OSError(busy) from error
-    return file
 
 
 def check_reports(reports: Iterable[str], inputs: Iterable[str]) -> None:

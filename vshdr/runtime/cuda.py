@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vshdr.memory import out_of_memory
+from vshdr.runtime.memory import out_of_memory
 
 _WARM_UP = 3  # runs before a graph is recorded: kernels are chosen and memory found in the first
 

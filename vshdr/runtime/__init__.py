@@ -1,0 +1,1 @@
+"""The process and its resources: memory, CUDA, stages and their queues, files written whole, locks, dice."""

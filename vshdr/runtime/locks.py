@@ -1,0 +1,21 @@
+"""Locks on files, so that two processes never write the same one."""
+
+from __future__ import annotations
+
+import fcntl
+from pathlib import Path
+from typing import BinaryIO
+
+
+def locked(path: Path, busy: str) -> BinaryIO:
+    """The file, open at its end, made where it is not there; nobody else can lock it until it is closed.
+
+    Raises OSError that says `busy` where somebody else has, and where it cannot be written.
+    """
+    file = path.open("ab")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        file.close()
+        raise OSError(busy) from error
+    return file

@@ -16,6 +16,7 @@ from PIL import Image
 
 from vshdr.colour import EOTF
 from vshdr.metrics.stability import warp
+from vshdr.options.tools import CaptureOptions
 from vshdr.runtime.dice import Dice
 from vshdr.training import degrade
 from vshdr.training.camera import CONDITIONS, Pair, VirtualCamera, halved
@@ -24,7 +25,6 @@ from vshdr.training.codec import round_trip
 from vshdr.training.conditions import CameraOptions
 from vshdr.training.overlays import KINDS, compose, draw_overlays
 from vshdr.training.panoramas import Panoramas, read_picture
-from vshdr.training.tool_options import CaptureOptions
 from vshdr.training.views import MotionOptions, ViewOptions, draw_path, draw_views, render
 
 CLEAN = CameraOptions(

@@ -10,7 +10,7 @@ import pytest
 import torch
 import vapoursynth as vs
 
-from vshdr.options import ExpandOptions
+from vshdr.options.expand import ExpandOptions
 from vshdr.plugin.clip import ClipOptions
 
 core = vs.core

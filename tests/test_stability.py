@@ -11,10 +11,10 @@ from skimage.metrics import structural_similarity
 
 from vshdr.metrics.ssim import ssim
 from vshdr.metrics.stability import affine_grid, warp
+from vshdr.options.train import TrainOptions
 from vshdr.training.camera import Pair
 from vshdr.training.learner import Objective
 from vshdr.training.losses import LOSSES
-from vshdr.training.options import TrainOptions
 from vshdr.training.stability import STABILITY, answered_for, second_view
 
 SIZE = 48

@@ -23,13 +23,13 @@ from torch import nn
 from vshdr import models
 from vshdr.expander import Expander
 from vshdr.models.contract import Description, Model, load_state
-from vshdr.options import add_arguments, from_arguments
+from vshdr.options.declare import add_arguments, from_arguments
+from vshdr.options.train import TrainOptions
 from vshdr.training import checkpoint
 from vshdr.training.camera import CONDITIONS, VirtualCamera
 from vshdr.training.initial import initialise
 from vshdr.training.learner import Learner, Objective
 from vshdr.training.loop import Summary, train
-from vshdr.training.options import TrainOptions
 from vshdr.training.panoramas import Panoramas, load_folder
 from vshdr.training.procedural import procedural_panorama
 from vshdr.training.recipes import RECIPES, rate_at, resolve
@@ -341,7 +341,7 @@ def test_two_processes_train_as_one(hdri, tmp_path):
 import os, torch
 torch.set_num_threads(1)
 from vshdr.training import loop
-from vshdr.training.options import TrainOptions
+from vshdr.options.train import TrainOptions
 options = dict(model="expandnet", data={str(hdri)!r}, output={str(tmp_path / "run")!r}, batch=1, size=(32, 32),
                validation=1, validate_every=1, log_every=1, device="cpu", sheet=0)
 made = []

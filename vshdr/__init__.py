@@ -17,9 +17,9 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Expander": "vshdr.expander",
-    "ExpandOptions": "vshdr.options",
+    "ExpandOptions": "vshdr.options.declare",
     "convert": "vshdr.pipeline",
-    "ConvertOptions": "vshdr.options",
+    "ConvertOptions": "vshdr.options.declare",
 }
 __all__ = ["__version__", *_HOMES]
 

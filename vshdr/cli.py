@@ -17,11 +17,13 @@ from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, TextCol
 from rich.progress import Progress as RichProgress
 
 import vshdr
-from vshdr.metrics.flicker_options import FlickerOptions
-from vshdr.options import ConvertOptions, ExpandOptions, add_arguments, from_arguments
+from vshdr.options.convert import ConvertOptions
+from vshdr.options.declare import add_arguments, from_arguments
+from vshdr.options.expand import ExpandOptions
+from vshdr.options.flicker import FlickerOptions
+from vshdr.options.tools import CaptureOptions, CleanOptions
+from vshdr.options.train import TrainOptions
 from vshdr.runtime.files import check_reports
-from vshdr.training.options import TrainOptions
-from vshdr.training.tool_options import CaptureOptions, CleanOptions
 
 if TYPE_CHECKING:
     from vshdr.pipeline import Progress, Summary

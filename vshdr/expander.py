@@ -17,7 +17,7 @@ from torch import Tensor
 from vshdr import kernels, models
 from vshdr.colour import EOTF, RollOff, gain_of, light_of, roll_off
 from vshdr.models.contract import Display
-from vshdr.options import ExpandOptions
+from vshdr.options.expand import ExpandOptions
 from vshdr.runtime.memory import Workspaces, out_of_memory
 from vshdr.temporal.glance import Glance, glance
 from vshdr.temporal.moments import Moment

@@ -21,7 +21,7 @@ from vshdr.media.reader import Frame, Source
 from vshdr.media.signal import Delivery
 from vshdr.media.video import DEFAULT_PIXEL_FORMAT, VideoSettings, VideoWriter
 from vshdr.media.zimg import Resizer
-from vshdr.options import ConvertOptions
+from vshdr.options.convert import ConvertOptions
 
 VIDEO_SUFFIXES = (".mkv", ".mp4", ".mov")
 

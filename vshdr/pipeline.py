@@ -24,7 +24,8 @@ from vshdr.media.reader import Frame, Source, open_source
 from vshdr.media.sequence import NumberedName
 from vshdr.media.source import Orientation
 from vshdr.media.video_source import VideoSource
-from vshdr.options import ConvertOptions, ExpandOptions
+from vshdr.options.convert import ConvertOptions
+from vshdr.options.expand import ExpandOptions
 from vshdr.outputs import Delivered, Expanded, Output, PreviewOutput, VideoOutput, open_output
 from vshdr.runtime.stages import Pipeline
 

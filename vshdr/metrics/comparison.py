@@ -16,11 +16,11 @@ from vshdr.media.light_source import open_light
 from vshdr.metrics import motion, smoothness
 from vshdr.metrics.change import WHITE, Change, Reference, from_itself, from_source, light_of, scale_to
 from vshdr.metrics.flicker import ClipMeter
-from vshdr.metrics.flicker_options import FlickerOptions
 from vshdr.metrics.instants import Instant, check_together, instants, looked_at, names, with_transitions
 from vshdr.metrics.moments import Moment, Moments
 from vshdr.metrics.pu21 import pu21_encode
 from vshdr.metrics.trials import JodMeter, ModelTrial
+from vshdr.options.flicker import FlickerOptions
 from vshdr.temporal.shots import Shot
 
 _MODEL_STEP = 12  # frames from one that the model is tried on to the next

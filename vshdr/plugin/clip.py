@@ -15,7 +15,8 @@ from torch import Tensor
 from vshdr.conveyor import Conveyor, conveys, route
 from vshdr.expander import Expander
 from vshdr.media.signal import Delivery, Signal, describe, input_properties, sdr_arguments
-from vshdr.options import ExpandOptions, check, option
+from vshdr.options.declare import check, option
+from vshdr.options.expand import ExpandOptions
 from vshdr.plugin.bridge import Neighbour, Plane
 from vshdr.plugin.neighbours import Neighbours
 from vshdr.plugin.planes import read_planes, samples, write_planes

@@ -15,10 +15,10 @@ from PIL import Image
 from torch import Tensor
 
 from vshdr.colour import chromaticities
+from vshdr.options.tools import CaptureOptions
 from vshdr.runtime.files import whole
 from vshdr.training.camera import CONDITIONS, VirtualCamera
 from vshdr.training.panoramas import HALF_MAXIMUM, Panoramas, load_folder
-from vshdr.training.tool_options import CaptureOptions
 from vshdr.training.views import MotionOptions
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 
 import vshdr
+from vshdr.options.train import TrainOptions
 from vshdr.runtime.files import whole
-from vshdr.training.options import TrainOptions
 
 CHANGEABLE = (
     *("resume", "output", "data", "without", "device", "precision"),

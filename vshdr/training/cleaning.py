@@ -21,10 +21,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from vshdr.colour import luminance
+from vshdr.options.tools import CleanOptions
 from vshdr.runtime.files import whole
 from vshdr.training.panoramas import load_folder, read_picture
 from vshdr.training.samples import find_samples, read_sample, read_sdr
-from vshdr.training.tool_options import CleanOptions
 
 FEATURES = {
     "middle": "log2 of the median luminance",

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import torch
 
+from vshdr.options.train import TrainOptions
 from vshdr.training.camera import VirtualCamera
 from vshdr.training.cleaning import without_outliers
 from vshdr.training.conditions import CameraOptions
-from vshdr.training.options import TrainOptions
 from vshdr.training.panoramas import Panoramas, load_folder, split
 from vshdr.training.samples import StoredSamples, find_samples, source_name
 

@@ -21,6 +21,7 @@ from torch.optim.swa_utils import AveragedModel
 from vshdr import weights as weights_room
 from vshdr.models.contract import Display, Model, load_state
 from vshdr.models.hdrcnn import HDRCNN, from_published
+from vshdr.options.train import TrainOptions
 from vshdr.training import checkpoint, pictures
 from vshdr.training.camera import CONDITIONS
 from vshdr.training.conditions import CameraOptions
@@ -28,7 +29,6 @@ from vshdr.training.data import open_data
 from vshdr.training.initial import initialise
 from vshdr.training.learner import Learner, Objective
 from vshdr.training.log import Log, Record, read
-from vshdr.training.options import TrainOptions
 from vshdr.training.recipes import RECIPES, rate_at, resolve
 from vshdr.training.team import Team
 from vshdr.training.validation import Validation

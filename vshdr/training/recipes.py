@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 
 from vshdr import models
-from vshdr.training.options import TrainOptions
+from vshdr.options.train import TrainOptions
 
 
 @dataclass(frozen=True, kw_only=True)

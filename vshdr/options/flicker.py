@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vshdr.options import check, option
+from vshdr.options.declare import check, option
 
 
 @dataclass(frozen=True, kw_only=True)

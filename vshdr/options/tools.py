@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vshdr.options import check, option
-from vshdr.training.options import CONDITIONS
+from vshdr.options.declare import check, option
+from vshdr.options.train import CONDITIONS
 
 _CODECS = ("none", "h264", "hevc")
 

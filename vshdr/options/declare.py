@@ -1,0 +1,65 @@
+"""How options are declared: dataclass fields with a default, a help text and what is allowed.
+
+The plugin, the command line and Python share names, defaults, ranges and meaning. Nothing heavy is imported in this
+room, so that `vshdr --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from typing import Any
+
+
+def option(
+    default: Any,
+    help: str,
+    *,
+    choices: tuple[str, ...] = (),
+    low: float | None = None,
+    high: float | None = None,
+    names: tuple[str, ...] = ("WIDTH", "HEIGHT"),
+) -> Any:
+    """A dataclass field with its help text and what is allowed: `choices` for words, `low` to `high` for numbers.
+    `names` are those of a tuple's parts.
+    """
+    allowed = {"choices": choices, "low": low, "high": high}
+    return dataclasses.field(default=default, metadata={"help": help, "names": names, **allowed})
+
+
+def check(options: Any) -> None:
+    """Raises ValueError with one sentence for the first field of a dataclass of `option`s that is out of its range."""
+    for field in dataclasses.fields(options):
+        value, allowed = getattr(options, field.name), field.metadata
+        if value is None:  # left to the codec, or to whatever else the option is for
+            continue
+        if allowed.get("choices") and value not in allowed["choices"]:
+            words = ", ".join(filter(None, allowed["choices"]))
+            raise ValueError(f"{field.name} must be one of {words}, not '{value}'")
+        low, high = allowed.get("low"), allowed.get("high")
+        if (low is not None and not value >= low) or (high is not None and not value <= high):
+            bounds = f"from {low:g} to {high:g}" if None not in (low, high) else f"at least {low:g}"
+            raise ValueError(f"{field.name} must be {bounds}, not {value:g}")
+
+
+def add_arguments(parser: argparse._ActionsContainer, cls: type) -> None:
+    """A `--flag` for every field of the dataclass `cls`: `device_index` becomes `--device-index`, booleans are
+    switches.
+    """
+    for field in dataclasses.fields(cls):
+        flag = "--" + field.name.replace("_", "-")
+        settings: dict[str, Any] = {"help": field.metadata["help"], "default": field.default, "dest": field.name}
+        if isinstance(field.default, bool):
+            settings["action"] = "store_true"
+        elif isinstance(field.default, tuple):
+            settings.update(nargs=len(field.default), type=type(field.default[0]), metavar=field.metadata["names"])
+        else:
+            settings["type"] = float if field.default is None else type(field.default)
+            settings["metavar"] = "|".join(field.metadata["choices"]) or field.name.upper()
+        parser.add_argument(flag, **settings)
+
+
+def from_arguments(cls: type, arguments: argparse.Namespace) -> Any:
+    """An instance of `cls` with the values that `add_arguments` made argparse collect."""
+    values = {field.name: getattr(arguments, field.name) for field in dataclasses.fields(cls)}
+    return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})

@@ -42,7 +42,7 @@ from quality_shots import FRAME_RATE, NAMES, Shot, footage, shoot
 from rich.console import Console
 
 from vshdr import __version__
-from vshdr.colour import luminance
+from vshdr.colour.primaries import luminance
 from vshdr.metrics import jod, stability, stops
 from vshdr.metrics.crf import crf_correct
 from vshdr.metrics.itp import delta_e_itp

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from vshdr.colour import soft_ceiling
+from vshdr.colour.roll_off import soft_ceiling
 from vshdr.metrics.stability import affine_grid, looks_inside, warp
 from vshdr.runtime.dice import Dice
 from vshdr.training import scene

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from vshdr import Expander, kernels, models
-from vshdr.colour import pq_encode
+from vshdr.colour.transfer import pq_encode
 from vshdr.models.contract import Display
 from vshdr.models.expandnet import ExpandNet
 from vshdr.models.gainmap import GainMap

@@ -14,7 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
-from vshdr.colour import EOTF
+from vshdr.colour.transfer import EOTF
 from vshdr.metrics.stability import warp
 from vshdr.options.tools import CaptureOptions
 from vshdr.runtime.dice import Dice

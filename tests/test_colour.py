@@ -9,18 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from vshdr.colour import (
-    EOTF,
-    INVERSE_EOTF,
-    convert_primaries,
-    hlg_decode,
-    hlg_encode,
-    luminance,
-    pq_decode,
-    pq_encode,
-    rgb_to_xyz,
-    soft_ceiling,
-)
+from vshdr.colour.primaries import convert_primaries, luminance, rgb_to_xyz
+from vshdr.colour.roll_off import soft_ceiling
+from vshdr.colour.transfer import EOTF, INVERSE_EOTF, hlg_decode, hlg_encode, pq_decode, pq_encode
 from vshdr.metrics.pu21 import pu21_decode, pu21_encode, pu21_psnr
 
 

@@ -13,7 +13,7 @@ import torch
 from clips import write_clip, write_images, write_png
 
 from vshdr import ConvertOptions, Expander, ExpandOptions, convert
-from vshdr.colour import pq_decode
+from vshdr.colour.transfer import pq_decode
 from vshdr.media.exr import read_exr
 from vshdr.media.reader import open_source, read_sdr
 

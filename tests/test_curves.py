@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from vshdr.colour import EOTF
+from vshdr.colour.transfer import EOTF
 from vshdr.runtime.dice import Dice
 from vshdr.training.curves import FAMILIES, FLOOR, RAMP, draw_curves, known_sigmoid, shoulder
 from vshdr.training.scene import camera_curve

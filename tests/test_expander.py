@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from vshdr import Expander, models
-from vshdr.colour import EOTF
+from vshdr.colour.transfer import EOTF
 from vshdr.models.contract import Description, Model
 
 OPERATORS = [name for name in models.names() if not models.describe(name).weights]

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from networks import EXPANDNET_SHAPES, expandnet_state
 
 from vshdr import models
-from vshdr.colour import luminance
+from vshdr.colour.primaries import luminance
 from vshdr.models.calibration import pictures
 from vshdr.models.contract import Display
 from vshdr.models.expandnet import ExpandNet

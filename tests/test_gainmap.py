@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from vshdr import Expander, models
-from vshdr.colour import EOTF, luminance
+from vshdr.colour.primaries import luminance
+from vshdr.colour.transfer import EOTF
 from vshdr.media.reader import open_source, read_sdr
 from vshdr.metrics import stops
 from vshdr.models.contract import Display

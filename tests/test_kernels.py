@@ -7,7 +7,9 @@ import torch
 import torch.nn.functional as F
 
 from vshdr import Expander, kernels, models
-from vshdr.colour import EOTF, RollOff, gain_of, light_of, pq_encode, roll_off
+from vshdr.colour.gain import gain_of, light_of
+from vshdr.colour.roll_off import RollOff, roll_off
+from vshdr.colour.transfer import EOTF, pq_encode
 from vshdr.media.light import LightMeter
 from vshdr.models.contract import Display
 from vshdr.models.gainmap import _TRUST, KNOTS, LEVELS, GainMap

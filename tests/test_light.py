@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from vshdr.colour import convert_primaries
+from vshdr.colour.primaries import convert_primaries
 from vshdr.media.light import LightMeter
 
 

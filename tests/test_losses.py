@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from vshdr.colour import EOTF
+from vshdr.colour.transfer import EOTF
 from vshdr.training.losses import (
     EPSILON,
     HUE,

@@ -8,7 +8,8 @@ import pytest
 import torch
 from skimage.metrics import structural_similarity
 
-from vshdr.colour import luminance, pq_decode, pq_encode
+from vshdr.colour.primaries import luminance
+from vshdr.colour.transfer import pq_decode, pq_encode
 from vshdr.metrics import jod, stability, stops
 from vshdr.metrics.crf import crf_correct
 from vshdr.metrics.itp import delta_e_itp, to_ictcp

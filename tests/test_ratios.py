@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from vshdr.colour import EOTF, INVERSE_EOTF
+from vshdr.colour.transfer import EOTF, INVERSE_EOTF
 from vshdr.models.ratios import carried_ratios, told_by_others
 
 CELL = 4

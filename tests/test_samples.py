@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from vshdr.colour import EOTF
+from vshdr.colour.transfer import EOTF
 from vshdr.training.samples import Sample, StoredSamples, find_samples, fitted_curve, read_sample, write_sample
 from vshdr.training.scene import camera_curve
 

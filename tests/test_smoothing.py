@@ -13,7 +13,7 @@ from torch import Tensor
 from walks import HEIGHT, WIDTH, seen, two_shots, view
 
 from vshdr import Expander
-from vshdr.colour import light_of
+from vshdr.colour.gain import light_of
 from vshdr.metrics.stability import still_instability
 from vshdr.temporal import flow
 from vshdr.temporal.moments import Moment

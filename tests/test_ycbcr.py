@@ -5,10 +5,10 @@ import pytest
 import torch
 import vapoursynth as vs
 
-from vshdr.colour import rows_to_nits
+from vshdr.colour.primaries import rows_to_nits
+from vshdr.colour.ycbcr import SITING, Planes, dither_pattern, encode_transfer
 from vshdr.media.signal import Delivery, Signal, input_properties, sdr_arguments
 from vshdr.media.zimg import Resizer
-from vshdr.ycbcr import SITING, Planes, dither_pattern, encode_transfer
 
 WIDTH, HEIGHT = 70, 44
 

@@ -22,13 +22,13 @@ import vapoursynth as vs
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vshdr.colour import rows_to_nits
+from vshdr.colour.primaries import rows_to_nits
+from vshdr.colour.ycbcr import LUMA_WEIGHTS, SITING, Planes, dither_pattern, encode_transfer
 from vshdr.expander import Expander
 from vshdr.media.light import LightMeter
 from vshdr.media.signal import CHROMA_TOP_LEFT, MATRIX_BT2020, Delivery, Signal
 from vshdr.runtime.cuda import Fused, Recorded, Streams
 from vshdr.runtime.memory import out_of_memory
-from vshdr.ycbcr import LUMA_WEIGHTS, SITING, Planes, dither_pattern, encode_transfer
 
 LOADS = 4  # under way at a time: going up, being worked on, coming down, and being written by an encoder
 _PATIENCE = 0.1  # seconds between looks at whether waiting still makes sense

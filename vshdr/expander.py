@@ -15,7 +15,9 @@ import torch
 from torch import Tensor
 
 from vshdr import kernels, models
-from vshdr.colour import EOTF, RollOff, gain_of, light_of, roll_off
+from vshdr.colour.gain import gain_of, light_of
+from vshdr.colour.roll_off import RollOff, roll_off
+from vshdr.colour.transfer import EOTF
 from vshdr.models.contract import Display
 from vshdr.options.expand import ExpandOptions
 from vshdr.runtime.memory import Workspaces, out_of_memory
@@ -40,7 +42,7 @@ class Expander:
         linear = Expander("gainmap", peak=600).expand(sdr)
 
     Parameters: `model` and the fields of `ExpandOptions`, and `eotf`, the SDR display's curve (a key of
-    `vshdr.colour.EOTF`). Raises ValueError for options that do not fit, OSError for weights that cannot be read and
+    `vshdr.colour.transfer.EOTF`). Raises ValueError for options that do not fit, OSError for weights that cannot be read and
     RuntimeError for a device that is not there.
 
     The same frame gives the same output, bit for bit, at any place in a clip and in any batch: on a CPU frames go

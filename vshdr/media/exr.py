@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vshdr.colour import chromaticities
+from vshdr.colour.primaries import chromaticities
 from vshdr.media.sequence import NumberedName
 from vshdr.runtime.files import whole
 

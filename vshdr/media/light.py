@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from vshdr import kernels
-from vshdr.colour import rows_to_nits
+from vshdr.colour.primaries import rows_to_nits
 
 # Pixels per step: few enough to stay in a core's cache, and below the size from which torch shares its work among
 # threads. The meter runs beside the network and the encoder, where more threads of its own make everything slower.

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vshdr.colour import EOTF, chromaticities, convert_primaries
+from vshdr.colour.primaries import chromaticities, convert_primaries
+from vshdr.colour.transfer import EOTF
 from vshdr.media.exr import read_exr
 from vshdr.media.image_source import HDR_SUFFIXES, IMAGE_SUFFIXES, folder_files, pattern_files
 from vshdr.media.reader import IMAGE_FRAME_RATE, SdrConverter, open_source

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from vshdr.colour import INVERSE_EOTF, convert_primaries, luminance
+from vshdr.colour.primaries import convert_primaries, luminance
+from vshdr.colour.transfer import INVERSE_EOTF
 from vshdr.runtime.files import whole
 
 PANEL_SIZE = 960

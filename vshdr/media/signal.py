@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 import vapoursynth as vs
 from torch import Tensor
 
-from vshdr.colour import HLG_PEAK, convert_primaries, hlg_decode, hlg_encode
+from vshdr.colour.primaries import convert_primaries
+from vshdr.colour.transfer import HLG_PEAK, hlg_decode, hlg_encode
 from vshdr.media.metadata import mastering_properties
 
 # H.273 numbers that this file reasons about.
@@ -66,7 +67,7 @@ class Signal:
 
     @property
     def eotf(self) -> str:
-        """Name of the display's curve, a key of `vshdr.colour.EOTF`."""
+        """Name of the display's curve, a key of `vshdr.colour.transfer.EOTF`."""
         return EOTF_OF_TRANSFER[self.transfer]
 
     @property

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from vshdr.colour import INVERSE_EOTF, luminance
+from vshdr.colour.primaries import luminance
+from vshdr.colour.transfer import INVERSE_EOTF
 from vshdr.metrics.motion import SMALLEST, STILL, Motion
 from vshdr.metrics.pu21 import pu21_encode
 from vshdr.metrics.stability import warp

@@ -11,7 +11,7 @@ from pathlib import Path
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from vshdr.colour import luminance
+from vshdr.colour.primaries import luminance
 from vshdr.media.light_source import open_light
 from vshdr.metrics import motion, smoothness
 from vshdr.metrics.change import WHITE, Change, Reference, from_itself, from_source, light_of, scale_to

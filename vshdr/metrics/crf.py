@@ -7,7 +7,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from vshdr.colour import pq_decode, pq_encode, rgb_to_xyz
+from vshdr.colour.primaries import rgb_to_xyz
+from vshdr.colour.transfer import pq_decode, pq_encode
 
 # Hanji, Mantiuk, Eilertsen, Hajisharif and Unger, "Comparison of single image HDR reconstruction methods: the
 # caveats of quality assessment", SIGGRAPH 2022, with the defaults of its code.

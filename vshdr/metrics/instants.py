@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from vshdr.colour import INVERSE_EOTF
+from vshdr.colour.transfer import INVERSE_EOTF
 from vshdr.media.light_source import LightSource
 from vshdr.media.sequence import NumberedName
 from vshdr.metrics.change import averaged_down

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from vshdr.colour import convert_primaries, pq_encode
+from vshdr.colour.primaries import convert_primaries
+from vshdr.colour.transfer import pq_encode
 
 # ITU-R BT.2100, table 7.
 _RGB_TO_LMS = torch.tensor([[1688, 2146, 262], [683, 2951, 462], [99, 309, 3688]], dtype=torch.float64) / 4096

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from vshdr.colour import luminance
+from vshdr.colour.primaries import luminance
 from vshdr.metrics.pu21 import PEAK, pu21_encode
 
 _RADIUS, _SIGMA = 5, 1.5

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from vshdr.colour import luminance
+from vshdr.colour.primaries import luminance
 
 FLOOR = 2.0**-7
 """Added to luminance before its logarithm, 1.0 = SDR white: what happens 7 stops below white counts less and

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from vshdr.colour import INVERSE_EOTF
+from vshdr.colour.transfer import INVERSE_EOTF
 from vshdr.expander import Expander
 from vshdr.metrics import jod, stability
 from vshdr.metrics.change import WHITE, averaged_down

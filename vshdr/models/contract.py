@@ -15,7 +15,7 @@ class Display:
     """What SDR code values look like and how bright HDR may become. Given to every model when it is built."""
 
     eotf: str = "bt1886"
-    """The SDR display's curve, a key of `vshdr.colour.EOTF`."""
+    """The SDR display's curve, a key of `vshdr.colour.transfer.EOTF`."""
     white: float = 203.0
     """Luminance of SDR white, in nits."""
     peak: float = 1000.0

@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vshdr.colour import EOTF, luminance
+from vshdr.colour.primaries import luminance
+from vshdr.colour.transfer import EOTF
 from vshdr.models.contract import Description, Model
 
 # The map is built in a bilateral grid: a coarse volume over x, y and luma (Chen, Paris and Durand, SIGGRAPH 2007).

@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vshdr.colour import EOTF, luminance
+from vshdr.colour.primaries import luminance
+from vshdr.colour.transfer import EOTF
 from vshdr.models.calibration import pictures
 from vshdr.models.contract import Description, Display, Model, load_state
 from vshdr.weights import catalogue

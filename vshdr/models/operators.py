@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from vshdr.colour import EOTF, INVERSE_EOTF, luminance
+from vshdr.colour.primaries import luminance
+from vshdr.colour.transfer import EOTF, INVERSE_EOTF
 from vshdr.models.contract import Description, Model
 
 

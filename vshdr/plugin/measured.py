@@ -10,7 +10,8 @@ import torch
 import vapoursynth as vs
 from torch import Tensor
 
-from vshdr.colour import EOTF, convert_primaries
+from vshdr.colour.primaries import convert_primaries
+from vshdr.colour.transfer import EOTF
 from vshdr.media.signal import (
     PRIMARIES_BT709,
     TRANSFER_LINEAR,

@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vshdr.colour import LUMA_709, light_of
+from vshdr.colour.gain import light_of
+from vshdr.colour.primaries import LUMA_709
 
 _SMALL = 480 * 270  # pixels, about, of the reduced frame: motion is sought there
 PERCENTILES = (1.0, 25.0, 50.0, 75.0, 99.0)

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import numpy as np
 from torch import Tensor
 
-from vshdr.colour import gain_of, light_of
+from vshdr.colour.gain import gain_of, light_of
 from vshdr.temporal.moments import Moment
 
 

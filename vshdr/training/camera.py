@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from vshdr.colour import EOTF, INVERSE_EOTF
+from vshdr.colour.transfer import EOTF, INVERSE_EOTF
 from vshdr.runtime.dice import Dice
 from vshdr.training import degrade, views
 from vshdr.training.codec import round_trip

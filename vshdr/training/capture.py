@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from vshdr.colour import chromaticities
+from vshdr.colour.primaries import chromaticities
 from vshdr.options.tools import CaptureOptions
 from vshdr.runtime.files import whole
 from vshdr.training.camera import CONDITIONS, VirtualCamera

@@ -20,7 +20,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 from torch.nn import functional
 
-from vshdr.colour import luminance
+from vshdr.colour.primaries import luminance
 from vshdr.options.tools import CleanOptions
 from vshdr.runtime.files import whole
 from vshdr.training.panoramas import load_folder, read_picture

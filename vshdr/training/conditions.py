@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from vshdr.colour import rgb_to_xyz
+from vshdr.colour.primaries import rgb_to_xyz
 from vshdr.runtime.dice import Dice
 from vshdr.training.codec import ENCODERS
 from vshdr.training.curves import FAMILIES, Curves, draw_curves

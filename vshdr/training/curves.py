@@ -30,7 +30,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from vshdr.colour import EOTF, INVERSE_EOTF
+from vshdr.colour.transfer import EOTF, INVERSE_EOTF
 from vshdr.runtime.dice import Dice
 from vshdr.training.scene import camera_curve
 

@@ -17,7 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vshdr.colour import EOTF, ramp
+from vshdr.colour.gain import ramp
+from vshdr.colour.transfer import EOTF
 
 Domain = Literal["linear", "log", "relative"]
 """linear: multiples of SDR white. log: ln(linear + 1 / 255). relative: in [0, 1], where 1 is `headroom` times

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from vshdr.colour import luminance, rgb_to_xyz
+from vshdr.colour.primaries import luminance, rgb_to_xyz
 from vshdr.training.procedural import procedural_panorama
 
 HALF_MAXIMUM = 65504.0

@@ -9,7 +9,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from vshdr.colour import INVERSE_EOTF
+from vshdr.colour.transfer import INVERSE_EOTF
 from vshdr.runtime.files import whole
 from vshdr.training.log import Record
 

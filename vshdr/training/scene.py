@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from vshdr.colour import INVERSE_EOTF
+from vshdr.colour.transfer import INVERSE_EOTF
 from vshdr.training import harbour
 from vshdr.training.harbour import World
 from vshdr.training.raycast import trace

@@ -32,7 +32,7 @@ from rich.table import Table
 
 from vshdr import Expander, __version__, models
 from vshdr.colour.transfer import EOTF
-from vshdr.media.reader import open_source, read_sdr
+from vshdr.media.read.reader import open_source, read_sdr
 from vshdr.metrics import jod
 from vshdr.metrics.change import averaged_down
 

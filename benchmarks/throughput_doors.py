@@ -21,8 +21,8 @@ from throughput_work import expander_of
 
 from vshdr import convert, outputs
 from vshdr.conveyor import LOADS, Conveyor, route
-from vshdr.media.light import LightMeter
-from vshdr.media.reader import open_source
+from vshdr.media.light_levels import LightMeter
+from vshdr.media.read.reader import open_source
 from vshdr.media.signal import Delivery
 from vshdr.runtime.memory import keep_what_is_freed
 

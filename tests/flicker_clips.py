@@ -8,7 +8,7 @@ import torch
 from clips import write_png
 from torch import Tensor
 
-from vshdr.media.exr import ExrWriter
+from vshdr.media.write.exr import ExrWriter
 
 RATE = 24
 WIDTH, HEIGHT = 96, 64

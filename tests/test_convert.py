@@ -14,8 +14,8 @@ from clips import write_clip, write_images, write_png
 
 from vshdr import ConvertOptions, Expander, ExpandOptions, convert
 from vshdr.colour.transfer import pq_decode
-from vshdr.media.exr import read_exr
-from vshdr.media.reader import open_source, read_sdr
+from vshdr.media.read.exr import read_exr
+from vshdr.media.read.reader import open_source, read_sdr
 
 FAST = {"model": "expandmap", "preset": "ultrafast"}
 

@@ -14,10 +14,10 @@ import vapoursynth as vs
 from vshdr import Expander, convert, pipeline
 from vshdr import conveyor as conveyor_module
 from vshdr.conveyor import LOADS, Conveyor, route
-from vshdr.media.device_planes import planes_of
-from vshdr.media.light import LightMeter
-from vshdr.media.pixels import layout_of
-from vshdr.media.reader import open_source, read_sdr
+from vshdr.media.light_levels import LightMeter
+from vshdr.media.read.device_planes import planes_of
+from vshdr.media.read.pixels import layout_of
+from vshdr.media.read.reader import open_source, read_sdr
 from vshdr.media.signal import Delivery, linear_properties
 from vshdr.media.zimg import Resizer
 
@@ -318,7 +318,7 @@ def test_convert_decodes_on_the_device_where_that_is_possible(clip_path, tmp_pat
 
     convert(clip_path, tmp_path / "software.mkv", **options)
     if not possible:
-        monkeypatch.setattr("vshdr.media.video_source.planes_of", no_hardware)
+        monkeypatch.setattr("vshdr.media.read.video_source.planes_of", no_hardware)
     done = convert(clip_path, tmp_path / "hardware.mkv", hardware_decode=True, **options)
     assert any("GPU's decoder does not take" in note for note in done.notes) != possible
     pairs = zip(decoded_codes(tmp_path / "software.mkv"), decoded_codes(tmp_path / "hardware.mkv"), strict=True)

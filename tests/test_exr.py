@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from vshdr.media.exr import ExrWriter, read_exr
+from vshdr.media.read.exr import read_exr
+from vshdr.media.write.exr import ExrWriter
 
 SIZE = {"width": 40, "height": 24}
 RATE = Fraction(24000, 1001)
@@ -163,7 +164,7 @@ def test_a_full_disk_leaves_no_half_frame(tmp_path: Path) -> None:
     script = f"""
 import resource, torch
 from fractions import Fraction
-from vshdr.media.exr import ExrWriter
+from vshdr.media.write.exr import ExrWriter
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 writer = ExrWriter({str(tmp_path / "shot.####.exr")!r}, width=200, height=100, frame_rate=Fraction(24))
 try:

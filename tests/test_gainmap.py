@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from vshdr import Expander, models
 from vshdr.colour.primaries import luminance
 from vshdr.colour.transfer import EOTF
-from vshdr.media.reader import open_source, read_sdr
+from vshdr.media.read.reader import open_source, read_sdr
 from vshdr.metrics import stops
 from vshdr.models.contract import Display
 from vshdr.models.gainmap import CURVES, FADE_FROM, KNOTS, GainMap, _distribution, _look_up

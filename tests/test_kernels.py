@@ -10,7 +10,7 @@ from vshdr import Expander, kernels, models
 from vshdr.colour.gain import gain_of, light_of
 from vshdr.colour.roll_off import RollOff, roll_off
 from vshdr.colour.transfer import EOTF, pq_encode
-from vshdr.media.light import LightMeter
+from vshdr.media.light_levels import LightMeter
 from vshdr.models.contract import Display
 from vshdr.models.gainmap import _TRUST, KNOTS, LEVELS, GainMap
 from vshdr.temporal.moments import Moment

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from vshdr.colour.primaries import convert_primaries
-from vshdr.media.light import LightMeter
+from vshdr.media.light_levels import LightMeter
 
 
 def frames(count: int = 4) -> torch.Tensor:

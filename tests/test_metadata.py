@@ -8,8 +8,8 @@ import imageio_ffmpeg
 import pytest
 
 from vshdr.encoder_args import encoder_arguments
-from vshdr.media.bitstream import configuration_patches, content_light_patches
-from vshdr.media.containers import read_header
+from vshdr.media.containers.bitstream import configuration_patches, content_light_patches
+from vshdr.media.containers.detect import read_header
 from vshdr.media.metadata import (
     ContentLight,
     content_light,
@@ -21,7 +21,7 @@ from vshdr.media.metadata import (
     svtav1_mastering,
     x265_mastering,
 )
-from vshdr.media.verify import read_hdr_metadata
+from vshdr.media.write.verify import read_hdr_metadata
 
 
 def test_mastering_display_in_the_syntax_of_each_encoder():

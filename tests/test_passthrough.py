@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from av.stream import Disposition
 
-from vshdr.media.encoders import VideoSettings
-from vshdr.media.passthrough import main_video
-from vshdr.media.video import VideoWriter
+from vshdr.media.write.encoders import VideoSettings
+from vshdr.media.write.passthrough import main_video
+from vshdr.media.write.video import VideoWriter
 
 SUBTITLES = """1
 00:00:00,200 --> 00:00:00,600

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import vapoursynth as vs
 
-from vshdr.media.pixels import layout_of
+from vshdr.media.read.pixels import layout_of
 
 SIZE = (18, 10)  # FFmpeg pads rows: a width that is no multiple of anything shows when padding is taken for picture
 

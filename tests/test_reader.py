@@ -11,7 +11,7 @@ import torch
 from av.codec.context import ThreadType
 from PIL import Image
 
-from vshdr.media.reader import open_source, read_sdr
+from vshdr.media.read.reader import open_source, read_sdr
 
 SIZE = (48, 32)
 

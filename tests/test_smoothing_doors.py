@@ -18,8 +18,8 @@ from walks import HEIGHT, WIDTH, two_shots
 
 from vshdr import Expander, convert
 from vshdr.cli import main
-from vshdr.media.exr import read_exr
-from vshdr.media.reader import open_source, read_sdr
+from vshdr.media.read.exr import read_exr
+from vshdr.media.read.reader import open_source, read_sdr
 
 core = vs.core
 pytestmark = pytest.mark.usefixtures("one_thread")

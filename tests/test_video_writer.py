@@ -13,12 +13,12 @@ import imageio_ffmpeg
 import numpy as np
 import pytest
 
-from vshdr.media.containers import read_header
-from vshdr.media.encoders import VideoSettings
-from vshdr.media.header import patch
+from vshdr.media.containers.detect import read_header
+from vshdr.media.containers.video_header import patch
 from vshdr.media.metadata import ContentLight, mastering_display
-from vshdr.media.verify import read_hdr_metadata, verify
-from vshdr.media.video import VideoWriter
+from vshdr.media.write.encoders import VideoSettings
+from vshdr.media.write.verify import read_hdr_metadata, verify
+from vshdr.media.write.video import VideoWriter
 
 FAST = {"x265": "ultrafast", "svtav1": "10", "prores": "", "ffv1": ""}
 TICKS = [9000, 12754, 16504, 24000, 27750, 90000, 93754, 93854]  # of 1/90000 s: neither from 0 nor regular
@@ -376,9 +376,9 @@ LONG_RUN = """
 import os, resource, sys
 from fractions import Fraction
 import numpy as np
-from vshdr.media.containers import read_header
-from vshdr.media.encoders import VideoSettings
-from vshdr.media.video import VideoWriter
+from vshdr.media.containers.detect import read_header
+from vshdr.media.write.encoders import VideoSettings
+from vshdr.media.write.video import VideoWriter
 chosen = VideoSettings(width=64, height=48, codec=sys.argv[2], time_base=Fraction(1, 24), preset=sys.argv[3])
 if sys.argv[4] == "full":
     resource.setrlimit(resource.RLIMIT_FSIZE, (100000, 100000))

@@ -25,7 +25,7 @@ from torch import Tensor
 from vshdr.colour.primaries import rows_to_nits
 from vshdr.colour.ycbcr import LUMA_WEIGHTS, SITING, Planes, dither_pattern, encode_transfer
 from vshdr.expander import Expander
-from vshdr.media.light import LightMeter
+from vshdr.media.light_levels import LightMeter
 from vshdr.media.signal import CHROMA_TOP_LEFT, MATRIX_BT2020, Delivery, Signal
 from vshdr.runtime.cuda import Fused, Recorded, Streams
 from vshdr.runtime.memory import out_of_memory

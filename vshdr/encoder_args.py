@@ -10,11 +10,11 @@ import numpy as np
 import torch
 import vapoursynth as vs
 
-from vshdr.media.light import LightMeter
+from vshdr.media.light_levels import LightMeter
 from vshdr.media.metadata import ffmpeg_arguments
-from vshdr.media.script_source import first_output
+from vshdr.media.read.script_source import first_output
 from vshdr.media.signal import PRIMARIES_BT2020, TRANSFER_HLG, TRANSFER_LINEAR, TRANSFER_PQ
-from vshdr.media.verify import read_hdr_metadata
+from vshdr.media.write.verify import read_hdr_metadata
 
 _TRANSFER_NAMES = {TRANSFER_PQ: "pq", TRANSFER_HLG: "hlg"}
 

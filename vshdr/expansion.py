@@ -15,7 +15,7 @@ from torch import Tensor
 
 from vshdr.conveyor import Conveyor, Load
 from vshdr.expander import Expander
-from vshdr.media.reader import Frame, Source, read_sdr
+from vshdr.media.read.reader import Frame, Source, read_sdr
 from vshdr.outputs import Delivered, Expanded
 from vshdr.runtime.memory import Pool
 from vshdr.runtime.stages import Channel, Pipeline

@@ -14,12 +14,12 @@ from torch import Tensor
 
 from vshdr.conveyor import Load
 from vshdr.expander import Expander
-from vshdr.media.exr import ExrWriter
-from vshdr.media.light import LightMeter
+from vshdr.media.light_levels import LightMeter
 from vshdr.media.preview import write_preview
-from vshdr.media.reader import Frame, Source
+from vshdr.media.read.reader import Frame, Source
 from vshdr.media.signal import Delivery
-from vshdr.media.video import DEFAULT_PIXEL_FORMAT, VideoSettings, VideoWriter
+from vshdr.media.write.exr import ExrWriter
+from vshdr.media.write.video import DEFAULT_PIXEL_FORMAT, VideoSettings, VideoWriter
 from vshdr.media.zimg import Resizer
 from vshdr.options.convert import ConvertOptions
 

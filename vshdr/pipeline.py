@@ -18,12 +18,12 @@ from vshdr import __version__
 from vshdr.conveyor import Conveyor, conveys, route
 from vshdr.expander import Expander
 from vshdr.expansion import add_conveyance, add_expansion
-from vshdr.media.image_source import ImageSource
-from vshdr.media.light import LightMeter
-from vshdr.media.reader import Frame, Source, open_source
+from vshdr.media.light_levels import LightMeter
+from vshdr.media.read.image_source import ImageSource
+from vshdr.media.read.reader import Frame, Source, open_source
+from vshdr.media.read.source import Orientation
+from vshdr.media.read.video_source import VideoSource
 from vshdr.media.sequence import NumberedName
-from vshdr.media.source import Orientation
-from vshdr.media.video_source import VideoSource
 from vshdr.options.convert import ConvertOptions
 from vshdr.options.expand import ExpandOptions
 from vshdr.outputs import Delivered, Expanded, Output, PreviewOutput, VideoOutput, open_output

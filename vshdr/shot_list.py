@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from vshdr.media.reader import open_source, read_sdr
+from vshdr.media.read.reader import open_source, read_sdr
 from vshdr.runtime.files import whole
 from vshdr.temporal.glance import Glance, glance
 from vshdr.temporal.shots import Shot, shots
@@ -28,7 +28,7 @@ class TimedShot:
 def list_shots(path: str | Path, *, frame_rate: Fraction | None = None, allow_hdr: bool = False) -> Iterator[TimedShot]:
     """The shots of a video, an image sequence or a .vpy script in order, each soon after it has ended.
 
-    Arguments and errors are those of `vshdr.media.reader.open_source`.
+    Arguments and errors are those of `vshdr.media.read.reader.open_source`.
     """
     source = open_source(path, frame_rate=frame_rate, allow_hdr=allow_hdr)
     clock = {0: Fraction(0)}  # when frames begin; a shot is known a few frames after its end

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from vshdr.colour.primaries import luminance
-from vshdr.media.light_source import open_light
+from vshdr.media.read.light_source import open_light
 from vshdr.metrics import motion, smoothness
 from vshdr.metrics.change import WHITE, Change, Reference, from_itself, from_source, light_of, scale_to
 from vshdr.metrics.flicker import ClipMeter

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from vshdr.colour.transfer import INVERSE_EOTF
-from vshdr.media.light_source import LightSource
+from vshdr.media.read.light_source import LightSource
 from vshdr.media.sequence import NumberedName
 from vshdr.metrics.change import averaged_down
 from vshdr.metrics.motion import SMALLEST

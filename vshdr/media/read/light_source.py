@@ -14,12 +14,12 @@ from torch import Tensor
 
 from vshdr.colour.primaries import chromaticities, convert_primaries
 from vshdr.colour.transfer import EOTF
-from vshdr.media.exr import read_exr
-from vshdr.media.image_source import HDR_SUFFIXES, IMAGE_SUFFIXES, folder_files, pattern_files
-from vshdr.media.reader import IMAGE_FRAME_RATE, SdrConverter, open_source
+from vshdr.media.read.exr import read_exr
+from vshdr.media.read.image_source import HDR_SUFFIXES, IMAGE_SUFFIXES, folder_files, pattern_files
+from vshdr.media.read.reader import IMAGE_FRAME_RATE, SdrConverter, open_source
+from vshdr.media.read.source import Frame, Source
 from vshdr.media.sequence import NumberedName
 from vshdr.media.signal import PRIMARIES_BT709, linear_arguments, linear_from
-from vshdr.media.source import Frame, Source
 from vshdr.media.zimg import Resizer
 
 

@@ -16,10 +16,9 @@ from pathlib import Path
 
 import av
 
-from vshdr.media.bitstream import Patches, configuration_patches, content_light_patches, hvcc_length_size
-from vshdr.media.containers import read_header
-from vshdr.media.encoders import LIMITED_RANGE, VideoSettings
-from vshdr.media.header import VideoHeader
+from vshdr.media.containers.bitstream import Patches, configuration_patches, content_light_patches, hvcc_length_size
+from vshdr.media.containers.detect import read_header
+from vshdr.media.containers.video_header import VideoHeader
 from vshdr.media.metadata import (
     BT2020_NCL,
     BT2020_PRIMARIES,
@@ -28,8 +27,9 @@ from vshdr.media.metadata import (
     MasteringDisplay,
     mastering_display,
 )
-from vshdr.media.passthrough import main_video
-from vshdr.media.video_source import reason
+from vshdr.media.read.video_source import reason
+from vshdr.media.write.encoders import LIMITED_RANGE, VideoSettings
+from vshdr.media.write.passthrough import main_video
 
 _UNSPECIFIED = 2  # of H.273
 _FULL_RANGE = 2  # AVCOL_RANGE_JPEG

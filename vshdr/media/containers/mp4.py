@@ -9,7 +9,7 @@ import struct
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from vshdr.media.header import Field, VideoHeader, field, read_bytes
+from vshdr.media.containers.video_header import Field, VideoHeader, field, read_bytes
 from vshdr.media.metadata import ContentLight, MasteringDisplay
 
 _VISUAL_SAMPLE_ENTRY = 78  # bytes of fields before the boxes inside a video sample entry

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import vapoursynth as vs
 
+from vshdr.media.read.source import Frame, Source
 from vshdr.media.signal import describe, input_properties
-from vshdr.media.source import Frame, Source
 
 # Properties beside the colour description that change how `core.resize` reads a frame.
 _LAYOUT_PROPERTIES = ("_ChromaLocation", "_FieldBased")

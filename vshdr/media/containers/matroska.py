@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from vshdr.media.header import VideoHeader, field, patch, read_bytes
+from vshdr.media.containers.video_header import VideoHeader, field, patch, read_bytes
 from vshdr.media.metadata import BT2020_NCL, BT2020_PRIMARIES, ContentLight, MasteringDisplay
 
 MAGIC = b"\x1a\x45\xdf\xa3"

@@ -15,11 +15,11 @@ from av.codec.hwaccel import HWAccel
 from av.sidedata.sidedata import Type as SideDataType
 from av.stream import Disposition
 
-from vshdr.media.completeness import promised_size
-from vshdr.media.device_planes import planes_of
-from vshdr.media.pixels import PixelLayout, layout_of
+from vshdr.media.read.completeness import promised_size
+from vshdr.media.read.device_planes import planes_of
+from vshdr.media.read.pixels import PixelLayout, layout_of
+from vshdr.media.read.source import Frame, Orientation, Source, pad_to_coded_size
 from vshdr.media.signal import UNSPECIFIED, describe, input_properties
-from vshdr.media.source import Frame, Orientation, Source, pad_to_coded_size
 
 _FULL_RANGE, _VIDEO_RANGE = 2, 1  # FFmpeg's AVColorRange
 

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import av
 
-from vshdr.media.pixels import PixelLayout
+from vshdr.media.read.pixels import PixelLayout
+from vshdr.media.read.source import Frame, Source, pad_to_coded_size
+from vshdr.media.read.video_source import describe_first_frame, look_of, note_first_frame, orientation_of, reason
 from vshdr.media.sequence import NumberedName
 from vshdr.media.signal import MATRIX_BT709, TRANSFER_SRGB
-from vshdr.media.source import Frame, Source, pad_to_coded_size
-from vshdr.media.video_source import describe_first_frame, look_of, note_first_frame, orientation_of, reason
 
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".tga", ".ppm", ".pgm"}
 HDR_SUFFIXES = {".exr", ".hdr"}

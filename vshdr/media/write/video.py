@@ -21,12 +21,12 @@ import av
 import numpy as np
 
 from vshdr.media.codecs import DEFAULT_PIXEL_FORMAT
-from vshdr.media.content_light import patch_content_light
-from vshdr.media.encoders import SITED_TOP_LEFT, VideoSettings, check, describe, open_encoder
-from vshdr.media.matroska import DISPLAY_SIZE_ROOM, set_display_size, template
+from vshdr.media.containers.matroska import DISPLAY_SIZE_ROOM, set_display_size, template
 from vshdr.media.metadata import TRANSFER_NUMBERS, content_light, content_light_bound, mastering_display
-from vshdr.media.passthrough import Passthrough, has_streams
-from vshdr.media.verify import verify
+from vshdr.media.write.content_light import patch_content_light
+from vshdr.media.write.encoders import SITED_TOP_LEFT, VideoSettings, check, describe, open_encoder
+from vshdr.media.write.passthrough import Passthrough, has_streams
+from vshdr.media.write.verify import verify
 from vshdr.runtime.locks import locked
 
 __all__ = ["DEFAULT_PIXEL_FORMAT", "VideoSettings", "VideoWriter"]

@@ -13,11 +13,11 @@ from typing import BinaryIO
 
 import av
 
-from vshdr.media.bitstream import configuration_patches, content_light_patches, hvcc_length_size
-from vshdr.media.containers import read_header
-from vshdr.media.header import patch
+from vshdr.media.containers.bitstream import configuration_patches, content_light_patches, hvcc_length_size
+from vshdr.media.containers.detect import read_header
+from vshdr.media.containers.video_header import patch
 from vshdr.media.metadata import ContentLight
-from vshdr.media.passthrough import main_video
+from vshdr.media.write.passthrough import main_video
 
 _BLOCK_HEADER = 4  # Matroska: track number (one byte for a track below 127), time, flags
 

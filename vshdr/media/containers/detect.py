@@ -9,9 +9,9 @@ import os
 import struct
 from pathlib import Path
 
-from vshdr.media.header import VideoHeader
-from vshdr.media.matroska import MAGIC, read_matroska
-from vshdr.media.mp4 import read_mp4
+from vshdr.media.containers.matroska import MAGIC, read_matroska
+from vshdr.media.containers.mp4 import read_mp4
+from vshdr.media.containers.video_header import VideoHeader
 
 
 def read_header(path: str | os.PathLike[str]) -> VideoHeader | None:

@@ -1,4 +1,4 @@
-"""Scene-linear EXR sequences: each frame complete or absent, compressed on all cores, with what a compositor has to
+"""Writing scene-linear EXR sequences: each frame complete or absent, compressed on all cores, with what a compositor has to
 know.
 """
 
@@ -9,7 +9,6 @@ from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import OpenEXR
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vshdr.colour.primaries import chromaticities
+from vshdr.media.read.exr import _read
 from vshdr.media.sequence import NumberedName
 from vshdr.runtime.files import whole
 
@@ -182,15 +182,6 @@ class ExrWriter:
             raise OSError(f"{path}: the frame cannot be written: {said}") from None
 
 
-def read_exr(path: str | Path) -> tuple[NDArray[np.float32], dict[str, Any]]:
-    """R, G and B of an EXR file as float32, 3 x H x W, and its header.
-
-    Raises ValueError where the file cannot be read to its end or has no R, G and B.
-    """
-    pixels, header = _read(Path(path))
-    return np.stack(pixels).astype(np.float32), header
-
-
 def time_code(index: int, frame_rate: Fraction) -> OpenEXR.TimeCode:
     """SMPTE ST 12-1 time code of frame `index`, non-drop, 00:00:00:00 for frame 0.
 
@@ -203,12 +194,3 @@ def time_code(index: int, frame_rate: Fraction) -> OpenEXR.TimeCode:
         frame, second_of_pair = divmod(frame, 2)
     flags = (0, 0, second_of_pair, 0, 0, 0)  # drop frame, colour frame, field mark, three binary group flags
     return OpenEXR.TimeCode(seconds // 3600 % 24, seconds // 60 % 60, seconds % 60, frame, *flags, *([0] * 8))
-
-
-def _read(path: Path) -> tuple[list[NDArray], dict[str, Any]]:
-    try:
-        with OpenEXR.File(str(path), separate_channels=True) as file:
-            channels, header = file.channels(), dict(file.header())  # a copy: closing the file empties its own
-            return [channels[name].pixels for name in "RGB"], header
-    except (RuntimeError, ValueError, KeyError):  # ValueError: OpenEXR leaves out the part that it could not read
-        raise ValueError(f"{path}: this is not a complete EXR file with R, G and B") from None

@@ -1,0 +1,28 @@
+"""Reading EXR pictures of linear light."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import OpenEXR
+from numpy.typing import NDArray
+
+
+def read_exr(path: str | Path) -> tuple[NDArray[np.float32], dict[str, Any]]:
+    """R, G and B of an EXR file as float32, 3 x H x W, and its header.
+
+    Raises ValueError where the file cannot be read to its end or has no R, G and B.
+    """
+    pixels, header = _read(Path(path))
+    return np.stack(pixels).astype(np.float32), header
+
+
+def _read(path: Path) -> tuple[list[NDArray], dict[str, Any]]:
+    try:
+        with OpenEXR.File(str(path), separate_channels=True) as file:
+            channels, header = file.channels(), dict(file.header())  # a copy: closing the file empties its own
+            return [channels[name].pixels for name in "RGB"], header
+    except (RuntimeError, ValueError, KeyError):  # ValueError: OpenEXR leaves out the part that it could not read
+        raise ValueError(f"{path}: this is not a complete EXR file with R, G and B") from None

@@ -42,8 +42,8 @@ class Expander:
         linear = Expander("gainmap", peak=600).expand(sdr)
 
     Parameters: `model` and the fields of `ExpandOptions`, and `eotf`, the SDR display's curve (a key of
-    `vshdr.colour.transfer.EOTF`). Raises ValueError for options that do not fit, OSError for weights that cannot be read and
-    RuntimeError for a device that is not there.
+    `vshdr.colour.transfer.EOTF`). Raises ValueError for options that do not fit, OSError for weights that cannot be
+    read and RuntimeError for a device that is not there.
 
     The same frame gives the same output, bit for bit, at any place in a clip and in any batch: on a CPU frames go
     through one by one, on a GPU always in batches of one size, the last filled up. With `smooth` this holds for the

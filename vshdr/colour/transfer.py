@@ -1,4 +1,4 @@
-"""Transfer functions on tensors: SDR display curves, PQ and HLG. All are point-wise and work on any device and float type.
+"""Transfer functions on tensors: SDR display curves, PQ and HLG. All are point-wise and work on any device.
 
 Code values are in [0, 1]. Light is display-linear: relative to SDR white where a function says "linear", else in nits.
 """

@@ -215,8 +215,8 @@ def brighten(gain: Tensor, sdr: Tensor, fade: tuple[float, float], exponent: flo
 
 
 def settle(linear: Tensor, start: float, slope: float, ceiling: float, out: Tensor) -> bool:
-    """Writes `linear` to `out`, without negative values and rolled off below `ceiling` as `vshdr.colour.roll_off.RollOff`
-    describes.
+    """Writes `linear` to `out`, without negative values and rolled off below `ceiling` as `RollOff` (in
+    `vshdr.colour.roll_off`) describes.
 
     Both are N x 3 x H x W and may be the same. Returns whether all values were finite.
     """

@@ -1,5 +1,5 @@
-"""Writing scene-linear EXR sequences: each frame complete or absent, compressed on all cores, with what a compositor has to
-know.
+"""Writing scene-linear EXR sequences: each frame complete or absent, compressed on all cores, with the attributes that a
+compositor needs.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from vshdr.colour.transfer import EOTF, pq_encode
 from vshdr.media.light_levels import LightMeter
 from vshdr.models.contract import Display
 from vshdr.models.gainmap import _TRUST, KNOTS, LEVELS, GainMap
-from vshdr.temporal.moments import Moment
+from vshdr.temporal.neighbours import Moment
 from vshdr.temporal.smoothing import smooth_gain
 
 pytestmark = pytest.mark.usefixtures("one_thread")

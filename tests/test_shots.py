@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 from walks import HEIGHT, WIDTH, seen, view, walk
 
-from vshdr.temporal.glance import glance
 from vshdr.temporal.shots import Shot, shots, transitions
+from vshdr.temporal.signature import glance
 from vshdr.temporal.transitions import LOOK, transition
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -16,7 +16,7 @@ from vshdr import Expander
 from vshdr.colour.gain import light_of
 from vshdr.metrics.stability import still_instability
 from vshdr.temporal import flow
-from vshdr.temporal.moments import Moment
+from vshdr.temporal.neighbours import Moment
 from vshdr.temporal.percentile import remap
 from vshdr.temporal.smoothing import Smoother
 from vshdr.training.scene import camera_sdr, render

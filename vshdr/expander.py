@@ -21,11 +21,11 @@ from vshdr.colour.transfer import EOTF
 from vshdr.models.contract import Display
 from vshdr.options.expand import ExpandOptions
 from vshdr.runtime.memory import Workspaces, out_of_memory
-from vshdr.temporal.glance import Glance, glance
-from vshdr.temporal.moments import Moment
+from vshdr.temporal.neighbours import Moment
 from vshdr.temporal.shots import with_boundaries
+from vshdr.temporal.signature import Glance, glance
 from vshdr.temporal.smoothing import Smoother
-from vshdr.temporal.stream import windows
+from vshdr.temporal.windows import windows
 from vshdr.tiles import clamp_and_pad, in_tiles, round_up
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}

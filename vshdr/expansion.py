@@ -19,10 +19,10 @@ from vshdr.media.read.reader import Frame, Source, read_sdr
 from vshdr.outputs import Delivered, Expanded
 from vshdr.runtime.memory import Pool
 from vshdr.runtime.stages import Channel, Pipeline
-from vshdr.temporal.glance import glance
-from vshdr.temporal.moments import Moment
+from vshdr.temporal.neighbours import Moment
 from vshdr.temporal.shots import with_boundaries
-from vshdr.temporal.stream import windows
+from vshdr.temporal.signature import glance
+from vshdr.temporal.windows import windows
 
 Wanted = Callable[[Frame], bool]
 

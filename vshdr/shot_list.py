@@ -10,8 +10,8 @@ from pathlib import Path
 
 from vshdr.media.read.reader import open_source, read_sdr
 from vshdr.runtime.files import whole
-from vshdr.temporal.glance import Glance, glance
 from vshdr.temporal.shots import Shot, shots
+from vshdr.temporal.signature import Glance, glance
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,8 +14,8 @@ from vshdr.media.read.light_source import LightSource
 from vshdr.media.sequence import NumberedName
 from vshdr.metrics.change import averaged_down
 from vshdr.metrics.motion import SMALLEST
-from vshdr.temporal.glance import Glance, glance
 from vshdr.temporal.shots import transitions
+from vshdr.temporal.signature import Glance, glance
 
 
 class Instant(NamedTuple):

@@ -26,7 +26,7 @@ from vshdr.metrics.flicker import frame_metrics
 from vshdr.metrics.motion import SMALLEST, follow
 from vshdr.plugin.bridge import Neighbour
 from vshdr.plugin.planes import read_planes
-from vshdr.temporal.glance import glance
+from vshdr.temporal.signature import glance
 from vshdr.temporal.transitions import alike
 
 PROPERTIES = {

@@ -11,8 +11,8 @@ from torch import Tensor
 from vshdr.expander import Expander
 from vshdr.plugin.bridge import Neighbour
 from vshdr.plugin.planes import read_planes
-from vshdr.temporal.glance import Glance, glance
-from vshdr.temporal.moments import Moment
+from vshdr.temporal.neighbours import Moment
+from vshdr.temporal.signature import Glance, glance
 from vshdr.temporal.transitions import LOOK, starts_shot
 
 _SPARE = 1  # moments kept beyond a window, for frames that are not asked for in order

@@ -13,7 +13,7 @@ import numpy as np
 from torch import Tensor
 
 from vshdr.colour.gain import gain_of, light_of
-from vshdr.temporal.moments import Moment
+from vshdr.temporal.neighbours import Moment
 
 
 def smooth_percentiles(number: int, window: Mapping[int, Moment], shot: range, radius: int) -> Tensor:

@@ -6,9 +6,9 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from vshdr.temporal.glance import Glance
-from vshdr.temporal.stream import windows
+from vshdr.temporal.signature import Glance
 from vshdr.temporal.transitions import LOOK, SHOT_BEGINS, Transition, transition
+from vshdr.temporal.windows import windows
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from vshdr import kernels
 from vshdr.temporal.flow import box, enlarge, flow, look_up, places, warp
-from vshdr.temporal.moments import Moment, members
+from vshdr.temporal.neighbours import Moment, members
 from vshdr.temporal.percentile import smooth_percentiles
 
 # Differences of SDR code values at which a neighbour's weight has fallen to 1/e: of the reduced pictures, whose noise

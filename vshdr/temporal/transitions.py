@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from vshdr.temporal.glance import Glance, colour_distance, likeness, mean_difference
+from vshdr.temporal.signature import Glance, colour_distance, likeness, mean_difference
 
 Transition = Literal["cut", "fade", "flash"]
 SHOT_BEGINS = ("cut", "fade")

@@ -4,7 +4,7 @@
     .venv/bin/python scripts/make_clip.py
 
 The camera clips at the scene's SDR white and encodes with the inverse of BT.1886, so that below clipping a
-display shows the scene's own light: `vshdr.training.scene.render` with the same times is the truth that the
+display shows the scene's own light: `vshdr.synthetic.harbour.scene.render` with the same times is the truth that the
 clip was made from. Rendering takes some minutes on all cores.
 """
 
@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 
-from vshdr.training.scene import camera_sdr, render
+from vshdr.synthetic.harbour.scene import camera_sdr, render
 
 WIDTH, HEIGHT, RATE, FRAMES = 960, 540, 24, 72
 SOUND_RATE = 48000

@@ -18,11 +18,11 @@ from vshdr.models.contract import Display
 from vshdr.models.gainmap import CURVES, FADE_FROM, KNOTS, GainMap, _distribution, _look_up
 from vshdr.models.ratios import told_by_others
 from vshdr.runtime.dice import Dice
+from vshdr.synthetic.panoramas import procedural_panorama
 from vshdr.training.camera import CONDITIONS, Pair, VirtualCamera
 from vshdr.training.learner import Learner
 from vshdr.training.overlays import compose, draw_overlays
 from vshdr.training.panoramas import Panoramas
-from vshdr.training.procedural import procedural_panorama
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -18,9 +18,9 @@ from PIL import Image
 from vshdr import Expander
 from vshdr.metrics.stability import warp
 from vshdr.metrics.stops import stops
+from vshdr.synthetic.panoramas import procedural_panorama
 from vshdr.training.data import VALIDATION_SHARE
 from vshdr.training.panoramas import split
-from vshdr.training.procedural import procedural_panorama
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 CONDITIONS = ("ideal", "camera", "graded", "broadcast", "still")

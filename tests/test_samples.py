@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from vshdr.colour.transfer import EOTF
+from vshdr.synthetic.harbour.scene import camera_curve
 from vshdr.training.samples import Sample, StoredSamples, find_samples, fitted_curve, read_sample, write_sample
-from vshdr.training.scene import camera_curve
 
 N, SIGMA = 0.85, 0.55
 

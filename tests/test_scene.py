@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from vshdr.training.scene import Camera, camera_at, camera_curve, camera_sdr, flow, render
+from vshdr.synthetic.harbour.scene import Camera, camera_at, camera_curve, camera_sdr, flow, render
 
 WIDTH, HEIGHT = 160, 90
 

@@ -15,11 +15,11 @@ from walks import HEIGHT, WIDTH, seen, two_shots, view
 from vshdr import Expander
 from vshdr.colour.gain import light_of
 from vshdr.metrics.stability import still_instability
+from vshdr.synthetic.harbour.scene import camera_sdr, render
 from vshdr.temporal import flow
 from vshdr.temporal.neighbours import Moment
 from vshdr.temporal.percentile import remap
 from vshdr.temporal.smoothing import Smoother
-from vshdr.training.scene import camera_sdr, render
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -9,7 +9,7 @@ import OpenEXR
 import pytest
 from safetensors import safe_open
 
-from vshdr.training.procedural import procedural_panorama
+from vshdr.synthetic.panoramas import procedural_panorama
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 

@@ -25,16 +25,16 @@ from vshdr.expander import Expander
 from vshdr.models.contract import Description, Model, load_state
 from vshdr.options.declare import add_arguments, from_arguments
 from vshdr.options.train import TrainOptions
+from vshdr.synthetic.harbour.scene import camera_curve
+from vshdr.synthetic.panoramas import procedural_panorama
 from vshdr.training import checkpoint
 from vshdr.training.camera import CONDITIONS, VirtualCamera
 from vshdr.training.initial import initialise
 from vshdr.training.learner import Learner, Objective
 from vshdr.training.loop import Summary, train
 from vshdr.training.panoramas import Panoramas, load_folder
-from vshdr.training.procedural import procedural_panorama
 from vshdr.training.recipes import RECIPES, rate_at, resolve
 from vshdr.training.samples import Sample, write_sample
-from vshdr.training.scene import camera_curve
 
 
 class TinyGain(Model):

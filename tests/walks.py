@@ -5,7 +5,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from vshdr.training.scene import Camera, camera_sdr, render
+from vshdr.synthetic.harbour.scene import Camera, camera_sdr, render
 
 WIDTH, HEIGHT = 128, 72
 

@@ -32,7 +32,7 @@ from torch import Tensor
 
 from vshdr.colour.transfer import EOTF, INVERSE_EOTF
 from vshdr.runtime.dice import Dice
-from vshdr.training.scene import camera_curve
+from vshdr.synthetic.harbour.scene import camera_curve
 
 FLOOR = 0.3
 """Display light below which the truth is always the linearised SDR; a code value of 0.6."""

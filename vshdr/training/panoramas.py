@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from vshdr.colour.primaries import luminance, rgb_to_xyz
-from vshdr.training.procedural import procedural_panorama
+from vshdr.synthetic.panoramas import procedural_panorama
 
 HALF_MAXIMUM = 65504.0
 SUFFIXES = (".exr", ".hdr")

@@ -21,9 +21,9 @@ from scipy.optimize import least_squares
 from torch import Tensor
 
 from vshdr.runtime.dice import Dice
+from vshdr.synthetic.harbour.scene import camera_curve
 from vshdr.training.camera import Pair
 from vshdr.training.curves import SIGMOID, Curves, known_sigmoid
-from vshdr.training.scene import camera_curve
 
 _FITTED = 4096
 """Values that a curve is fitted to: as many in a large sample as in a small one."""

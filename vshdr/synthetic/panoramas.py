@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from vshdr.runtime.dice import Dice
-from vshdr.training.patterns import fbm, mix
+from vshdr.synthetic.harbour.patterns import fbm, mix
 
 
 def procedural_panorama(seed: int, width: int = 1024) -> Tensor:

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from vshdr.training.patterns import PATTERNS, Colour, fbm, mix
-from vshdr.training.raycast import Shapes
+from vshdr.synthetic.harbour.patterns import PATTERNS, Colour, fbm, mix
+from vshdr.synthetic.harbour.raycast import Shapes
 
 Point = tuple[float, float, float]
 

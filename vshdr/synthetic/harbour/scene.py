@@ -18,10 +18,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from vshdr.colour.transfer import INVERSE_EOTF
-from vshdr.training import harbour
-from vshdr.training.harbour import World
-from vshdr.training.raycast import trace
-from vshdr.training.shading import radiance
+from vshdr.synthetic.harbour import world as harbour
+from vshdr.synthetic.harbour.raycast import trace
+from vshdr.synthetic.harbour.shading import radiance
+from vshdr.synthetic.harbour.world import World
 
 TILE = 64
 """Pixels: rays are traced in square tiles, because a narrow bundle of rays can meet only a few objects."""

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from vshdr.training.harbour import SUN_RADIANCE, SUN_RADIUS, World, sky
-from vshdr.training.patterns import PATTERNS, fbm
-from vshdr.training.raycast import Hit, centre_of, normal_at, to_box, trace
+from vshdr.synthetic.harbour.patterns import PATTERNS, fbm
+from vshdr.synthetic.harbour.raycast import Hit, centre_of, normal_at, to_box, trace
+from vshdr.synthetic.harbour.world import SUN_RADIANCE, SUN_RADIUS, World, sky
 
 
 def radiance(world: World, origin: Tensor, direction: Tensor, time: float, pixel: float) -> Tensor:

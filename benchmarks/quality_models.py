@@ -16,11 +16,11 @@ from torch import Tensor
 
 from vshdr import Expander, models
 from vshdr import weights as weights_room
+from vshdr.camera.panoramas import read_picture
 from vshdr.colour.primaries import luminance
 from vshdr.colour.transfer import EOTF
 from vshdr.metrics.stability import warp
 from vshdr.metrics.stops import FLOOR, stops
-from vshdr.training.panoramas import read_picture
 
 WHITE = 203.0
 """Nits of SDR white."""

@@ -11,18 +11,18 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from vshdr.camera.codec import round_trip
+from vshdr.camera.conditions import draw_conditions
+from vshdr.camera.degradations import sensor_noise
+from vshdr.camera.panoramas import Panoramas, load_folder, split
+from vshdr.camera.views import MotionOptions, ViewOptions, Views, draw_path, draw_views, grid_between, places, render
+from vshdr.camera.virtual_camera import CONDITIONS
 from vshdr.colour.roll_off import soft_ceiling
 from vshdr.metrics.stability import affine_grid, looks_inside, warp
 from vshdr.runtime.dice import Dice
 from vshdr.synthetic.harbour import scene
 from vshdr.synthetic.panoramas import procedural_panorama
-from vshdr.training.camera import CONDITIONS
-from vshdr.training.codec import round_trip
-from vshdr.training.conditions import draw_conditions
 from vshdr.training.data import VALIDATION_SHARE
-from vshdr.training.degrade import sensor_noise
-from vshdr.training.panoramas import Panoramas, load_folder, split
-from vshdr.training.views import MotionOptions, ViewOptions, Views, draw_path, draw_views, grid_between, places, render
 
 NAMES = ("ideal", "camera", "graded", "broadcast", "still")
 """The conditions, keys of `CONDITIONS`."""

@@ -14,18 +14,18 @@ import pytest
 import torch
 from PIL import Image
 
+from vshdr.camera import degradations as degrade
+from vshdr.camera.capture import write_pairs
+from vshdr.camera.codec import round_trip
+from vshdr.camera.conditions import CameraOptions
+from vshdr.camera.overlays import KINDS, compose, draw_overlays
+from vshdr.camera.panoramas import Panoramas, read_picture
+from vshdr.camera.views import MotionOptions, ViewOptions, draw_path, draw_views, render
+from vshdr.camera.virtual_camera import CONDITIONS, Pair, VirtualCamera, halved
 from vshdr.colour.transfer import EOTF
 from vshdr.metrics.stability import warp
 from vshdr.options.tools import CaptureOptions
 from vshdr.runtime.dice import Dice
-from vshdr.training import degrade
-from vshdr.training.camera import CONDITIONS, Pair, VirtualCamera, halved
-from vshdr.training.capture import write_pairs
-from vshdr.training.codec import round_trip
-from vshdr.training.conditions import CameraOptions
-from vshdr.training.overlays import KINDS, compose, draw_overlays
-from vshdr.training.panoramas import Panoramas, read_picture
-from vshdr.training.views import MotionOptions, ViewOptions, draw_path, draw_views, render
 
 CLEAN = CameraOptions(
     noise=0.0,

@@ -13,13 +13,13 @@ from PIL import Image
 
 pytest.importorskip("sklearn")
 
+from vshdr.camera.capture import write_pairs  # noqa: E402
+from vshdr.camera.panoramas import load_folder  # noqa: E402
+from vshdr.camera.samples import Sample, write_sample  # noqa: E402
 from vshdr.options.tools import CaptureOptions, CleanOptions  # noqa: E402
 from vshdr.synthetic.harbour.scene import camera_curve  # noqa: E402
 from vshdr.synthetic.panoramas import procedural_panorama  # noqa: E402
-from vshdr.training.capture import write_pairs  # noqa: E402
 from vshdr.training.cleaning import DETECTORS, FEATURES, clean, detect, features, without_outliers  # noqa: E402
-from vshdr.training.panoramas import load_folder  # noqa: E402
-from vshdr.training.samples import Sample, write_sample  # noqa: E402
 
 GOOD = 60
 

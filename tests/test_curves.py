@@ -6,10 +6,10 @@ from __future__ import annotations
 import pytest
 import torch
 
+from vshdr.camera.curves import FAMILIES, FLOOR, RAMP, draw_curves, known_sigmoid, shoulder
 from vshdr.colour.transfer import EOTF
 from vshdr.runtime.dice import Dice
 from vshdr.synthetic.harbour.scene import camera_curve
-from vshdr.training.curves import FAMILIES, FLOOR, RAMP, draw_curves, known_sigmoid, shoulder
 
 DRAWS = 12
 LIGHT = torch.exp2(torch.linspace(-12, 5.9, 6001)).expand(DRAWS, 1, 1, -1).contiguous()

@@ -10,6 +10,9 @@ import torch.nn.functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from vshdr import Expander, models
+from vshdr.camera.overlays import compose, draw_overlays
+from vshdr.camera.panoramas import Panoramas
+from vshdr.camera.virtual_camera import CONDITIONS, Pair, VirtualCamera
 from vshdr.colour.primaries import luminance
 from vshdr.colour.transfer import EOTF
 from vshdr.media.read.reader import open_source, read_sdr
@@ -19,10 +22,7 @@ from vshdr.models.gainmap import CURVES, FADE_FROM, KNOTS, GainMap, _distributio
 from vshdr.models.ratios import told_by_others
 from vshdr.runtime.dice import Dice
 from vshdr.synthetic.panoramas import procedural_panorama
-from vshdr.training.camera import CONDITIONS, Pair, VirtualCamera
 from vshdr.training.learner import Learner
-from vshdr.training.overlays import compose, draw_overlays
-from vshdr.training.panoramas import Panoramas
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

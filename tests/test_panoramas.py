@@ -9,7 +9,7 @@ import OpenEXR
 import pytest
 import torch
 
-from vshdr.training.panoramas import HALF_MAXIMUM, Panoramas, load_folder, read_picture, scene_name, split
+from vshdr.camera.panoramas import HALF_MAXIMUM, Panoramas, load_folder, read_picture, scene_name, split
 
 
 def write_exr(path: Path, picture: torch.Tensor, **header: object) -> Path:

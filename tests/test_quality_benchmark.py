@@ -16,11 +16,11 @@ import torch
 from PIL import Image
 
 from vshdr import Expander
+from vshdr.camera.panoramas import split
 from vshdr.metrics.stability import warp
 from vshdr.metrics.stops import stops
 from vshdr.synthetic.panoramas import procedural_panorama
 from vshdr.training.data import VALIDATION_SHARE
-from vshdr.training.panoramas import split
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 CONDITIONS = ("ideal", "camera", "graded", "broadcast", "still")

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+from vshdr.camera.samples import Sample, StoredSamples, find_samples, fitted_curve, read_sample, write_sample
 from vshdr.colour.transfer import EOTF
 from vshdr.synthetic.harbour.scene import camera_curve
-from vshdr.training.samples import Sample, StoredSamples, find_samples, fitted_curve, read_sample, write_sample
 
 N, SIGMA = 0.85, 0.55
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 from skimage.metrics import structural_similarity
 
+from vshdr.camera.virtual_camera import Pair
 from vshdr.metrics.ssim import ssim
 from vshdr.metrics.stability import affine_grid, warp
 from vshdr.options.train import TrainOptions
-from vshdr.training.camera import Pair
 from vshdr.training.learner import Objective
 from vshdr.training.losses import LOSSES
 from vshdr.training.stability import STABILITY, answered_for, second_view

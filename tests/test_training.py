@@ -21,6 +21,9 @@ from safetensors.torch import load_file
 from torch import nn
 
 from vshdr import models
+from vshdr.camera.panoramas import Panoramas, load_folder
+from vshdr.camera.samples import Sample, write_sample
+from vshdr.camera.virtual_camera import CONDITIONS, VirtualCamera
 from vshdr.expander import Expander
 from vshdr.models.contract import Description, Model, load_state
 from vshdr.options.declare import add_arguments, from_arguments
@@ -28,13 +31,10 @@ from vshdr.options.train import TrainOptions
 from vshdr.synthetic.harbour.scene import camera_curve
 from vshdr.synthetic.panoramas import procedural_panorama
 from vshdr.training import checkpoint
-from vshdr.training.camera import CONDITIONS, VirtualCamera
 from vshdr.training.initial import initialise
 from vshdr.training.learner import Learner, Objective
 from vshdr.training.loop import Summary, train
-from vshdr.training.panoramas import Panoramas, load_folder
 from vshdr.training.recipes import RECIPES, rate_at, resolve
-from vshdr.training.samples import Sample, write_sample
 
 
 class TinyGain(Model):

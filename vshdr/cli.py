@@ -347,7 +347,7 @@ def _add_camera(commands: argparse._SubParsersAction) -> None:
 
 def _camera(arguments: argparse.Namespace) -> None:
     options = from_arguments(CaptureOptions, arguments)
-    from vshdr.training.capture import write_pairs
+    from vshdr.camera.capture import write_pairs
 
     _print(f"wrote {write_pairs(arguments.folder, options)} frames to {arguments.folder}")
 

@@ -20,11 +20,11 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 from torch.nn import functional
 
+from vshdr.camera.panoramas import load_folder, read_picture
+from vshdr.camera.samples import find_samples, read_sample, read_sdr
 from vshdr.colour.primaries import luminance
 from vshdr.options.tools import CleanOptions
 from vshdr.runtime.files import whole
-from vshdr.training.panoramas import load_folder, read_picture
-from vshdr.training.samples import find_samples, read_sample, read_sdr
 
 FEATURES = {
     "middle": "log2 of the median luminance",

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import torch
 
+from vshdr.camera.conditions import CameraOptions
+from vshdr.camera.panoramas import Panoramas, load_folder, split
+from vshdr.camera.samples import StoredSamples, find_samples, source_name
+from vshdr.camera.virtual_camera import VirtualCamera
 from vshdr.options.train import TrainOptions
-from vshdr.training.camera import VirtualCamera
 from vshdr.training.cleaning import without_outliers
-from vshdr.training.conditions import CameraOptions
-from vshdr.training.panoramas import Panoramas, load_folder, split
-from vshdr.training.samples import StoredSamples, find_samples, source_name
 
 VALIDATION_SHARE = 0.1
 """Of the scenes, those that never train."""

@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from vshdr.camera.virtual_camera import Pair, halved
 from vshdr.models.contract import Model
 from vshdr.models.expandnet import ExpandNet
 from vshdr.models.gainmap import GainMap
 from vshdr.models.hdrcnn import HDRCNN
-from vshdr.training.camera import Pair, halved
 from vshdr.training.losses import LOSSES, Domain, relative_truth, to_domain
 from vshdr.training.stability import STABILITY, answered_for, needs_own_view, second_view
 

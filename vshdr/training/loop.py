@@ -19,12 +19,13 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
 from vshdr import weights as weights_room
+from vshdr.camera.conditions import CameraOptions
+from vshdr.camera.views import MotionOptions
+from vshdr.camera.virtual_camera import CONDITIONS
 from vshdr.models.contract import Display, Model, load_state
 from vshdr.models.hdrcnn import HDRCNN, from_published
 from vshdr.options.train import TrainOptions
 from vshdr.training import checkpoint, pictures
-from vshdr.training.camera import CONDITIONS
-from vshdr.training.conditions import CameraOptions
 from vshdr.training.data import open_data
 from vshdr.training.initial import initialise
 from vshdr.training.learner import Learner, Objective
@@ -32,7 +33,6 @@ from vshdr.training.log import Log, Record, read
 from vshdr.training.recipes import RECIPES, rate_at, resolve
 from vshdr.training.team import Team
 from vshdr.training.validation import Validation
-from vshdr.training.views import MotionOptions
 
 MOST_SKIPPED = 20
 """Steps in a row whose gradient may be infinite or NaN before the run is given up."""

@@ -21,7 +21,7 @@ from vshdr.metrics.stability import affine_grid, warp
 from vshdr.training.losses import EPSILON, Domain, clipped_mask, in_stops, restoration_share
 
 if TYPE_CHECKING:
-    from vshdr.training.camera import Pair
+    from vshdr.camera.virtual_camera import Pair
 
 
 def second_view(pair: Pair, motion: str, generator: torch.Generator, scale: float = 1.0) -> Pair:

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from vshdr.camera.codec import ENCODERS
+from vshdr.camera.curves import FAMILIES, Curves, draw_curves
+from vshdr.camera.degradations import jpeg_steps
+from vshdr.camera.overlays import KINDS, draw_overlays
+from vshdr.camera.views import MotionOptions, ViewOptions
 from vshdr.colour.primaries import rgb_to_xyz
 from vshdr.runtime.dice import Dice
-from vshdr.training.codec import ENCODERS
-from vshdr.training.curves import FAMILIES, Curves, draw_curves
-from vshdr.training.degrade import jpeg_steps
-from vshdr.training.overlays import KINDS, draw_overlays
-from vshdr.training.views import MotionOptions, ViewOptions
 
 GRAPHICS = tuple(kind for kind in KINDS if kind != "bars")
 

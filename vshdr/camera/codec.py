@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from vshdr.training.degrade import from_planes, to_planes
+from vshdr.camera.degradations import from_planes, to_planes
 
 ENCODERS = {"h264": "libx264", "hevc": "libx265"}
 _SMALLEST = 64

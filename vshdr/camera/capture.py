@@ -14,12 +14,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from vshdr.camera.panoramas import HALF_MAXIMUM, Panoramas, load_folder
+from vshdr.camera.views import MotionOptions
+from vshdr.camera.virtual_camera import CONDITIONS, VirtualCamera
 from vshdr.colour.primaries import chromaticities
 from vshdr.options.tools import CaptureOptions
 from vshdr.runtime.files import whole
-from vshdr.training.camera import CONDITIONS, VirtualCamera
-from vshdr.training.panoramas import HALF_MAXIMUM, Panoramas, load_folder
-from vshdr.training.views import MotionOptions
 
 
 def write_pairs(folder: str | Path, options: CaptureOptions) -> int:

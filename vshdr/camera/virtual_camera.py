@@ -17,13 +17,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from vshdr.camera import degradations as degrade
+from vshdr.camera import views
+from vshdr.camera.codec import round_trip
+from vshdr.camera.conditions import CameraOptions, Conditions, draw_conditions
+from vshdr.camera.overlays import compose
+from vshdr.camera.panoramas import Panoramas
 from vshdr.colour.transfer import EOTF, INVERSE_EOTF
 from vshdr.runtime.dice import Dice
-from vshdr.training import degrade, views
-from vshdr.training.codec import round_trip
-from vshdr.training.conditions import CameraOptions, Conditions, draw_conditions
-from vshdr.training.overlays import compose
-from vshdr.training.panoramas import Panoramas
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,10 +20,10 @@ from PIL import Image, UnidentifiedImageError
 from scipy.optimize import least_squares
 from torch import Tensor
 
+from vshdr.camera.curves import SIGMOID, Curves, known_sigmoid
+from vshdr.camera.virtual_camera import Pair
 from vshdr.runtime.dice import Dice
 from vshdr.synthetic.harbour.scene import camera_curve
-from vshdr.training.camera import Pair
-from vshdr.training.curves import SIGMOID, Curves, known_sigmoid
 
 _FITTED = 4096
 """Values that a curve is fitted to: as many in a large sample as in a small one."""

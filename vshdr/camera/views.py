@@ -15,8 +15,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from vshdr.camera.panoramas import LEVELS, LIGHTS, Panoramas
 from vshdr.runtime.dice import Dice
-from vshdr.training.panoramas import LEVELS, LIGHTS, Panoramas
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vshdr.models.encoder import CHANNELS, SCALES, STAGES, STRIDES, TAPS, Encoder
+from vshdr.models.backbone import CHANNELS, SCALES, STAGES, STRIDES, TAPS, Encoder
 from vshdr.training.initial import efficientnet, initialise
 from vshdr.training.learner import ENCODER_SHARE, Learner
 

@@ -29,8 +29,8 @@ from torch import Tensor, nn
 from vshdr import kernels
 from vshdr.colour.gain import ramp
 from vshdr.colour.transfer import EOTF, EXPONENTS
+from vshdr.models.backbone import CHANNELS, STRIDES, Conv, Encoder
 from vshdr.models.contract import Description, Display, Model, load_state
-from vshdr.models.encoder import CHANNELS, STRIDES, Conv, Encoder
 from vshdr.models.ratios import BELIEVED, DARKEST, EXPONENT, carried_ratios, told_by_others
 from vshdr.tiles import round_up
 

@@ -20,7 +20,7 @@ import vapoursynth as vs
 from throughput_work import expander_of
 
 from vshdr import convert, outputs
-from vshdr.conveyor import LOADS, Conveyor, route
+from vshdr.expand.device_batches import LOADS, Conveyor, route
 from vshdr.media.light_levels import LightMeter
 from vshdr.media.read.reader import open_source
 from vshdr.media.signal import Delivery

@@ -12,8 +12,8 @@ import torch
 import vapoursynth as vs
 
 from vshdr import Expander, convert, pipeline
-from vshdr import conveyor as conveyor_module
-from vshdr.conveyor import LOADS, Conveyor, route
+from vshdr.expand import device_batches as conveyor_module
+from vshdr.expand.device_batches import LOADS, Conveyor, route
 from vshdr.media.light_levels import LightMeter
 from vshdr.media.read.device_planes import planes_of
 from vshdr.media.read.pixels import layout_of

@@ -24,7 +24,7 @@ from vshdr import models
 from vshdr.camera.panoramas import Panoramas, load_folder
 from vshdr.camera.samples import Sample, write_sample
 from vshdr.camera.virtual_camera import CONDITIONS, VirtualCamera
-from vshdr.expander import Expander
+from vshdr.expand.expander import Expander
 from vshdr.models.contract import Description, Model, load_state
 from vshdr.options.declare import add_arguments, from_arguments
 from vshdr.options.train import TrainOptions

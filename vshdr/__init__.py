@@ -16,7 +16,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Expander": "vshdr.expander",
+    "Expander": "vshdr.expand.expander",
     "ExpandOptions": "vshdr.options.declare",
     "convert": "vshdr.pipeline",
     "ConvertOptions": "vshdr.options.declare",

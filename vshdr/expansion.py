@@ -13,8 +13,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from vshdr.conveyor import Conveyor, Load
-from vshdr.expander import Expander
+from vshdr.expand.device_batches import Conveyor, Load
+from vshdr.expand.expander import Expander
 from vshdr.media.read.reader import Frame, Source, read_sdr
 from vshdr.outputs import Delivered, Expanded
 from vshdr.runtime.memory import Pool

@@ -12,8 +12,8 @@ import vapoursynth as vs
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vshdr.conveyor import Load
-from vshdr.expander import Expander
+from vshdr.expand.device_batches import Load
+from vshdr.expand.expander import Expander
 from vshdr.media.light_levels import LightMeter
 from vshdr.media.preview import write_preview
 from vshdr.media.read.reader import Frame, Source

@@ -15,8 +15,8 @@ from fractions import Fraction
 from pathlib import Path
 
 from vshdr import __version__
-from vshdr.conveyor import Conveyor, conveys, route
-from vshdr.expander import Expander
+from vshdr.expand.device_batches import Conveyor, conveys, route
+from vshdr.expand.expander import Expander
 from vshdr.expansion import add_conveyance, add_expansion
 from vshdr.media.light_levels import LightMeter
 from vshdr.media.read.image_source import ImageSource

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from vshdr.colour.transfer import INVERSE_EOTF
-from vshdr.expander import Expander
+from vshdr.expand.expander import Expander
 from vshdr.metrics import jod, stability
 from vshdr.metrics.change import WHITE, averaged_down
 

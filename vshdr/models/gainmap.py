@@ -30,9 +30,8 @@ from vshdr import kernels
 from vshdr.colour.gain import ramp
 from vshdr.colour.transfer import EOTF, EXPONENTS
 from vshdr.models.backbone import CHANNELS, STRIDES, Conv, Encoder
-from vshdr.models.contract import Description, Display, Model, load_state
+from vshdr.models.contract import Description, Display, Model, load_state, round_up
 from vshdr.models.ratios import BELIEVED, DARKEST, EXPONENT, carried_ratios, told_by_others
-from vshdr.tiles import round_up
 
 ROWS = 135  # of what the network sees of a frame, or columns where it is upright; within a factor of the root of two
 MOST_HALVINGS = 4  # from the frame to what the network sees, at least one; four are for 2160 rows

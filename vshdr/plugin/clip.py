@@ -12,8 +12,8 @@ import torch
 import vapoursynth as vs
 from torch import Tensor
 
-from vshdr.conveyor import Conveyor, conveys, route
-from vshdr.expander import Expander
+from vshdr.expand.device_batches import Conveyor, conveys, route
+from vshdr.expand.expander import Expander
 from vshdr.media.signal import Delivery, Signal, describe, input_properties, sdr_arguments
 from vshdr.options.declare import check, option
 from vshdr.options.expand import ExpandOptions

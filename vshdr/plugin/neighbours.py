@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from vshdr.expander import Expander
+from vshdr.expand.expander import Expander
 from vshdr.plugin.bridge import Neighbour
 from vshdr.plugin.planes import read_planes
 from vshdr.temporal.neighbours import Moment

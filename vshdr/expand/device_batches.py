@@ -24,7 +24,7 @@ from torch import Tensor
 
 from vshdr.colour.primaries import rows_to_nits
 from vshdr.colour.ycbcr import LUMA_WEIGHTS, SITING, Planes, dither_pattern, encode_transfer
-from vshdr.expander import Expander
+from vshdr.expand.expander import Expander
 from vshdr.media.light_levels import LightMeter
 from vshdr.media.signal import CHROMA_TOP_LEFT, MATRIX_BT2020, Delivery, Signal
 from vshdr.runtime.cuda import Fused, Recorded, Streams

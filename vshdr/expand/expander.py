@@ -18,7 +18,8 @@ from vshdr import kernels, models
 from vshdr.colour.gain import gain_of, light_of
 from vshdr.colour.roll_off import RollOff, roll_off
 from vshdr.colour.transfer import EOTF
-from vshdr.models.contract import Display
+from vshdr.expand.tiles import clamp_and_pad, in_tiles
+from vshdr.models.contract import Display, round_up
 from vshdr.options.expand import ExpandOptions
 from vshdr.runtime.memory import Workspaces, out_of_memory
 from vshdr.temporal.neighbours import Moment
@@ -26,7 +27,6 @@ from vshdr.temporal.shots import with_boundaries
 from vshdr.temporal.signature import Glance, glance
 from vshdr.temporal.smoothing import Smoother
 from vshdr.temporal.windows import windows
-from vshdr.tiles import clamp_and_pad, in_tiles, round_up
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _LARGEST_PEAK = 10000.0  # where PQ ends; it stands in for "no limit" where an operator needs a number

@@ -34,7 +34,7 @@ from vshdr import Expander, __version__, models
 from vshdr.colour.transfer import EOTF
 from vshdr.media.read.reader import open_source, read_sdr
 from vshdr.metrics import jod
-from vshdr.metrics.change import averaged_down
+from vshdr.metrics.flicker.change import averaged_down
 
 CLIP = Path(__file__).parent.parent / "scripts" / "clip" / "harbour.mp4"
 CONDITIONS = ("still", "camera", "broadcast")

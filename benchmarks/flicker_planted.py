@@ -11,10 +11,10 @@ import torch
 from quality_shots import FRAME_RATE, Footage
 from torch import Tensor
 
-from vshdr.metrics.change import HIGHLIGHT, WHITE, from_source, light_of
-from vshdr.metrics.flicker import ClipMeter
+from vshdr.metrics.flicker.change import HIGHLIGHT, WHITE, from_source, light_of
+from vshdr.metrics.flicker.meter import ClipMeter
+from vshdr.metrics.flicker.motion import exact, follow
 from vshdr.metrics.jod import Jod
-from vshdr.metrics.motion import exact, follow
 
 AMPLITUDES = (0.05, 0.1, 0.25, 0.5, 1.0)
 """Stops."""

@@ -43,8 +43,9 @@ from rich.console import Console
 
 from vshdr import __version__
 from vshdr.colour.primaries import luminance
-from vshdr.metrics import jod, stability, stops
-from vshdr.metrics.crf import crf_correct
+from vshdr.metrics import jod, stops
+from vshdr.metrics.camera_response import crf_correct
+from vshdr.metrics.flicker import equivariance as stability
 from vshdr.metrics.itp import delta_e_itp
 from vshdr.metrics.pu21 import pu21_psnr
 from vshdr.metrics.ssim import pu21_ssim

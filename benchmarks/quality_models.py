@@ -19,7 +19,7 @@ from vshdr import weights as weights_room
 from vshdr.camera.panoramas import read_picture
 from vshdr.colour.primaries import luminance
 from vshdr.colour.transfer import EOTF
-from vshdr.metrics.stability import warp
+from vshdr.metrics.flicker.equivariance import warp
 from vshdr.metrics.stops import FLOOR, stops
 
 WHITE = 203.0

@@ -18,7 +18,7 @@ from vshdr.camera.panoramas import Panoramas, load_folder, split
 from vshdr.camera.views import MotionOptions, ViewOptions, Views, draw_path, draw_views, grid_between, places, render
 from vshdr.camera.virtual_camera import CONDITIONS
 from vshdr.colour.roll_off import soft_ceiling
-from vshdr.metrics.stability import affine_grid, looks_inside, warp
+from vshdr.metrics.flicker.equivariance import affine_grid, looks_inside, warp
 from vshdr.runtime.dice import Dice
 from vshdr.synthetic.harbour import scene
 from vshdr.synthetic.panoramas import procedural_panorama

@@ -23,7 +23,7 @@ from vshdr.camera.panoramas import Panoramas, read_picture
 from vshdr.camera.views import MotionOptions, ViewOptions, draw_path, draw_views, render
 from vshdr.camera.virtual_camera import CONDITIONS, Pair, VirtualCamera, halved
 from vshdr.colour.transfer import EOTF
-from vshdr.metrics.stability import warp
+from vshdr.metrics.flicker.equivariance import warp
 from vshdr.options.tools import CaptureOptions
 from vshdr.runtime.dice import Dice
 

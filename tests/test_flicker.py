@@ -15,11 +15,11 @@ from scipy.ndimage import gaussian_filter1d
 
 from vshdr.cli import main
 from vshdr.metrics import jod
-from vshdr.metrics.change import from_source, light_of
-from vshdr.metrics.flicker import ClipMeter
-from vshdr.metrics.motion import exact, follow, identity
-from vshdr.metrics.smoothness import Energy, smoothness
-from vshdr.metrics.waveform import Lamp, Spectrum, peak
+from vshdr.metrics.flicker.change import from_source, light_of
+from vshdr.metrics.flicker.meter import ClipMeter
+from vshdr.metrics.flicker.motion import exact, follow, identity
+from vshdr.metrics.flicker.smoothness import Energy, smoothness
+from vshdr.metrics.flicker.waveform import Lamp, Spectrum, peak
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 FRAMES = 24

@@ -14,7 +14,7 @@ import torch
 from flicker_clips import scene, swing, write_exr, write_sdr
 
 from vshdr.cli import main
-from vshdr.metrics.moments import packed
+from vshdr.metrics.flicker.worst_frames import packed
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 FRAMES = 16

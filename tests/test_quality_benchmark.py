@@ -17,7 +17,7 @@ from PIL import Image
 
 from vshdr import Expander
 from vshdr.camera.panoramas import split
-from vshdr.metrics.stability import warp
+from vshdr.metrics.flicker.equivariance import warp
 from vshdr.metrics.stops import stops
 from vshdr.synthetic.panoramas import procedural_panorama
 from vshdr.training.data import VALIDATION_SHARE

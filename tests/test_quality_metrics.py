@@ -10,8 +10,9 @@ from skimage.metrics import structural_similarity
 
 from vshdr.colour.primaries import luminance
 from vshdr.colour.transfer import pq_decode, pq_encode
-from vshdr.metrics import jod, stability, stops
-from vshdr.metrics.crf import crf_correct
+from vshdr.metrics import jod, stops
+from vshdr.metrics.camera_response import crf_correct
+from vshdr.metrics.flicker import equivariance as stability
 from vshdr.metrics.itp import delta_e_itp, to_ictcp
 from vshdr.metrics.pu21 import pu21_psnr
 from vshdr.metrics.ssim import pu21_ssim, ssim

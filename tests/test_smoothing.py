@@ -14,7 +14,7 @@ from walks import HEIGHT, WIDTH, seen, two_shots, view
 
 from vshdr import Expander
 from vshdr.colour.gain import light_of
-from vshdr.metrics.stability import still_instability
+from vshdr.metrics.flicker.equivariance import still_instability
 from vshdr.synthetic.harbour.scene import camera_sdr, render
 from vshdr.temporal import flow
 from vshdr.temporal.neighbours import Moment

@@ -10,8 +10,8 @@ import torch
 from skimage.metrics import structural_similarity
 
 from vshdr.camera.virtual_camera import Pair
+from vshdr.metrics.flicker.equivariance import affine_grid, warp
 from vshdr.metrics.ssim import ssim
-from vshdr.metrics.stability import affine_grid, warp
 from vshdr.options.train import TrainOptions
 from vshdr.training.learner import Objective
 from vshdr.training.losses import LOSSES

@@ -290,7 +290,7 @@ def _flicker(arguments: argparse.Namespace) -> None:
     check_reports((options.json, options.csv, options.html), [*arguments.clips, options.sdr, options.truth])
     # Before torch is loaded: on pictures this small, threads of torch that spin while they wait cost more than they do.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    from vshdr.metrics.comparison import compare
+    from vshdr.metrics.flicker.comparison import compare
     from vshdr.metrics.flicker_page import write_page
     from vshdr.metrics.flicker_tables import print_tables, write_csv, write_json
 

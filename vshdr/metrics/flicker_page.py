@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vshdr.metrics.change import WHITE
-from vshdr.metrics.comparison import Clip, Comparison
-from vshdr.metrics.flicker import PER_FRAME
+from vshdr.metrics.flicker.change import WHITE
+from vshdr.metrics.flicker.comparison import Clip, Comparison
+from vshdr.metrics.flicker.meter import PER_FRAME
+from vshdr.metrics.flicker.worst_frames import DARKEST, STEPS_PER_STOP, packed
 from vshdr.metrics.flicker_tables import as_json
-from vshdr.metrics.moments import DARKEST, STEPS_PER_STOP, packed
 from vshdr.runtime.files import whole
 
 POINTS = 2000

@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.table import Table
 
 import vshdr
-from vshdr.metrics.comparison import Clip, Comparison
-from vshdr.metrics.flicker import PER_CLIP, PER_FRAME, PER_SHOT, Metric
+from vshdr.metrics.flicker.comparison import Clip, Comparison
+from vshdr.metrics.flicker.meter import PER_CLIP, PER_FRAME, PER_SHOT, Metric
 from vshdr.runtime.files import whole
 
 METRICS = PER_FRAME | PER_SHOT | PER_CLIP

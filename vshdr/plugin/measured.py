@@ -21,9 +21,9 @@ from vshdr.media.signal import (
     linear_from,
     sdr_arguments,
 )
-from vshdr.metrics.change import WHITE, Light, Reference, averaged_down, change, from_source, light_of
-from vshdr.metrics.flicker import frame_metrics
-from vshdr.metrics.motion import SMALLEST, follow
+from vshdr.metrics.flicker.change import WHITE, Light, Reference, averaged_down, change, from_source, light_of
+from vshdr.metrics.flicker.meter import frame_metrics
+from vshdr.metrics.flicker.motion import SMALLEST, follow
 from vshdr.plugin.bridge import Neighbour
 from vshdr.plugin.planes import read_planes
 from vshdr.temporal.signature import glance

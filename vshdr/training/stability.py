@@ -16,8 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vshdr.metrics.flicker.equivariance import affine_grid, warp
 from vshdr.metrics.ssim import ssim
-from vshdr.metrics.stability import affine_grid, warp
 from vshdr.training.losses import EPSILON, Domain, clipped_mask, in_stops, restoration_share
 
 if TYPE_CHECKING:

@@ -9,8 +9,9 @@ from torch import Tensor
 
 from vshdr.colour.transfer import INVERSE_EOTF
 from vshdr.expand.expander import Expander
-from vshdr.metrics import jod, stability
-from vshdr.metrics.change import WHITE, averaged_down
+from vshdr.metrics import jod
+from vshdr.metrics.flicker import equivariance as stability
+from vshdr.metrics.flicker.change import WHITE, averaged_down
 
 _JOD_FRAMES, _JOD_WIDTH = 48, 480  # what ColorVideoVDP takes at a time
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import torch
 
-from vshdr.metrics.change import Change, mean
+from vshdr.metrics.flicker.change import Change, mean
 
 
 def warped_error(change: Change) -> dict[str, float]:

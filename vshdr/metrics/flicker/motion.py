@@ -8,7 +8,7 @@ import cv2
 import torch
 from torch import Tensor
 
-from vshdr.metrics.stability import looks_inside, warp
+from vshdr.metrics.flicker.equivariance import looks_inside, warp
 from vshdr.temporal.flow import inverse_search, places
 
 SMALLEST = 16

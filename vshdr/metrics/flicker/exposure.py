@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vshdr.metrics.change import Change, Light, Reference
+from vshdr.metrics.flicker.change import Change, Light, Reference
 
 PERCENTILES = (50, 90, 99)
 

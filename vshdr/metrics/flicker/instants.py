@@ -12,8 +12,8 @@ from torch import Tensor
 from vshdr.colour.transfer import INVERSE_EOTF
 from vshdr.media.read.light_source import LightSource
 from vshdr.media.sequence import NumberedName
-from vshdr.metrics.change import averaged_down
-from vshdr.metrics.motion import SMALLEST
+from vshdr.metrics.flicker.change import averaged_down
+from vshdr.metrics.flicker.motion import SMALLEST
 from vshdr.temporal.shots import transitions
 from vshdr.temporal.signature import Glance, glance
 

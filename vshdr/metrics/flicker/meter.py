@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from vshdr.metrics.breathing import boiling, cells, pumping
-from vshdr.metrics.change import Change, Light, Reference, change, mean
-from vshdr.metrics.exposure import PERCENTILES, exposure_jitter
-from vshdr.metrics.motion import Motion
-from vshdr.metrics.smoothness import Energy
-from vshdr.metrics.warped import beyond_truth, excess, warped_error
-from vshdr.metrics.waveform import Lamp, Spectrum, peak
+from vshdr.metrics.flicker.breathing import boiling, cells, pumping
+from vshdr.metrics.flicker.change import Change, Light, Reference, change, mean
+from vshdr.metrics.flicker.exposure import PERCENTILES, exposure_jitter
+from vshdr.metrics.flicker.motion import Motion
+from vshdr.metrics.flicker.smoothness import Energy
+from vshdr.metrics.flicker.warped import beyond_truth, excess, warped_error
+from vshdr.metrics.flicker.waveform import Lamp, Spectrum, peak
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ from torch.nn import functional
 
 from vshdr.colour.primaries import luminance
 from vshdr.colour.transfer import INVERSE_EOTF
-from vshdr.metrics.motion import SMALLEST, STILL, Motion
+from vshdr.metrics.flicker.equivariance import warp
+from vshdr.metrics.flicker.motion import SMALLEST, STILL, Motion
 from vshdr.metrics.pu21 import pu21_encode
-from vshdr.metrics.stability import warp
 from vshdr.metrics.stops import stops
 
 FLOOR = 2.0**-10

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vshdr.metrics.change import averaged_down
+from vshdr.metrics.flicker.change import averaged_down
 
 COUNT = 6
 """Moments that are kept."""

@@ -13,13 +13,13 @@ from torch.nn.functional import avg_pool2d
 
 from vshdr.colour.primaries import luminance
 from vshdr.media.read.light_source import open_light
-from vshdr.metrics import motion, smoothness
-from vshdr.metrics.change import WHITE, Change, Reference, from_itself, from_source, light_of, scale_to
-from vshdr.metrics.flicker import ClipMeter
-from vshdr.metrics.instants import Instant, check_together, instants, looked_at, names, with_transitions
-from vshdr.metrics.moments import Moment, Moments
+from vshdr.metrics.flicker import motion, smoothness
+from vshdr.metrics.flicker.change import WHITE, Change, Reference, from_itself, from_source, light_of, scale_to
+from vshdr.metrics.flicker.instants import Instant, check_together, instants, looked_at, names, with_transitions
+from vshdr.metrics.flicker.meter import ClipMeter
+from vshdr.metrics.flicker.trials import JodMeter, ModelTrial
+from vshdr.metrics.flicker.worst_frames import Moment, Moments
 from vshdr.metrics.pu21 import pu21_encode
-from vshdr.metrics.trials import JodMeter, ModelTrial
 from vshdr.options.flicker import FlickerOptions
 from vshdr.temporal.shots import Shot
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from vshdr.metrics.change import CELLS, Change, mean
+from vshdr.metrics.flicker.change import CELLS, Change, mean
 
 _FILLED = 0.25  # share of a cell's pixels that have to count, for the cell to count
 _WINDOW = 9  # pixels: a change that is alike over these is no boiling

@@ -17,7 +17,7 @@ from rich.table import Table
 from torch import Tensor
 from torch.nn import functional
 
-from vshdr.training.pictures import darken, tone_map
+from vshdr.training.sheets import darken, tone_map
 
 Summary = Mapping[str, Mapping[str, Mapping[str, float]]]
 """Condition, model, metric: the mean over all scenes that have it."""

@@ -15,7 +15,7 @@ from vshdr.metrics.ssim import ssim
 from vshdr.options.train import TrainOptions
 from vshdr.training.learner import Objective
 from vshdr.training.losses import LOSSES
-from vshdr.training.stability import STABILITY, answered_for, second_view
+from vshdr.training.stability_terms import STABILITY, answered_for, second_view
 
 SIZE = 48
 

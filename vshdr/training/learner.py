@@ -14,7 +14,7 @@ from vshdr.models.expandnet import ExpandNet
 from vshdr.models.gainmap import GainMap
 from vshdr.models.hdrcnn import HDRCNN
 from vshdr.training.losses import LOSSES, Domain, relative_truth, to_domain
-from vshdr.training.stability import STABILITY, answered_for, needs_own_view, second_view
+from vshdr.training.stability_terms import STABILITY, answered_for, needs_own_view, second_view
 
 ENCODER_SHARE = 0.05
 """Of the learning rate, for gainmap's encoder: what it knows from ImageNet should not be lost to few scenes."""

@@ -25,7 +25,8 @@ from vshdr.camera.virtual_camera import CONDITIONS
 from vshdr.models.contract import Display, Model, load_state
 from vshdr.models.hdrcnn import HDRCNN, from_published
 from vshdr.options.train import TrainOptions
-from vshdr.training import checkpoint, pictures
+from vshdr.training import checkpoint
+from vshdr.training import sheets as pictures
 from vshdr.training.data import open_data
 from vshdr.training.initial import initialise
 from vshdr.training.learner import Learner, Objective

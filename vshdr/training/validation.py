@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from vshdr.camera.virtual_camera import Pair
-from vshdr.training import pictures
+from vshdr.training import sheets as pictures
 from vshdr.training.data import Camera
 from vshdr.training.learner import Learner, Objective
 

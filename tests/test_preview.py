@@ -7,7 +7,7 @@ import pytest
 import skimage.io
 import torch
 
-from vshdr.media.preview import bands, false_colours, tone_map, write_preview
+from vshdr.report.preview import bands, false_colours, tone_map, write_preview
 
 
 def is_grey(colour: np.ndarray) -> np.ndarray:

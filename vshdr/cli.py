@@ -291,8 +291,8 @@ def _flicker(arguments: argparse.Namespace) -> None:
     # Before torch is loaded: on pictures this small, threads of torch that spin while they wait cost more than they do.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from vshdr.metrics.flicker.comparison import compare
-    from vshdr.metrics.flicker_page import write_page
-    from vshdr.metrics.flicker_tables import print_tables, write_csv, write_json
+    from vshdr.report.flicker_page import write_page
+    from vshdr.report.flicker_tables import print_tables, write_csv, write_json
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with RichProgress(*columns, console=_console, transient=True, disable=not _console.is_terminal) as bar:

@@ -15,13 +15,13 @@ from torch import Tensor
 from vshdr.expand.device_batches import Load
 from vshdr.expand.expander import Expander
 from vshdr.media.light_levels import LightMeter
-from vshdr.media.preview import write_preview
 from vshdr.media.read.reader import Frame, Source
 from vshdr.media.signal import Delivery
 from vshdr.media.write.exr import ExrWriter
 from vshdr.media.write.video import DEFAULT_PIXEL_FORMAT, VideoSettings, VideoWriter
 from vshdr.media.zimg import Resizer
 from vshdr.options.convert import ConvertOptions
+from vshdr.report.preview import write_preview
 
 VIDEO_SUFFIXES = (".mkv", ".mp4", ".mov")
 

@@ -17,7 +17,7 @@ from vshdr.metrics.flicker.change import WHITE
 from vshdr.metrics.flicker.comparison import Clip, Comparison
 from vshdr.metrics.flicker.meter import PER_FRAME
 from vshdr.metrics.flicker.worst_frames import DARKEST, STEPS_PER_STOP, packed
-from vshdr.metrics.flicker_tables import as_json
+from vshdr.report.flicker_tables import as_json
 from vshdr.runtime.files import whole
 
 POINTS = 2000

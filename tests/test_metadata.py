@@ -7,7 +7,7 @@ import subprocess
 import imageio_ffmpeg
 import pytest
 
-from vshdr.encoder_args import encoder_arguments
+from vshdr.inspect.encoder_flags import encoder_arguments
 from vshdr.media.containers.bitstream import configuration_patches, content_light_patches
 from vshdr.media.containers.detect import read_header
 from vshdr.media.metadata import (

@@ -158,7 +158,7 @@ def _add_shots(commands: argparse._SubParsersAction) -> None:
 
 def _shots(arguments: argparse.Namespace) -> None:
     check_reports((arguments.csv, arguments.chapters), [arguments.source])
-    from vshdr.shot_list import clock_time, list_shots, write_chapters, write_csv
+    from vshdr.inspect.shots import clock_time, list_shots, write_chapters, write_csv
 
     found = []
     for timed in list_shots(arguments.source, allow_hdr=arguments.allow_hdr):
@@ -264,7 +264,7 @@ def _add_encoder_args(commands: argparse._SubParsersAction) -> None:
 
 
 def _encoder_args(arguments: argparse.Namespace) -> None:
-    from vshdr.encoder_args import encoder_arguments
+    from vshdr.inspect.encoder_flags import encoder_arguments
 
     flags = encoder_arguments(Path(arguments.source), arguments.codec, measure=arguments.measure)
     # To be pasted, parentheses must be quoted; in $(...) a shell would take the quotes for part of the flags.

@@ -19,7 +19,8 @@ import numpy as np
 import vapoursynth as vs
 from throughput_work import expander_of
 
-from vshdr import convert, outputs
+from vshdr import convert
+from vshdr.conversion import outputs
 from vshdr.expand.device_batches import LOADS, Conveyor, route
 from vshdr.media.light_levels import LightMeter
 from vshdr.media.read.reader import open_source

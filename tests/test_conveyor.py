@@ -11,7 +11,8 @@ import pytest
 import torch
 import vapoursynth as vs
 
-from vshdr import Expander, convert, pipeline
+from vshdr import Expander, convert
+from vshdr.conversion import run as pipeline
 from vshdr.expand import device_batches as conveyor_module
 from vshdr.expand.device_batches import LOADS, Conveyor, route
 from vshdr.media.light_levels import LightMeter
@@ -251,7 +252,7 @@ def test_an_encoder_that_fails_stops_the_conversion(clip_path, tmp_path, monkeyp
         if len(written) == 4:
             raise OSError("no space left on device")
 
-    monkeypatch.setattr("vshdr.outputs.VideoWriter.write", full)
+    monkeypatch.setattr("vshdr.conversion.outputs.VideoWriter.write", full)
     with pytest.raises(OSError, match="no space left"):
         convert(clip_path, tmp_path / "a.mkv", device="cpu", model="none", codec="ffv1", batch=1)
 

@@ -18,7 +18,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "Expander": "vshdr.expand.expander",
     "ExpandOptions": "vshdr.options.declare",
-    "convert": "vshdr.pipeline",
+    "convert": "vshdr.conversion.run",
     "ConvertOptions": "vshdr.options.declare",
 }
 __all__ = ["__version__", *_HOMES]

@@ -26,7 +26,7 @@ from vshdr.options.train import TrainOptions
 from vshdr.runtime.files import check_reports
 
 if TYPE_CHECKING:
-    from vshdr.pipeline import Progress, Summary
+    from vshdr.conversion.run import Progress, Summary
 
 _console = Console(stderr=True)
 
@@ -93,7 +93,7 @@ def _convert(arguments: argparse.Namespace) -> None:
         options.update({field.name: getattr(chosen, field.name) for field in dataclasses.fields(cls)})
     # Before torch is loaded: threads of it that spin while they wait would take the cores from the encoder.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    from vshdr.pipeline import convert
+    from vshdr.conversion.run import convert
     from vshdr.runtime.memory import keep_what_is_freed
 
     keep_what_is_freed()

@@ -15,9 +15,10 @@ from fractions import Fraction
 from pathlib import Path
 
 from vshdr import __version__
+from vshdr.conversion.frames import add_conveyance, add_expansion
+from vshdr.conversion.outputs import Delivered, Expanded, Output, PreviewOutput, VideoOutput, open_output
 from vshdr.expand.device_batches import Conveyor, conveys, route
 from vshdr.expand.expander import Expander
-from vshdr.expansion import add_conveyance, add_expansion
 from vshdr.media.light_levels import LightMeter
 from vshdr.media.read.image_source import ImageSource
 from vshdr.media.read.reader import Frame, Source, open_source
@@ -26,7 +27,6 @@ from vshdr.media.read.video_source import VideoSource
 from vshdr.media.sequence import NumberedName
 from vshdr.options.convert import ConvertOptions
 from vshdr.options.expand import ExpandOptions
-from vshdr.outputs import Delivered, Expanded, Output, PreviewOutput, VideoOutput, open_output
 from vshdr.runtime.stages import Pipeline
 
 _DIGEST_BYTES = 1 << 20  # read from either end of a source to recognise it

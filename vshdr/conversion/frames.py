@@ -13,10 +13,10 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from vshdr.conversion.outputs import Delivered, Expanded
 from vshdr.expand.device_batches import Conveyor, Load
 from vshdr.expand.expander import Expander
 from vshdr.media.read.reader import Frame, Source, read_sdr
-from vshdr.outputs import Delivered, Expanded
 from vshdr.runtime.memory import Pool
 from vshdr.runtime.stages import Channel, Pipeline
 from vshdr.temporal.neighbours import Moment

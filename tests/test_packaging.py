@@ -88,7 +88,7 @@ def test_wheel_holds_plugin_modules_and_data(wheel):
     assert {"vshdr/py.typed", "vshdr/plugin/bridge.py", "vshdr/cli.py"} <= files
     data = {
         str(path.relative_to(ROOT))
-        for pattern in ("weights/*.safetensors", "weights/*.json", "weights/LICENSE-APACHE", "metrics/page/*")
+        for pattern in ("weights/*.safetensors", "weights/*.json", "weights/LICENSE-APACHE", "report/assets/*")
         for path in (ROOT / "vshdr").glob(pattern)
     }
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "vshdr").rglob("*.py")}

@@ -1,0 +1,1 @@
+"""Colour on tensors: transfer functions, primaries, gain, roll-off, YCbCr."""

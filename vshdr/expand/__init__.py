@@ -1,0 +1,1 @@
+"""The Expander: one model on one device, with batches and tiles."""

@@ -7,12 +7,8 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
+from vshdr.models.contract import round_up
 from vshdr.runtime.memory import large
-
-
-def round_up(value: int, multiple: int) -> int:
-    """The first multiple that is not smaller."""
-    return -(-value // multiple) * multiple
 
 
 def clamp_and_pad(code: Tensor, multiple: int) -> Tensor:

@@ -1,0 +1,1 @@
+"""What a file is: its shots, and the flags an encoder needs for it."""

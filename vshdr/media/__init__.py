@@ -1,0 +1,1 @@
+"""Files in and out: reading, writing, containers, and what their code values mean."""

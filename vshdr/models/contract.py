@@ -97,6 +97,11 @@ class Model(nn.Module, ABC):
         """
 
 
+def round_up(value: int, multiple: int) -> int:
+    """The first multiple that is not smaller."""
+    return -(-value // multiple) * multiple
+
+
 def load_state(model: Model, state: dict[str, Tensor], origin: str) -> None:
     """Fills `model` with `state`, and refuses what does not fit or is not finite.
 

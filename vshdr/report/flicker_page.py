@@ -35,7 +35,7 @@ def write_page(comparison: Comparison, path: str | Path) -> None:
 
 def page(comparison: Comparison) -> str:
     """The page as HTML."""
-    folder = files("vshdr.metrics") / "page"
+    folder = files("vshdr.report") / "assets"
     # In a script element nothing is escaped, and only "</" could end it.
     data = json.dumps(_data(comparison), allow_nan=False).replace("</", "<\\/")
     html = (folder / "page.html").read_text("utf-8")

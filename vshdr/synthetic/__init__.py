@@ -1,0 +1,1 @@
+"""Scenes of our own, whose light is known."""

@@ -1,0 +1,1 @@
+"""Training: the loop, what is minimised, recipes, data and checkpoints."""

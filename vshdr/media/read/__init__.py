@@ -1,0 +1,1 @@
+"""Reading: SDR frames from video, images and scripts; linear light from anything."""

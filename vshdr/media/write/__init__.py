@@ -1,0 +1,1 @@
+"""Writing: HDR video and EXR sequences, complete and checked or not at all."""

@@ -1,4 +1,4 @@
-"""Writing scene-linear EXR sequences: each frame complete or absent, compressed on all cores, with the attributes that a
+"""Writing scene-linear EXR sequences: each frame complete or absent, compressed on all cores, with the attributes a
 compositor needs.
 """
 

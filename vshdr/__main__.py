@@ -2,6 +2,6 @@
 
 import sys
 
-from vshdr.cli import main
+from vshdr.cli.main import main
 
 sys.exit(main())

@@ -15,7 +15,7 @@ from networks import expandnet_state
 from PIL import Image
 from safetensors.torch import save_file
 
-from vshdr.cli import main
+from vshdr.cli.main import main
 from vshdr.weights import locate
 
 

@@ -17,7 +17,7 @@ import vapoursynth as vs
 
 import vshdr
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 LIBRARY = "libvshdr.dylib" if sys.platform == "darwin" else "libvshdr.so"
 KERNELS = "vshdr/kernels/libkernels" + Path(LIBRARY).suffix
 PLUGIN = {f"vapoursynth/plugins/vshdr/{LIBRARY}", "vapoursynth/plugins/vshdr/manifest.vs"}
@@ -120,7 +120,7 @@ def test_wheel_metadata(wheel):
     ):
         assert name in needed
     scripts = wheel.read(f"vshdr-{vshdr.__version__}.dist-info/entry_points.txt").decode()
-    assert "vshdr = vshdr.cli:main" in scripts
+    assert "vshdr = vshdr.cli.main:main" in scripts
 
 
 def test_editable_wheel_holds_the_plugin_itself(sdist, tmp_path):

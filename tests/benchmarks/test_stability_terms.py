@@ -11,7 +11,7 @@ from safetensors import safe_open
 
 from vshdr.synthetic.panoramas import procedural_panorama
 
-BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
 @pytest.mark.usefixtures("one_thread")

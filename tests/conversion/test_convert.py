@@ -303,8 +303,8 @@ def test_every_option_is_a_flag():
 
 def test_help_does_not_load_torch():
     code = (
-        "import sys, vshdr, vshdr.cli\n"
-        "try:\n    vshdr.cli.main(['convert', '--help'])\n"
+        "import sys, vshdr, vshdr.cli.main\n"
+        "try:\n    vshdr.cli.main.main(['convert', '--help'])\n"
         "except SystemExit:\n    assert 'torch' not in sys.modules"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0

@@ -115,7 +115,7 @@ def test_the_distribution_tells_a_shoulder_from_a_clip(pair):
 def test_the_picture_decides_and_not_its_distribution_alone():
     """A network whose features died in training says the same everywhere, and scores no worse for it than operators."""
     network = models.build("gainmap", "", Display())
-    _, harbour = next(iter(read_sdr(open_source(Path(__file__).parents[1] / "scripts/clip/harbour.mp4"))))
+    _, harbour = next(iter(read_sdr(open_source(Path(__file__).parents[2] / "scripts/clip/harbour.mp4"))))
     with torch.no_grad():
         cells = network.summarise(harbour[None])
         gain_of_white = _look_up(cells, torch.ones(1, 3, *cells.shape[2:]))

@@ -17,7 +17,7 @@ from torch import Tensor
 from walks import HEIGHT, WIDTH, two_shots
 
 from vshdr import Expander, convert
-from vshdr.cli import main
+from vshdr.cli.main import main
 from vshdr.media.read.exr import read_exr
 from vshdr.media.read.reader import open_source, read_sdr
 
@@ -106,7 +106,7 @@ def test_random_access_under_vspipe_equals_linear_access(video: Path, tmp_path: 
         script = tmp_path / "clip.vpy"
         script.write_text(
             "import sys, torch, vapoursynth as vs\n"
-            f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+            f"sys.path.insert(0, {str(Path(__file__).parents[1])!r})\n"
             "torch.set_num_threads(1)\n"
             "from test_smoothing_doors import clip_of\n"
             f"clip = vs.core.hdr.Expand(clip_of({str(video)!r}), smooth=2, format=vs.RGBS)\n"

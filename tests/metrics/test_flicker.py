@@ -13,7 +13,7 @@ from clips import write_clip
 from flicker_clips import HEIGHT, RATE, WIDTH, scene, swing, write_exr, write_sdr
 from scipy.ndimage import gaussian_filter1d
 
-from vshdr.cli import main
+from vshdr.cli.main import main
 from vshdr.metrics import jod
 from vshdr.metrics.flicker.change import from_source, light_of
 from vshdr.metrics.flicker.meter import ClipMeter

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-TRAIN = Path(__file__).parents[1] / "scripts" / "train"
+TRAIN = Path(__file__).parents[2] / "scripts" / "train"
 RECORDER = """#!{bash}
 echo "$(basename "$0") $*" >> "{log}"
 while [[ $# -gt 0 ]]; do

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-ENVIRONMENT = Path(__file__).parents[1] / "scripts" / "environment"
+ENVIRONMENT = Path(__file__).parents[2] / "scripts" / "environment"
 NO_VENV, NO_LIBRARY, OLD = "ensurepip", "INSTSONAME", "version_info"
 """What `scripts/environment` asks a Python about each property."""
 

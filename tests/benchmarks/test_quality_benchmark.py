@@ -22,7 +22,7 @@ from vshdr.metrics.stops import stops
 from vshdr.synthetic.panoramas import procedural_panorama
 from vshdr.training.data import VALIDATION_SHARE
 
-BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 CONDITIONS = ("ideal", "camera", "graded", "broadcast", "still")
 
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 from flicker_clips import scene, swing, write_exr, write_sdr
 
-from vshdr.cli import main
+from vshdr.cli.main import main
 from vshdr.metrics.flicker.worst_frames import packed
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -1,0 +1,22 @@
+"""`vshdr models`."""
+
+from __future__ import annotations
+
+import argparse
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser("models", help="list the models", description="Lists the models and what each is for.")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    from vshdr import models
+
+    for name in models.names():
+        description = models.describe(name)
+        print(name + (" (default)" if name == models.DEFAULT else ""))
+        print(f"    {description.summary}\n    {description.source}")
+        if description.weights:
+            print(f"    weights: {', '.join(description.weights)}")

@@ -11,17 +11,23 @@ and, in VapourSynth scripts, `core.hdr.Expand(clip)`, for which nothing needs to
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vshdr.conversion.run import convert
+    from vshdr.expand.expander import Expander
+    from vshdr.options.convert import ConvertOptions
+    from vshdr.options.expand import ExpandOptions
 
 __version__ = "0.1.0"
+__all__ = ["ConvertOptions", "ExpandOptions", "Expander", "__version__", "convert"]
 
 _HOMES = {
     "Expander": "vshdr.expand.expander",
-    "ExpandOptions": "vshdr.options.declare",
+    "ExpandOptions": "vshdr.options.expand",
     "convert": "vshdr.conversion.run",
-    "ConvertOptions": "vshdr.options.declare",
+    "ConvertOptions": "vshdr.options.convert",
 }
-__all__ = ["__version__", *_HOMES]
 
 
 def __getattr__(name: str) -> Any:

@@ -44,7 +44,7 @@ from rich.console import Console
 from vshdr import __version__
 from vshdr.colour.primaries import luminance
 from vshdr.metrics import jod, stops
-from vshdr.metrics.camera_response import crf_correct
+from vshdr.metrics.camera_response import correct_camera_response
 from vshdr.metrics.flicker import equivariance as stability
 from vshdr.metrics.itp import delta_e_itp
 from vshdr.metrics.pu21 import pu21_psnr
@@ -60,7 +60,7 @@ def score(shot: Shot, answer: Answer, predictor: jod.Jod | None = None) -> dict[
     output, truth = answer.frames[frame], shot.truth[frame]
     clipped, beyond = shot.clipped[frame], shot.beyond[frame]
     nits, wanted = output * WHITE, truth * WHITE
-    corrected = crf_correct(nits, wanted)
+    corrected = correct_camera_response(nits, wanted)
     scores = {
         "pu21_psnr": pu21_psnr(nits, wanted),
         "pu21_psnr_crf": pu21_psnr(corrected, wanted),

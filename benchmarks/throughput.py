@@ -3,11 +3,12 @@
     python benchmarks/throughput.py [--out FOLDER] [--device cpu|cuda] [--sizes 720p 1080p 4k] [--models gainmap ...]
 
 On whatever device is there: frames per second of the network alone, of `Expander` with frames from and to host memory,
-of the conveyor that carries integer planes, of `core.hdr.Expand` to PQ with nothing behind it, and of `convert` to no
-encoder and to real ones; peak memory; the share of the roofline; where a frame's time goes; how it grows with frames,
-pixels and batch; the time from import to the first frame. Everything is set against ExpandNet as its authors run it
-(PyTorch eager, float32, one frame at a time), and the limits of the machine (its rate of multiplications, its memory,
-the bus) are measured in the same run. The best of several runs counts: others share the machine.
+of the batches on a device that come and go as integer planes, of `core.hdr.Expand` to PQ with nothing behind it, and of
+`convert` to no encoder and to real ones; peak memory; the share of the roofline; where a frame's time goes; how it
+grows with frames, pixels and batch; the time from import to the first frame. Everything is set against ExpandNet as its
+authors run it (PyTorch eager, float32, one frame at a time), and the limits of the machine (its rate of
+multiplications, its memory, the bus) are measured in the same run. The best of several runs counts: others share the
+machine.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ def main(arguments: list[str] | None = None) -> None:
     torch.backends.cudnn.allow_tf32 = False  # what is called fp32 here has all its bits
     clock = machine.Clock(options.device, options.seconds)
     results = _Results(options.out)
-    results["machine"] = machine.describe(clock)
+    results["machine"] = machine.facts(clock)
     results["reference"] = dict(results.attempt(_references(options, clock)))
     limits, reference = results["machine"]["limits"], results["reference"]
     results["networks"] = [

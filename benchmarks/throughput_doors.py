@@ -1,4 +1,4 @@
-"""What is measured of the ways into vshdr: the conveyor, the plugin, `convert`, and the time until the first frame."""
+"""What is measured of the ways into vshdr: device batches, the plugin, `convert`, and the time until the first frame."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from throughput_work import expander_of
 
 from vshdr import convert
 from vshdr.conversion import outputs
-from vshdr.expand.device_batches import LOADS, Conveyor, route
+from vshdr.expand.device_batches import MOST_IN_FLIGHT, DeviceBatches, plane_conversion
 from vshdr.media.light_levels import LightMeter
 from vshdr.media.read.reader import open_source
 from vshdr.media.signal import Delivery
@@ -46,10 +46,10 @@ def measure(
     def door(name: str, more: dict, function: Callable, *arguments: object) -> Callable[[], dict]:
         return lambda: {"door": name, "size": size_name} | _alone(function, *arguments) | more
 
-    name = "conveyor: 8-bit planes to 10-bit PQ planes"
-    yield door(name, limits, _conveyor, path, device, frames, 0)
+    name = "device_batches: 8-bit planes to 10-bit PQ planes"
+    yield door(name, limits, _device_batches, path, device, frames, 0)
     if device == "cuda" and size_name == "4k":  # compiling takes a minute
-        yield door(f"{name}, fused", limits, _conveyor, path, device, frames, 1)
+        yield door(f"{name}, fused", limits, _device_batches, path, device, frames, 1)
     yield door("core.hdr.Expand to PQ", {}, _plugin, *size, device, frames)
     for encoder in ("", *options.encoders):
         codec, _, preset = encoder.partition(":")
@@ -90,25 +90,25 @@ def _clip(path: Path, width: int, height: int, frames: int) -> Path:
     return path
 
 
-def _conveyor(path: Path, device: str, frames: int, fuse: int) -> dict:
+def _device_batches(path: Path, device: str, frames: int, fuse: int) -> dict:
     """Frames per second from planes in host memory to planes in host memory."""
     warnings.simplefilter("error")  # what is called fused, or recorded, is
     source = open_source(path)
     planes = [frame.planes for frame in source]
     expander = expander_of(MODEL, device=device, eotf=source.signal.eotf, fuse=fuse)
     size = source.width, source.height
-    way = route(source.format_id, size, source.signal, source.properties, Delivery(output="pq"))
-    conveyor = Conveyor.that_fits(expander, way, LightMeter())
-    if conveyor is None:
-        raise RuntimeError("the device has no memory for a conveyor")
-    groups = [planes[at : at + conveyor.batch] for at in range(0, len(planes), conveyor.batch)]
+    way = plane_conversion(source.format_id, size, source.signal, source.properties, Delivery(output="pq"))
+    device_batches = DeviceBatches.largest(expander, way, LightMeter())
+    if device_batches is None:
+        raise RuntimeError("the device has no memory for a batch")
+    groups = [planes[at : at + device_batches.batch] for at in range(0, len(planes), device_batches.batch)]
     best = 0.0
     for _ in range(3):
         under_way: deque = deque()
         start = time.perf_counter()
         for group in groups:
-            under_way.append(conveyor.send(group))
-            if len(under_way) == LOADS:
+            under_way.append(device_batches.send(group))
+            if len(under_way) == MOST_IN_FLIGHT:
                 under_way.popleft().frames()
         while under_way:
             under_way.popleft().frames()

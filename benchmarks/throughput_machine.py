@@ -74,7 +74,7 @@ print(1024 * (status("VmHWM") - before))
         return int(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
 
 
-def describe(clock: Clock) -> dict:
+def facts(clock: Clock) -> dict:
     """What the machine is, and its limits: multiplications and bytes per second, of memory and of the bus."""
     cuda = clock.device.type == "cuda"
     return {

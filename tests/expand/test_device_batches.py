@@ -13,8 +13,8 @@ import vapoursynth as vs
 
 from vshdr import Expander, convert
 from vshdr.conversion import run as pipeline
-from vshdr.expand import device_batches as conveyor_module
-from vshdr.expand.device_batches import LOADS, Conveyor, route
+from vshdr.expand import device_batches as device_batches_module
+from vshdr.expand.device_batches import MOST_IN_FLIGHT, DeviceBatches, plane_conversion
 from vshdr.media.light_levels import LightMeter
 from vshdr.media.read.device_planes import planes_of
 from vshdr.media.read.pixels import layout_of
@@ -35,7 +35,7 @@ def source(clip_path):
 @pytest.fixture(scope="module")
 def clip_path(tmp_path_factory):
     """Twelve frames of a sky that is clipped, as most video is: H.264, 4:2:0."""
-    path = tmp_path_factory.mktemp("conveyor") / "sky.mkv"
+    path = tmp_path_factory.mktemp("device_batches") / "sky.mkv"
     with av.open(str(path), "w") as output:
         stream = output.add_stream("libx264", rate=24, width=96, height=64, pix_fmt="yuv420p")
         stream.options = {"crf": "12"}
@@ -50,26 +50,26 @@ def clip_path(tmp_path_factory):
 
 
 def way(source, delivery):
-    return route(source.format_id, (source.width, source.height), source.signal, source.properties, delivery)
+    return plane_conversion(source.format_id, (source.width, source.height), source.signal, source.properties, delivery)
 
 
-def conveyor_of(source, device="cpu", batch=3, precision="fp32", **options) -> tuple[Conveyor, Delivery]:
+def conveyor_of(source, device="cpu", batch=3, precision="fp32", **options) -> tuple[DeviceBatches, Delivery]:
     delivery = Delivery(output="pq")
     expander = Expander(device=device, eotf=source.signal.eotf, batch=batch, precision=precision, **options)
-    return Conveyor(expander, way(source, delivery), LightMeter()), delivery
+    return DeviceBatches(expander, way(source, delivery), LightMeter()), delivery
 
 
 @pytest.mark.parametrize("device", DEVICES)
 def test_codes_are_those_of_the_other_way(source, device):
     """Float RGB by zimg, the network, PQ by zimg: the way of a CPU."""
-    conveyor, delivery = conveyor_of(source, device)
+    device_batches, delivery = conveyor_of(source, device)
     frames = list(source)
     expander = Expander(eotf=source.signal.eotf, device="cpu", precision="fp32")
     resizer = Resizer(int(vs.RGBS), source.width, source.height, linear_properties(1), delivery.resize_arguments())
     meter = LightMeter()
     decoded = [sdr for _, sdr in read_sdr(source)]
     for start in range(0, 12, 3):
-        load = conveyor.send([frame.planes for frame in frames[start : start + 3]])
+        load = device_batches.send([frame.planes for frame in frames[start : start + 3]])
         for number, (planes, counts) in enumerate(load.frames(), start):
             linear = expander.expand(decoded[number][None])[0]
             for plane, wanted in zip(planes, resizer(list(linear.numpy())), strict=True):
@@ -80,20 +80,20 @@ def test_codes_are_those_of_the_other_way(source, device):
 
 
 def test_a_short_load_is_its_part_of_a_full_one(source):
-    conveyor, _ = conveyor_of(source)
+    device_batches, _ = conveyor_of(source)
     frames = [frame.planes for frame in source]
-    full = [[plane.copy() for plane in planes] for planes, _ in conveyor.send(frames[:3]).frames()]
-    (short,) = [planes for planes, _ in conveyor.send(frames[:1]).frames()]
+    full = [[plane.copy() for plane in planes] for planes, _ in device_batches.send(frames[:3]).frames()]
+    (short,) = [planes for planes, _ in device_batches.send(frames[:1]).frames()]
     assert all(np.array_equal(one, other) for one, other in zip(short, full[0], strict=True))
 
 
 def test_loads_keep_what_they_hold_until_they_are_dropped(source):
-    conveyor, _ = conveyor_of(source, batch=1)
+    device_batches, _ = conveyor_of(source, batch=1)
     frames = [frame.planes for frame in source]
-    held = [conveyor.send([planes]) for planes in frames[:LOADS]]
+    held = [device_batches.send([planes]) for planes in frames[:MOST_IN_FLIGHT]]
     first = [plane.copy() for plane in held[0].frames()[0][0]]
     more = []
-    waiting = threading.Thread(target=lambda: more.append(conveyor.send([frames[LOADS]])))
+    waiting = threading.Thread(target=lambda: more.append(device_batches.send([frames[MOST_IN_FLIGHT]])))
     waiting.start()
     waiting.join(0.2)
     assert not more  # there is no room until one is dropped
@@ -105,9 +105,9 @@ def test_loads_keep_what_they_hold_until_they_are_dropped(source):
 
 
 def test_what_is_not_finite_is_refused(source, monkeypatch):
-    conveyor, _ = conveyor_of(source, batch=1)
+    device_batches, _ = conveyor_of(source, batch=1)
     monkeypatch.setattr(Expander, "_light", lambda self, code, size: torch.full_like(code, torch.nan))
-    load = conveyor.send([next(iter(source)).planes])
+    load = device_batches.send([next(iter(source)).planes])
     with pytest.raises(RuntimeError, match="not finite"):
         load.frames()
 
@@ -129,12 +129,12 @@ def test_what_cannot_be_compiled_runs_as_it_is(source, monkeypatch):
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_the_work_can_be_traced_as_one_graph(source, precision):
     """What torch.compile needs to fuse it; compiling itself takes a minute, and a GPU to pay."""
-    conveyor, _ = conveyor_of(source, batch=1, precision=precision)
+    device_batches, _ = conveyor_of(source, batch=1, precision=precision)
     planes = [torch.from_numpy(np.ascontiguousarray(plane))[None] for plane in next(iter(source)).planes]
     with torch.no_grad(), pytest.MonkeyPatch.context() as patch:
         patch.setattr("vshdr.kernels.serves", lambda *pictures: False)
-        traced = torch.compile(conveyor._work, dynamic=False, fullgraph=True, backend="eager")
-        for one, other in zip(traced(*planes), conveyor._work(*planes), strict=True):
+        traced = torch.compile(device_batches._work, dynamic=False, fullgraph=True, backend="eager")
+        for one, other in zip(traced(*planes), device_batches._work(*planes), strict=True):
             torch.testing.assert_close(one, other)
 
 
@@ -148,7 +148,7 @@ def test_the_work_can_be_traced_as_one_graph(source, precision):
         ({}, {"output": "linear"}),
     ],
 )
-def test_what_takes_zimg_has_no_route(source, changes, delivery):
+def test_what_takes_zimg_is_not_converted_on_the_device(source, changes, delivery):
     assert way(source, Delivery(output="pq")) is not None
     source.properties.update(changes)
     assert way(source, Delivery(**{"output": "pq", **delivery})) is None
@@ -163,9 +163,11 @@ def test_convert_takes_the_conveyor_and_writes_the_same_video(clip_path, tmp_pat
     options = {"device": "cpu", "precision": "fp32", "codec": "ffv1", "batch": 2}
     by_zimg = convert(clip_path, tmp_path / "zimg.mkv", **options)
     sent = []
-    send = Conveyor.send
-    monkeypatch.setattr(Conveyor, "send", lambda self, frames, *a: sent.append(len(frames)) or send(self, frames, *a))
-    monkeypatch.setattr(conveyor_module, "CONVEYED", {"cpu"})
+    send = DeviceBatches.send
+    monkeypatch.setattr(
+        DeviceBatches, "send", lambda self, frames, *a: sent.append(len(frames)) or send(self, frames, *a)
+    )
+    monkeypatch.setattr(device_batches_module, "PLANE_DEVICES", {"cpu"})
     carried = convert(clip_path, tmp_path / "carried.mkv", **options)
     assert sent == [1] + [2] * 6  # an empty one first, to see what fits
     assert carried.frames == by_zimg.frames == 12
@@ -176,8 +178,8 @@ def test_convert_takes_the_conveyor_and_writes_the_same_video(clip_path, tmp_pat
 
 
 def test_convert_leaves_the_conveyor_where_light_is_wanted(clip_path, tmp_path, monkeypatch):
-    monkeypatch.setattr(conveyor_module, "CONVEYED", {"cpu"})
-    monkeypatch.setattr(Conveyor, "send", lambda *a: pytest.fail("carried as planes"))
+    monkeypatch.setattr(device_batches_module, "PLANE_DEVICES", {"cpu"})
+    monkeypatch.setattr(DeviceBatches, "send", lambda *a: pytest.fail("carried as planes"))
     convert(clip_path, tmp_path / "shot.####.exr", tmp_path / "video.mkv", device="cpu", model="none", codec="ffv1")
     convert(clip_path, tmp_path / "smooth.mkv", device="cpu", model="none", codec="ffv1", smooth=1)
 
@@ -187,7 +189,7 @@ def test_convert_leaves_the_conveyor_where_light_is_wanted(clip_path, tmp_path, 
 def test_devices_that_share_a_clip_give_what_one_gives(clip_path, tmp_path, monkeypatch, carried, options):
     """Two expanders stand for two GPUs."""
     options = {"device": "cpu", "codec": "ffv1", "batch": 2, **options}
-    monkeypatch.setattr(conveyor_module, "CONVEYED", {"cpu"} if carried else set())
+    monkeypatch.setattr(device_batches_module, "PLANE_DEVICES", {"cpu"} if carried else set())
     alone = convert(clip_path, tmp_path / "alone.mkv", **options)
     one = pipeline._expanders
     monkeypatch.setattr(pipeline, "_expanders", lambda *arguments: [*one(*arguments), *one(*arguments)])
@@ -222,10 +224,10 @@ def test_the_plugin_carries_planes_and_describes_them_alike(monkeypatch, form, o
         return [([np.asarray(f[p]).astype(int) for p in range(3)], dict(f.props)) for f in expanded.frames()]
 
     by_zimg = rendered()
-    monkeypatch.setattr(conveyor_module, "CONVEYED", {"cpu"})
+    monkeypatch.setattr(device_batches_module, "PLANE_DEVICES", {"cpu"})
     sent = []
-    send = Conveyor.send
-    monkeypatch.setattr(Conveyor, "send", lambda self, frames: sent.append(len(frames)) or send(self, frames))
+    send = DeviceBatches.send
+    monkeypatch.setattr(DeviceBatches, "send", lambda self, frames: sent.append(len(frames)) or send(self, frames))
     carried = rendered()
     assert sum(sent) == 11  # and an empty one first
     for (planes, properties), (others, wanted) in zip(carried, by_zimg, strict=True):
@@ -233,9 +235,9 @@ def test_the_plugin_carries_planes_and_describes_them_alike(monkeypatch, form, o
         assert max(np.abs(one - other).max() for one, other in zip(planes, others, strict=True)) <= 1
 
 
-def test_the_plugin_converts_by_zimg_what_has_no_route(monkeypatch):
-    monkeypatch.setattr(conveyor_module, "CONVEYED", {"cpu"})
-    monkeypatch.setattr(Conveyor, "send", lambda *a: pytest.fail("carried as planes"))
+def test_the_plugin_converts_by_zimg_what_the_device_does_not(monkeypatch):
+    monkeypatch.setattr(device_batches_module, "PLANE_DEVICES", {"cpu"})
+    monkeypatch.setattr(DeviceBatches, "send", lambda *a: pytest.fail("carried as planes"))
     grey = vs.core.std.BlankClip(format=vs.GRAY8, width=96, height=64, length=1, color=200)
     for options in ({"output": "pq", "dither": "error_diffusion"}, {}, {"output": "pq", "smooth": 1}):
         vs.core.hdr.Expand(grey, model="none", device="cpu", **options).get_frame(0).close()
@@ -243,7 +245,7 @@ def test_the_plugin_converts_by_zimg_what_has_no_route(monkeypatch):
 
 def test_an_encoder_that_fails_stops_the_conversion(clip_path, tmp_path, monkeypatch):
     """While all loads are under way, and one waits for room."""
-    monkeypatch.setattr(conveyor_module, "CONVEYED", {"cpu"})
+    monkeypatch.setattr(device_batches_module, "PLANE_DEVICES", {"cpu"})
     written = []
 
     def full(self, planes, pts, duration=0):
@@ -259,26 +261,26 @@ def test_an_encoder_that_fails_stops_the_conversion(clip_path, tmp_path, monkeyp
 
 def test_a_conveyor_goes_with_its_last_user(source):
     """And its memory on the device with it, without waiting for a collection."""
-    conveyor, _ = conveyor_of(source, batch=1)
-    conveyor.send([next(iter(source)).planes]).frames()
-    gone = weakref.ref(conveyor)
-    del conveyor
+    device_batches, _ = conveyor_of(source, batch=1)
+    device_batches.send([next(iter(source)).planes]).frames()
+    gone = weakref.ref(device_batches)
+    del device_batches
     assert gone() is None
 
 
 def test_where_memory_is_short_loads_are_smaller(source, monkeypatch):
-    hold = conveyor_module._Hold.__init__
+    hold = device_batches_module._StagingBuffers.__init__
 
     def short(self, batch, *rest):
         if batch > 2:
             raise RuntimeError("CUDA error: out of memory")
         hold(self, batch, *rest)
 
-    monkeypatch.setattr(conveyor_module._Hold, "__init__", short)
+    monkeypatch.setattr(device_batches_module._StagingBuffers, "__init__", short)
     expander = Expander("none", device="cpu", batch=8)
-    assert Conveyor.that_fits(expander, way(source, Delivery(output="pq"))).batch == 2
-    monkeypatch.setattr(conveyor_module._Hold, "__init__", lambda *a: short(a[0], 3))
-    assert Conveyor.that_fits(expander, way(source, Delivery(output="pq"))) is None
+    assert DeviceBatches.largest(expander, way(source, Delivery(output="pq"))).batch == 2
+    monkeypatch.setattr(device_batches_module._StagingBuffers, "__init__", lambda *a: short(a[0], 3))
+    assert DeviceBatches.largest(expander, way(source, Delivery(output="pq"))) is None
 
 
 @pytest.mark.parametrize("form", ["yuv420p", "nv12", "yuv420p10le", "p010le"])
@@ -298,12 +300,12 @@ def test_planes_are_those_of_the_decoder_however_they_lie(form):
 
 
 def test_frames_that_are_on_the_device_go_the_same_way(source):
-    conveyor, _ = conveyor_of(source)
+    device_batches, _ = conveyor_of(source)
     there = list(source.on_device(torch.device("cpu")))
     here = list(source)
     assert [(frame.pts, frame.duration) for frame in there] == [(frame.pts, frame.duration) for frame in here]
     for start, end in ((0, 3), (3, 4)):
-        one, other = (conveyor.send([frame.planes for frame in frames[start:end]]) for frames in (there, here))
+        one, other = (device_batches.send([frame.planes for frame in frames[start:end]]) for frames in (there, here))
         for (planes, counts), (others, more) in zip(one.frames(), other.frames(), strict=True):
             assert torch.equal(counts, more)
             assert all(np.array_equal(a, b) for a, b in zip(planes, others, strict=True))
@@ -311,7 +313,7 @@ def test_frames_that_are_on_the_device_go_the_same_way(source):
 
 @pytest.mark.parametrize("possible", [True, False])
 def test_convert_decodes_on_the_device_where_that_is_possible(clip_path, tmp_path, monkeypatch, possible):
-    monkeypatch.setattr(conveyor_module, "CONVEYED", {"cpu"})
+    monkeypatch.setattr(device_batches_module, "PLANE_DEVICES", {"cpu"})
     options = {"device": "cpu", "codec": "ffv1", "model": "none"}
 
     def no_hardware(*arguments):

@@ -7,13 +7,13 @@ import torch
 import torch.nn.functional as F
 
 from vshdr import Expander, kernels, models
-from vshdr.colour.gain import gain_of, light_of
+from vshdr.colour.gain import apply_gain, gain_of
 from vshdr.colour.roll_off import RollOff, roll_off
 from vshdr.colour.transfer import EOTF, pq_encode
 from vshdr.media.light_levels import LightMeter
 from vshdr.models.contract import Display
 from vshdr.models.gainmap import _TRUST, KNOTS, LEVELS, GainMap
-from vshdr.temporal.neighbours import Moment
+from vshdr.temporal.gain_frames import Moment
 from vshdr.temporal.smoothing import smooth_gain
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -131,10 +131,10 @@ def test_functions_of_whole_tensors(torch_only):
     base[0, 0, :5] = 0.0
     gain = 9.0 * torch.rand(base.shape, generator=generator) - 2.0
     with torch.no_grad():
-        light = light_of(base, gain)
+        light = apply_gain(base, gain)
         for name in ("bt1886", "gamma22"):
             torch.testing.assert_close(EOTF[name](base), torch_only(EOTF[name], base), rtol=2e-6, atol=1e-9)
-        torch.testing.assert_close(light, torch_only(light_of, base, gain), rtol=2e-6, atol=1e-7)
+        torch.testing.assert_close(light, torch_only(apply_gain, base, gain), rtol=2e-6, atol=1e-7)
         torch.testing.assert_close(gain_of(base, light), torch_only(gain_of, base, light), rtol=1e-5, atol=2e-6)
         assert EOTF["bt1886"](torch.tensor([-1.0, 0.0])).tolist() == [0.0, 0.0]
         assert EOTF["bt1886"](torch.tensor([math.nan])).isnan().all()

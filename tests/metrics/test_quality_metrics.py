@@ -11,7 +11,7 @@ from skimage.metrics import structural_similarity
 from vshdr.colour.primaries import luminance
 from vshdr.colour.transfer import pq_decode, pq_encode
 from vshdr.metrics import jod, stops
-from vshdr.metrics.camera_response import crf_correct
+from vshdr.metrics.camera_response import correct_camera_response
 from vshdr.metrics.flicker import equivariance as stability
 from vshdr.metrics.itp import delta_e_itp, to_ictcp
 from vshdr.metrics.pu21 import pu21_psnr
@@ -49,34 +49,34 @@ def test_crf_correction_removes_a_tone_curve_that_is_cubic_in_pq():
     test = 203.0 * smooth(1).double()
     reference = toned(test, (0.02, 0.7, 0.5, -0.2))
     assert pu21_psnr(test, reference) < 40
-    torch.testing.assert_close(crf_correct(test, reference), reference, rtol=1e-4, atol=1e-3)
+    torch.testing.assert_close(correct_camera_response(test, reference), reference, rtol=1e-4, atol=1e-3)
 
 
 def test_crf_correction_removes_most_of_a_colour_cast():
     reference = 203.0 * smooth(2)
     test = reference * torch.tensor([1.2, 1.0, 0.85]).reshape(1, 3, 1, 1)
-    before, after = (float(delta_e_itp(t, reference).mean()) for t in (test, crf_correct(test, reference)))
+    before, after = (float(delta_e_itp(t, reference).mean()) for t in (test, correct_camera_response(test, reference)))
     assert after < before / 4
 
 
 def test_crf_correction_leaves_equal_pictures_and_cannot_invent_what_was_clipped():
     reference = 203.0 * smooth(3, frames=2)
-    torch.testing.assert_close(crf_correct(reference, reference), reference, rtol=1e-4, atol=1e-3)
+    torch.testing.assert_close(correct_camera_response(reference, reference), reference, rtol=1e-4, atol=1e-3)
     clipped = reference.clamp_max(203.0)
-    corrected = crf_correct(clipped, reference)
+    corrected = correct_camera_response(clipped, reference)
     assert pu21_psnr(clipped, reference) < pu21_psnr(corrected, reference) < 40
 
 
 def test_crf_correction_treats_each_picture_by_itself():
     test, reference = 203.0 * smooth(4, frames=2), 203.0 * smooth(5, frames=2)
-    together = crf_correct(test, reference)
-    torch.testing.assert_close(together[1:], crf_correct(test[1:], reference[1:]))
+    together = correct_camera_response(test, reference)
+    torch.testing.assert_close(together[1:], correct_camera_response(test[1:], reference[1:]))
 
 
 @pytest.mark.parametrize("level", [0.0, 1.0, 203.0])
 def test_crf_correction_of_flat_pictures_is_finite(level):
     flat = torch.full((1, 3, 16, 16), level)
-    assert torch.isfinite(crf_correct(flat, 203.0 * smooth(6, size=(16, 16)))).all()
+    assert torch.isfinite(correct_camera_response(flat, 203.0 * smooth(6, size=(16, 16)))).all()
 
 
 # SSIM

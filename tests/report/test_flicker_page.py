@@ -83,14 +83,18 @@ def test_plots_tables_and_maps_are_drawn(shown):
     assert shown.run("document.querySelectorAll('#time-plot .curve').length") == 4
     assert shown.run("document.querySelectorAll('#spectrum-plot .curve').length") == 4
     assert shown.run("document.querySelectorAll('#maps canvas').length") == 2
-    assert shown.run("document.querySelectorAll('#moments button').length") == shown.run("data.moments.length") > 0
+    assert (
+        shown.run("document.querySelectorAll('#worst_frames button').length")
+        == shown.run("data.worst_frames.length")
+        > 0
+    )
     assert "flicker" in shown.run("document.querySelector('#totals tbody th').textContent")
     lively, calm = shown.run(
         "[...document.querySelectorAll('#maps canvas')].map((c) => c.getContext('2d').getImageData(80, 40, 1, 1)"
         ".data.slice(0, 3).reduce((a, b) => a + b))"
     )[::-1]
     assert lively > calm + 100
-    thumbnail = "[...document.querySelector('#moments canvas').getContext('2d').getImageData(112, 57, 1, 1).data]"
+    thumbnail = "[...document.querySelector('#worst_frames canvas').getContext('2d').getImageData(112, 57, 1, 1).data]"
     assert shown.run(thumbnail)[0] == 255
 
 
@@ -126,7 +130,7 @@ def test_exposure_reveals_highlights(shown):
     assert "-8.0 stops" in shown.run("document.getElementById('exposure-text').textContent")
     shown.run("new Promise((done) => setTimeout(done, 100))")
     code, light = shown.run(PIXEL.format("right"))[0] / 255, shown.run(
-        "(async () => { const m = await picturesOf(view.moment, Number(document.getElementById('right').value));"
+        "(async () => { const m = await picturesOf(view.worst_frame, Number(document.getElementById('right').value));"
         "return 2 ** (m.now[57 * m.width + 112] / 204.75 - 12); })()"
     )  # fmt: skip
     assert light == pytest.approx(float(scene(160, 96)[0, 57, 112]), rel=0.01)
@@ -142,7 +146,7 @@ def test_the_frame_before_is_shown(shown):
     shown.run("new Promise((done) => setTimeout(done, 100))")
     now = shown.run(PIXEL.format("left"))[0]
     stops = 2.4 * math.log2((now / 255 + 0.055) / (before / 255 + 0.055))
-    score = shown.run("data.moments[view.moment].score")
+    score = shown.run("data.worst_frames[view.worst_frame].score")
     assert abs(stops) == pytest.approx(score, rel=0.3)
 
 

@@ -16,14 +16,14 @@ from torch import Tensor
 from walks import HEIGHT, WIDTH, seen, view, walk
 
 from vshdr.temporal.shots import Shot, shots, transitions
-from vshdr.temporal.signature import glance
+from vshdr.temporal.signature import signature
 from vshdr.temporal.transitions import LOOK, transition
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def found(frames: list[Tensor]) -> list[Shot]:
-    return list(shots(glance(frame) for frame in frames))
+    return list(shots(signature(frame) for frame in frames))
 
 
 def test_hard_cuts_between_views_are_found_at_their_frame() -> None:
@@ -114,7 +114,7 @@ def test_an_explosion_is_no_cut() -> None:
 
 
 def test_a_boundary_depends_on_its_window_only() -> None:
-    clip = [glance(frame) for frame in walk(9) + walk(9, start=1.5, seed=3)]
+    clip = [signature(frame) for frame in walk(9) + walk(9, start=1.5, seed=3)]
     linear = list(transitions(clip))
     for number in range(len(clip)):
         window = {n: clip[n] for n in range(max(0, number - LOOK), min(len(clip), number + LOOK))}
@@ -124,7 +124,7 @@ def test_a_boundary_depends_on_its_window_only() -> None:
 def test_what_the_frames_say_is_taken() -> None:
     clip = walk(6) + walk(6, start=1.5, seed=3)
     marks = [n == 3 for n in range(12)]
-    said = list(shots(glance(frame, mark) for frame, mark in zip(clip, marks, strict=True)))
+    said = list(shots(signature(frame, mark) for frame, mark in zip(clip, marks, strict=True)))
     assert [(shot.start, shot.begins) for shot in said] == [(0, "start"), (3, "cut")]
 
 

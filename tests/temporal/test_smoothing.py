@@ -13,20 +13,20 @@ from torch import Tensor
 from walks import HEIGHT, WIDTH, seen, two_shots, view
 
 from vshdr import Expander
-from vshdr.colour.gain import light_of
+from vshdr.colour.gain import apply_gain
 from vshdr.metrics.flicker.equivariance import still_instability
 from vshdr.synthetic.harbour.scene import camera_sdr, render
 from vshdr.temporal import flow
-from vshdr.temporal.neighbours import Moment
+from vshdr.temporal.gain_frames import GainFrame
 from vshdr.temporal.percentile import remap
 from vshdr.temporal.smoothing import Smoother
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-def moments(sdr: Tensor, gain: Tensor, starts: tuple[int, ...] = ()) -> dict[int, Moment]:
+def gain_frames(sdr: Tensor, gain: Tensor, starts: tuple[int, ...] = ()) -> dict[int, GainFrame]:
     return {
-        n: Moment.of(
+        n: GainFrame.of(
             code, g, brightness=float(code.mean()), starts_shot=n in starts, linearise=lambda code: code.pow(2.4)
         )
         for n, (code, g) in enumerate(zip(sdr, gain, strict=True))
@@ -34,7 +34,7 @@ def moments(sdr: Tensor, gain: Tensor, starts: tuple[int, ...] = ()) -> dict[int
 
 
 def smoothed(sdr: Tensor, gain: Tensor, radius: int = 2, mode: str = "gain", starts: tuple[int, ...] = ()) -> Tensor:
-    smoother, window = Smoother(radius, mode), moments(sdr, gain, starts)
+    smoother, window = Smoother(radius, mode), gain_frames(sdr, gain, starts)
     return torch.stack([smoother(number, window) for number in window])
 
 
@@ -124,9 +124,9 @@ def test_nothing_crosses_a_cut(mode: str) -> None:
 def test_strength_and_the_peak_come_after_smoothing() -> None:
     clip = two_shots()[:5]
     plain = Expander("gainmap", peak=0.0)
-    window = moments(clip, plain.gain(clip))
+    window = gain_frames(clip, plain.gain(clip))
     gain = Smoother(2, "gain")(2, window)
-    wanted = light_of(window[2].base, 0.5 * gain)
+    wanted = apply_gain(window[2].base, 0.5 * gain)
     got = Expander("gainmap", peak=0.0, strength=0.5, smooth=2).expand(clip)[2]
     torch.testing.assert_close(got, wanted, rtol=1e-5, atol=1e-5)
     assert Expander("gainmap", peak=300.0, smooth=2).expand(clip).max() <= 300 / 203
@@ -160,14 +160,14 @@ def test_a_moving_lamp_has_no_rings(speed: int) -> None:
 
 
 def test_memory_does_not_grow_with_the_clip(monkeypatch: pytest.MonkeyPatch) -> None:
-    alive: weakref.WeakSet[Moment] = weakref.WeakSet()
-    make, largest = Expander.moment, 0
+    alive: weakref.WeakSet[GainFrame] = weakref.WeakSet()
+    make, largest = Expander.gain_frame, 0
 
-    def counted(*arguments: Any) -> Moment:
-        alive.add(moment := make(*arguments))
-        return moment
+    def counted(*arguments: Any) -> GainFrame:
+        alive.add(gain_frame := make(*arguments))
+        return gain_frame
 
-    monkeypatch.setattr(Expander, "moment", counted)
+    monkeypatch.setattr(Expander, "gain_frame", counted)
     frame = two_shots()[0]
     for _ in Expander("none", smooth=3).expand_clip(frame for _ in range(40)):
         largest = max(largest, len(alive))

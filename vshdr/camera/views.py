@@ -175,7 +175,7 @@ def _moved(matrix: Tensor, spherical: bool, size: tuple[int, int], step: _Step) 
     return matrix @ pixels.inverse() @ affine @ pixels
 
 
-def places(matrix: Tensor, size: tuple[int, int]) -> Tensor:
+def project_pixels(matrix: Tensor, size: tuple[int, int]) -> Tensor:
     """What 3 x 3 matrices N make of the pixel centres of a (height, width) picture: N x 3 x H x W,
     float64."""
     height, width = size
@@ -191,7 +191,7 @@ def places(matrix: Tensor, size: tuple[int, int]) -> Tensor:
 def render(panoramas: Panoramas, views: Views, size: tuple[int, int]) -> Tensor:
     """The views' light, N x 3 x H x W float32 on the panoramas' device, at the scale of the stored
     pictures."""
-    x, y, z = places(views.matrix.to(panoramas.device), size).float().unbind(1)
+    x, y, z = project_pixels(views.matrix.to(panoramas.device), size).float().unbind(1)
     sphere = torch.tensor([panoramas.spherical[index] for index in views.picture.tolist()])
     sphere = sphere[:, None, None].to(x.device)
     longitude = torch.atan2(x, z) / (2 * math.pi) + 0.5
@@ -210,7 +210,7 @@ def grid_between(
     """Where the second views' pixels lie in the first: a grid N x H x W x 2 for grid_sample
     (align_corners=False) and N x 1 x H x W bool, whether that is inside the first picture."""
     between = (first.matrix.inverse() @ second.matrix).to(device)
-    x, y, z = places(between, size).unbind(1)
+    x, y, z = project_pixels(between, size).unbind(1)
     grid = torch.stack((x / z, y / z), dim=-1).float()
     # Half a pixel from the edge the picture's light ends; beyond it, grid_sample repeats the edge.
     limit = 1 - 1 / torch.tensor([size[1], size[0]], device=grid.device)

@@ -87,7 +87,9 @@ class Clip:
     def flow(self) -> Tensor:
         """T x 2 x H x W: pixels to the right and down from each pixel to its place in the frame before."""
         height, width = self.grid.shape[1:3]
-        identity = views.places(torch.eye(3, dtype=torch.float64)[None].to(self.grid.device), (height, width))[:, :2]
+        identity = views.project_pixels(torch.eye(3, dtype=torch.float64)[None].to(self.grid.device), (height, width))[
+            :, :2
+        ]
         scale = torch.tensor([width / 2, height / 2], device=self.grid.device)[:, None, None]
         return (self.grid.permute(0, 3, 1, 2) - identity.float()) * scale
 
@@ -270,7 +272,7 @@ def _stand_still(grid: Tensor, valid: Tensor, overlay: Tensor | None) -> tuple[T
         return grid, valid
     opacity = overlay[:, 3:]
     identity = torch.eye(3, dtype=torch.float64, device=grid.device)[None]
-    identity = views.places(identity, tuple(grid.shape[1:3]))[:, :2].permute(0, 2, 3, 1).float()
+    identity = views.project_pixels(identity, tuple(grid.shape[1:3]))[:, :2].permute(0, 2, 3, 1).float()
     opaque = opacity >= 1.0
     behind = functional.grid_sample(opacity, grid, padding_mode="border", align_corners=False)
     untouched = valid & (opacity == 0.0) & (behind == 0.0)

@@ -18,10 +18,10 @@ def gain_of(base: Tensor, linear: Tensor) -> Tensor:
     return torch.log2((linear + GAIN_FLOOR) / (base + GAIN_FLOOR))
 
 
-def light_of(base: Tensor, gain: Tensor) -> Tensor:
+def apply_gain(base: Tensor, gain: Tensor) -> Tensor:
     """`base`, linearised SDR, brightened by `gain` stops; the inverse of `gain_of`. Nothing is negative."""
     if kernels.serves_whole(base, gain):
-        return kernels.light_of(base, gain, GAIN_FLOOR)
+        return kernels.apply_gain(base, gain, GAIN_FLOOR)
     return ((base + GAIN_FLOOR) * torch.exp2(gain) - GAIN_FLOOR).clamp_min(0.0)
 
 

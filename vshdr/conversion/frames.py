@@ -14,14 +14,14 @@ import torch
 from torch import Tensor
 
 from vshdr.conversion.outputs import Delivered, Expanded
-from vshdr.expand.device_batches import Conveyor, Load
+from vshdr.expand.device_batches import DeviceBatches, InFlightBatch
 from vshdr.expand.expander import Expander
 from vshdr.media.read.reader import Frame, Source, read_sdr
 from vshdr.runtime.memory import Pool
 from vshdr.runtime.stages import Channel, Pipeline
-from vshdr.temporal.neighbours import Moment
+from vshdr.temporal.gain_frames import GainFrame
 from vshdr.temporal.shots import with_boundaries
-from vshdr.temporal.signature import glance
+from vshdr.temporal.signature import signature
 from vshdr.temporal.windows import windows
 
 Wanted = Callable[[Frame], bool]
@@ -54,27 +54,31 @@ def add_expansion(
     pipeline.add("smooth", around, lambda item: _smooth(expanders[0], *item), list(outputs))
 
 
-def add_conveyance(
-    pipeline: Pipeline, clip: Iterable[Frame], conveyors: Sequence[Conveyor], wanted: Wanted, outputs: Sequence[Channel]
+def add_device_expansion(
+    pipeline: Pipeline,
+    clip: Iterable[Frame],
+    device_batches: Sequence[DeviceBatches],
+    wanted: Wanted,
+    outputs: Sequence[Channel],
 ) -> None:
-    """Adds the stages that decode `clip` and have it delivered by `conveyors`, in turn; they put lists of `Delivered`
-    into every one of `outputs`. `wanted` as in `add_expansion`.
+    """Adds the stages that decode `clip` and have it delivered by `device_batches`, in turn; they put lists of
+    `Delivered` into every one of `outputs`. `wanted` as in `add_expansion`.
     """
     decoded, sent = pipeline.channel(), pipeline.channel()
     frames = (frame for frame in clip if wanted(frame))
     pipeline.add("decode", frames, lambda frame: frame, [decoded], produces=True)
 
-    turns = itertools.cycle(conveyors)
+    turns = itertools.cycle(device_batches)
 
-    def send(batch: tuple[Frame, ...]) -> tuple[tuple[Frame, ...], Load]:
+    def send(batch: tuple[Frame, ...]) -> tuple[tuple[Frame, ...], InFlightBatch]:
         return batch, next(turns).send([frame.planes for frame in batch], pipeline.stopped)
 
-    size = min(conveyor.batch for conveyor in conveyors)
+    size = min(device_batches.batch for device_batches in device_batches)
     pipeline.add("send", itertools.batched(decoded, size), send, [sent])
     pipeline.add("network", sent, lambda item: _arrived(*item), list(outputs))
 
 
-def _arrived(batch: tuple[Frame, ...], load: Load) -> list[Delivered]:
+def _arrived(batch: tuple[Frame, ...], load: InFlightBatch) -> list[Delivered]:
     with _named(batch):
         return [
             Delivered(frame, planes, light, load) for frame, (planes, light) in zip(batch, load.frames(), strict=True)
@@ -87,18 +91,19 @@ class _Marked:
 
     frame: Frame
     sdr: Tensor | None
-    """Until the network has seen it: then `moment` has all that is needed."""
+    """Until the network has seen it: then `gain_frame` has all that is needed."""
     wanted: bool
     needed: bool = False
     """Wanted, or a neighbour of one that is."""
-    moment: Moment | None = None
+    gain_frame: GainFrame | None = None
     """With its gain, where it is needed."""
 
 
 def _mark(frames: Iterable[tuple[Frame, Tensor]], wanted: Wanted, radius: int) -> Iterator[tuple]:
-    """Each frame as `_Marked` with its glance and whether a shot begins with it."""
+    """Each frame as `_Marked` with its signature and whether a shot begins with it."""
     looked = (
-        (_Marked(frame=frame, sdr=sdr, wanted=wanted(frame)), glance(sdr, frame.scene_change)) for frame, sdr in frames
+        (_Marked(frame=frame, sdr=sdr, wanted=wanted(frame)), signature(sdr, frame.scene_change))
+        for frame, sdr in frames
     )
     for number, window in windows(with_boundaries(looked), radius, radius):
         window[number][0].needed = any(marked.wanted for marked, _, _ in window.values())
@@ -120,7 +125,7 @@ def _add_gain(expander: Expander, smoother: Expander, batch: tuple) -> list[_Mar
             code = torch.stack([marked.sdr for marked, _, _ in needed]).to(expander.device)
             gains = expander.gain(code)
         for (marked, look, starts_shot), sdr, gain in zip(needed, code, gains, strict=True):
-            marked.moment = smoother.moment(sdr, gain, look, starts_shot)
+            marked.gain_frame = smoother.gain_frame(sdr, gain, look, starts_shot)
     for marked, _, _ in batch:
         marked.sdr = None
     return [marked for marked, _, _ in batch]
@@ -131,8 +136,8 @@ def _smooth(expander: Expander, number: int, window: Mapping[int, _Marked]) -> l
     if not here.wanted:
         return []
     with _named([here.frame]):
-        linear = expander.smooth(number, {n: marked.moment for n, marked in window.items()}).cpu()
-    return [Expanded(here.frame, here.moment.code.cpu(), linear)]
+        linear = expander.smooth(number, {n: marked.gain_frame for n, marked in window.items()}).cpu()
+    return [Expanded(here.frame, here.gain_frame.code.cpu(), linear)]
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ import vapoursynth as vs
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vshdr.expand.device_batches import Load
+from vshdr.expand.device_batches import InFlightBatch
 from vshdr.expand.expander import Expander
 from vshdr.media.light_levels import LightMeter
 from vshdr.media.read.reader import Frame, Source
@@ -46,7 +46,7 @@ class Delivered:
     """Y, Cb and Cr as the video wants them."""
     light: Tensor
     """For `LightMeter.add_counts`."""
-    load: Load
+    load: InFlightBatch
     """Whose memory the planes lie in."""
 
 

@@ -15,9 +15,9 @@ from fractions import Fraction
 from pathlib import Path
 
 from vshdr import __version__
-from vshdr.conversion.frames import add_conveyance, add_expansion
+from vshdr.conversion.frames import add_device_expansion, add_expansion
 from vshdr.conversion.outputs import Delivered, Expanded, Output, PreviewOutput, VideoOutput, open_output
-from vshdr.expand.device_batches import Conveyor, conveys, route
+from vshdr.expand.device_batches import DeviceBatches, plane_conversion, takes_planes
 from vshdr.expand.expander import Expander
 from vshdr.media.light_levels import LightMeter
 from vshdr.media.read.image_source import ImageSource
@@ -192,14 +192,14 @@ def _run(
     # Pairs and not a dictionary: two outputs may have the same file name in different folders.
     taps = [("light", measure), *((w.name, w.write) for w in writers)]
     channels = [pipeline.channel() for _ in taps]
-    conveyors = _conveyors(clip, expanders, writers, meter)
-    if conveyors:
-        add_conveyance(pipeline, _decoded(clip, expanders, hardware), conveyors, wanted, channels)
+    device_batches = _device_batches(clip, expanders, writers, meter)
+    if device_batches:
+        add_device_expansion(pipeline, _decoded(clip, expanders, hardware), device_batches, wanted, channels)
     else:
         if hardware:
             clip.note("hardware", "frames that these outputs need pass through the CPU, so it decoded them, too")
         for expander in expanders:
-            expander.fit(clip.width, clip.height)
+            expander.choose_batch(clip.width, clip.height)
         add_expansion(pipeline, clip, expanders, wanted, channels)
     for (name, work), channel in zip(taps, channels, strict=True):
         pipeline.add(name, channel, _each(work), [])
@@ -220,11 +220,11 @@ def _run(
     )
 
 
-def _conveyors(
+def _device_batches(
     clip: Source, expanders: list[Expander], writers: list[Output], meter: LightMeter
-) -> list[Conveyor] | None:
+) -> list[DeviceBatches] | None:
     """What carries the clip to GPUs and back as planes, where that is all that the writers need."""
-    if not all(map(conveys, expanders)) or not all(isinstance(writer, VideoOutput) for writer in writers):
+    if not all(map(takes_planes, expanders)) or not all(isinstance(writer, VideoOutput) for writer in writers):
         return None
     deliveries = {writer.delivery for writer in writers}
     turned_or_cropped = clip.orientation != Orientation() or (clip.coded_width, clip.coded_height) != (
@@ -233,9 +233,9 @@ def _conveyors(
     )
     if len(deliveries) != 1 or turned_or_cropped:
         return None
-    way = route(clip.format_id, (clip.width, clip.height), clip.signal, clip.properties, deliveries.pop())
-    conveyors = [Conveyor.that_fits(expander, way, meter) for expander in expanders] if way else [None]
-    return None if None in conveyors else conveyors
+    way = plane_conversion(clip.format_id, (clip.width, clip.height), clip.signal, clip.properties, deliveries.pop())
+    device_batches = [DeviceBatches.largest(expander, way, meter) for expander in expanders] if way else [None]
+    return None if None in device_batches else device_batches
 
 
 def _decoded(clip: Source, expanders: list[Expander], hardware: bool) -> Iterable[Frame]:

@@ -30,12 +30,12 @@ from vshdr.media.signal import CHROMA_TOP_LEFT, MATRIX_BT2020, Delivery, Signal
 from vshdr.runtime.cuda import Fused, Recorded, Streams
 from vshdr.runtime.memory import out_of_memory
 
-LOADS = 4  # under way at a time: going up, being worked on, coming down, and being written by an encoder
+MOST_IN_FLIGHT = 4  # under way at a time: going up, being worked on, coming down, and being written by an encoder
 _PATIENCE = 0.1  # seconds between looks at whether waiting still makes sense
 
 
 @dataclass(frozen=True, kw_only=True)
-class Route:
+class PlaneConversion:
     """What goes up, what comes down."""
 
     source: Planes
@@ -47,18 +47,18 @@ class Route:
     dither: bool
 
 
-CONVEYED = {"cuda"}
+PLANE_DEVICES = {"cuda"}
 """Kinds of device that frames are carried to as planes and not as float RGB. On a CPU zimg is faster."""
 
 
-def conveys(expander: Expander) -> bool:
+def takes_planes(expander: Expander) -> bool:
     """Whether an expander's frames may come and go as planes: smoothing needs their light and their neighbours'."""
-    return expander.device.type in CONVEYED and not expander.options.smooth
+    return expander.device.type in PLANE_DEVICES and not expander.options.smooth
 
 
-def route(
+def plane_conversion(
     format_id: int, size: tuple[int, int], signal: Signal, properties: Mapping[str, Any], delivery: Delivery
-) -> Route | None:
+) -> PlaneConversion | None:
     """How frames of VapourSynth's format `format_id` become those of `delivery` on a device.
 
     `size` is their width and height, `properties` are the first one's. None where it takes zimg: for other colours than
@@ -95,7 +95,7 @@ def route(
         subsampling=(wanted.subsampling_w, wanted.subsampling_h),
         chroma_location=CHROMA_TOP_LEFT,
     )
-    return Route(
+    return PlaneConversion(
         source=source,
         delivered=delivered,
         transfer=delivery.output,
@@ -104,36 +104,38 @@ def route(
     )
 
 
-class Conveyor:
+class DeviceBatches:
     """Carries loads of up to `expander.batch` frames. Any threads may use it and the loads."""
 
-    def __init__(self, expander: Expander, route: Route, meter: LightMeter | None = None) -> None:
-        """Takes the memory for `LOADS` loads, on the device and pinned in the host's; without a `meter` no light is
-        counted. Raises what `out_of_memory` knows.
+    def __init__(self, expander: Expander, conversion: PlaneConversion, meter: LightMeter | None = None) -> None:
+        """Takes the memory for `MOST_IN_FLIGHT` loads, on the device and pinned in the host's; without a `meter` no
+        light is counted. Raises what `out_of_memory` knows.
         """
-        self._expander, self.route = expander, route
+        self._expander, self.conversion = expander, conversion
         self.batch = expander.batch
         """Most frames in a load."""
         self._streams = Streams(expander.device)
         self._one_at_a_time = threading.Lock()
-        self._holds: queue.SimpleQueue[_Hold] = queue.SimpleQueue()
-        for _ in range(LOADS):
-            self._holds.put(_Hold(expander.batch, route, meter, expander.device))
-        self._work = _conversion(expander, route, meter)
+        self._free_buffers: queue.SimpleQueue[_StagingBuffers] = queue.SimpleQueue()
+        for _ in range(MOST_IN_FLIGHT):
+            self._free_buffers.put(_StagingBuffers(expander.batch, conversion, meter, expander.device))
+        self._work = _conversion(expander, conversion, meter)
         if expander.options.fuse:
             self._work = Fused(self._work)
         if expander.device.type == "cuda" and expander.description.recordable:
             self._work = Recorded(self._work, self._streams)
 
     @classmethod
-    def that_fits(cls, expander: Expander, route: Route, meter: LightMeter | None = None) -> Conveyor | None:
+    def largest(
+        cls, expander: Expander, conversion: PlaneConversion, meter: LightMeter | None = None
+    ) -> DeviceBatches | None:
         """One that has carried an empty load, with as many frames in a load as the device's memory has room for; None
         where it has none.
         """
-        expander.fit(route.source.width, route.source.height)
+        expander.choose_batch(conversion.source.width, conversion.source.height)
         while True:
             try:
-                return cls(expander, route, meter)._tried()
+                return cls(expander, conversion, meter)._tried()
             except RuntimeError as error:
                 if not out_of_memory(error):
                     raise
@@ -141,90 +143,94 @@ class Conveyor:
                 return None
             expander.batch //= 2
 
-    def _tried(self) -> Conveyor:
+    def _tried(self) -> DeviceBatches:
         """Itself, after a load: the first one compiles and records the work, and takes all the memory there will be."""
-        source = self.route.source
+        source = self.conversion.source
         self.send([[np.zeros(shape, source.kind) for shape in source.shapes()]]).frames()
         return self
 
-    def send(self, frames: Sequence[Sequence[NDArray | Tensor]], given_up: Callable[[], bool] = lambda: False) -> Load:
+    def send(
+        self, frames: Sequence[Sequence[NDArray | Tensor]], given_up: Callable[[], bool] = lambda: False
+    ) -> InFlightBatch:
         """Sets frames going, three planes each, arrays in host memory or tensors on the device, and returns at once
         unless all loads are under way: then it waits until one of them is dropped, and asks `given_up` now and then.
 
         Raises RuntimeError where that says so.
         """
-        hold = self._free_hold(given_up)
+        buffers = self._wait_for_buffers(given_up)
         try:
             there_already = isinstance(frames[0][0], Tensor)
             if not there_already:
-                hold.fill(frames)
+                buffers.fill(frames)
             with self._one_at_a_time:
-                arrived = self._set_going(hold, frames if there_already else None)
+                arrived = self._set_going(buffers, frames if there_already else None)
         except BaseException:
-            self._holds.put(hold)
+            self._free_buffers.put(buffers)
             raise
-        return Load(self, hold, len(frames), arrived)
+        return InFlightBatch(self, buffers, len(frames), arrived)
 
-    def _free_hold(self, given_up: Callable[[], bool]) -> _Hold:
+    def _wait_for_buffers(self, given_up: Callable[[], bool]) -> _StagingBuffers:
         while not given_up():
             with contextlib.suppress(queue.Empty):
-                return self._holds.get(timeout=_PATIENCE)
+                return self._free_buffers.get(timeout=_PATIENCE)
         raise RuntimeError("stopped while frames were under way")
 
-    def _set_going(self, hold: _Hold, there: Sequence[Sequence[Tensor]] | None) -> Any:
+    def _set_going(self, buffers: _StagingBuffers, there: Sequence[Sequence[Tensor]] | None) -> Any:
         """Asks the device for all that is to be done with a load; returns the event of its arrival."""
         streams = self._streams
         with streams.on(streams.up):
             if there is None:
-                hold.go_up()
+                buffers.go_up()
             else:
-                hold.take_in(there, streams.up)
+                buffers.take_in(there, streams.up)
         streams.after(streams.up, streams.work)
         with streams.on(streams.work), torch.no_grad():
-            hold.take(self._work(*hold.above))
+            buffers.take(self._work(*buffers.above))
         streams.after(streams.work, streams.down)
         with streams.on(streams.down):
-            hold.go_down()
+            buffers.go_down()
             return streams.mark(streams.down, sleeps=True)
 
-    def give_back(self, hold: _Hold, arrived: Any) -> None:
+    def give_back(self, buffers: _StagingBuffers, arrived: Any) -> None:
         """Called for a load that nobody has any more, be it that it never was waited for."""
         try:
             if arrived is not None:
                 arrived.synchronize()
         finally:
-            self._holds.put(hold)
+            self._free_buffers.put(buffers)
 
     def refuse_infinite(self, finite: Tensor) -> None:
         """Raises RuntimeError where the network gave what is not finite."""
         self._expander.refuse_infinite(finite)
 
 
-def _conversion(expander: Expander, route: Route, meter: LightMeter | None) -> Callable[..., list[Tensor]]:
+def _conversion(
+    expander: Expander, conversion: PlaneConversion, meter: LightMeter | None
+) -> Callable[..., list[Tensor]]:
     """The work of a load, all on the device: from source planes to delivered planes, counts of light, and whether all
     was finite.
 
-    A function and not a method: a conveyor that knew itself through it would keep its memory until the next collection.
+    A function and not a method: an object that knew itself through it would keep its memory until the next collection.
     """
-    to_nits = rows_to_nits(expander.options.white, route.primaries)
-    dither = dither_pattern(expander.device) if route.dither else None
+    to_nits = rows_to_nits(expander.options.white, conversion.primaries)
+    dither = dither_pattern(expander.device) if conversion.dither else None
 
     def convert(*planes: Tensor) -> list[Tensor]:
-        linear, finite = expander.enqueue(route.source.to_rgb(planes))
-        code = encode_transfer(linear, route.transfer, to_nits)
-        delivered = route.delivered.from_rgb(code, dither)
+        linear, finite = expander.enqueue(conversion.source.to_rgb(planes))
+        code = encode_transfer(linear, conversion.transfer, to_nits)
+        delivered = conversion.delivered.from_rgb(code, dither)
         light = meter.counts(linear) if meter else linear.new_empty(len(linear), 0)
         return [*delivered, light, finite]
 
     return convert
 
 
-class Load:
+class InFlightBatch:
     """Some frames that were sent."""
 
-    def __init__(self, conveyor: Conveyor, hold: _Hold, count: int, arrived: Any) -> None:
-        self._conveyor, self._hold, self._count, self._arrived = conveyor, hold, count, arrived
-        weakref.finalize(self, conveyor.give_back, hold, arrived).atexit = False
+    def __init__(self, device_batches: DeviceBatches, buffers: _StagingBuffers, count: int, arrived: Any) -> None:
+        self._device_batches, self._buffers, self._count, self._arrived = device_batches, buffers, count, arrived
+        weakref.finalize(self, device_batches.give_back, buffers, arrived).atexit = False
 
     def frames(self) -> list[tuple[list[NDArray], Tensor]]:
         """The delivered planes of each frame, and its counts of light for `LightMeter.add_counts`.
@@ -234,23 +240,23 @@ class Load:
         """
         if self._arrived is not None:
             self._arrived.synchronize()
-        *planes, light, finite = self._hold.back
-        self._conveyor.refuse_infinite(finite)
+        *planes, light, finite = self._buffers.back
+        self._device_batches.refuse_infinite(finite)
         return [([plane[i].numpy() for plane in planes], light[i]) for i in range(self._count)]
 
 
-class _Hold:
+class _StagingBuffers:
     """Where one load lies: on the host and on the device, before and after."""
 
-    def __init__(self, batch: int, route: Route, meter: LightMeter | None, device: torch.device) -> None:
+    def __init__(self, batch: int, conversion: PlaneConversion, meter: LightMeter | None, device: torch.device) -> None:
         pinned = device.type == "cuda"
 
         def tensors(planes: Planes) -> list[Tensor]:
             return [torch.zeros((batch, *shape), dtype=planes.dtype, pin_memory=pinned) for shape in planes.shapes()]
 
-        self.front = tensors(route.source)
+        self.front = tensors(conversion.source)
         light = torch.zeros(batch, meter.counted if meter else 0, pin_memory=pinned)
-        self.back = [*tensors(route.delivered), light, torch.ones((), dtype=torch.bool, pin_memory=pinned)]
+        self.back = [*tensors(conversion.delivered), light, torch.ones((), dtype=torch.bool, pin_memory=pinned)]
         self.above = [torch.empty_like(tensor, device=device) for tensor in self.front]
         self.results = [torch.empty_like(tensor, device=device) for tensor in self.back]
 

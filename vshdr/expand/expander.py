@@ -15,16 +15,16 @@ import torch
 from torch import Tensor
 
 from vshdr import kernels, models
-from vshdr.colour.gain import gain_of, light_of
+from vshdr.colour.gain import apply_gain, gain_of
 from vshdr.colour.roll_off import RollOff, roll_off
 from vshdr.colour.transfer import EOTF
 from vshdr.expand.tiles import clamp_and_pad, in_tiles
 from vshdr.models.contract import Display, round_up
 from vshdr.options.expand import ExpandOptions
 from vshdr.runtime.memory import Workspaces, out_of_memory
-from vshdr.temporal.neighbours import Moment
+from vshdr.temporal.gain_frames import GainFrame
 from vshdr.temporal.shots import with_boundaries
-from vshdr.temporal.signature import Glance, glance
+from vshdr.temporal.signature import Signature, signature
 from vshdr.temporal.smoothing import Smoother
 from vshdr.temporal.windows import windows
 
@@ -151,28 +151,28 @@ class Expander:
 
         return self._in_batches(sdr, work, out)
 
-    def moment(self, sdr: Tensor, gain: Tensor, glance: Glance, starts_shot: bool) -> Moment:
+    def gain_frame(self, sdr: Tensor, gain: Tensor, signature: Signature, starts_shot: bool) -> GainFrame:
         """A frame and its gain, 3 x H x W each, as `smooth` takes it."""
         code = sdr.to(self.device, torch.float32).clamp(0.0, 1.0)
-        return Moment.of(
+        return GainFrame.of(
             code,
             gain.to(self.device),
-            brightness=glance.brightness,
+            brightness=signature.brightness,
             starts_shot=starts_shot,
             linearise=self._linearise,
         )
 
     @torch.no_grad()
-    def smooth(self, number: int, window: Mapping[int, Moment]) -> Tensor:
+    def smooth(self, number: int, window: Mapping[int, GainFrame]) -> Tensor:
         """Linear light of frame `number` with its gain smoothed over `window`, 3 x H x W on the expander's device.
 
-        `window` holds the moments within `options.smooth` frames as far as the clip has them. Strength and the peak
+        `window` holds the frames within `options.smooth` frames as far as the clip has them. Strength and the peak
         come after smoothing. Raises RuntimeError where the device's memory is too small.
         """
         here = window[number]
         with self._memory_explained(here.code):
             code, gain = here.code[None], self._smoother(number, window)[None]
-            linear = light_of(self._linearise(code), gain)
+            linear = apply_gain(self._linearise(code), gain)
             self.refuse_infinite(self._finish(code, linear, linear))
             return linear[0]
 
@@ -187,14 +187,14 @@ class Expander:
             for batch in itertools.batched(frames, self.batch):
                 yield from self.expand(torch.stack(batch)).to(self.device)
             return
-        for number, window in windows(self._moments(frames), self.options.smooth, self.options.smooth):
+        for number, window in windows(self._gain_frames(frames), self.options.smooth, self.options.smooth):
             yield self.smooth(number, window)
 
-    def _moments(self, frames: Iterable[Tensor]) -> Iterator[Moment]:
-        for batch in itertools.batched(with_boundaries((sdr, glance(sdr)) for sdr in frames), self.batch):
+    def _gain_frames(self, frames: Iterable[Tensor]) -> Iterator[GainFrame]:
+        for batch in itertools.batched(with_boundaries((sdr, signature(sdr)) for sdr in frames), self.batch):
             gains = self.gain(torch.stack([sdr for sdr, _, _ in batch]))
             for (sdr, look, starts_shot), gain in zip(batch, gains, strict=True):
-                yield self.moment(sdr, gain, look, starts_shot)
+                yield self.gain_frame(sdr, gain, look, starts_shot)
 
     def _in_batches(self, sdr: Tensor, work: Callable[..., Tensor], out: Tensor | None) -> Tensor:
         """Calls `work` with code values padded to the model's multiple, the frames' height and width, and where the
@@ -230,7 +230,7 @@ class Expander:
         self._tile = tile_width // 2, tile_height // 2
         return True
 
-    def fit(self, width: int, height: int) -> None:
+    def choose_batch(self, width: int, height: int) -> None:
         """Chooses batch and tiles for frames of that size by the device's free memory, as far as the options leave them
         open: by trying one frame. Does nothing on a CPU, where there is no batch to choose.
 
@@ -280,7 +280,7 @@ class Expander:
             return self._settle(_corner(linear, out), self._roll_off, out)
         base = self._linearise(code)
         finite = self._settle(linear, _UNBOUNDED, linear)
-        linear = light_of(base, self.options.strength * gain_of(base, linear))
+        linear = apply_gain(base, self.options.strength * gain_of(base, linear))
         return finite & self._settle(_corner(linear, out), self._roll_off, out)
 
     def _settle(self, linear: Tensor, curve: RollOff, out: Tensor) -> Tensor:

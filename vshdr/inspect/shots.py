@@ -11,7 +11,7 @@ from pathlib import Path
 from vshdr.media.read.reader import open_source, read_sdr
 from vshdr.runtime.files import whole
 from vshdr.temporal.shots import Shot, shots
-from vshdr.temporal.signature import Glance, glance
+from vshdr.temporal.signature import Signature, signature
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,13 +33,13 @@ def list_shots(path: str | Path, *, frame_rate: Fraction | None = None, allow_hd
     source = open_source(path, frame_rate=frame_rate, allow_hdr=allow_hdr)
     clock = {0: Fraction(0)}  # when frames begin; a shot is known a few frames after its end
 
-    def glances() -> Iterator[Glance]:
+    def signatures() -> Iterator[Signature]:
         for frame, sdr in read_sdr(source):
             clock[frame.index] = frame.pts * source.time_base
             clock[frame.index + 1] = (frame.pts + frame.duration) * source.time_base
-            yield glance(sdr, frame.scene_change)
+            yield signature(sdr, frame.scene_change)
 
-    for shot in shots(glances()):
+    for shot in shots(signatures()):
         yield TimedShot(shot=shot, start=clock[shot.start], end=clock[shot.end])
         for number in [number for number in clock if number < shot.end]:
             del clock[number]

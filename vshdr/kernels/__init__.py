@@ -103,7 +103,7 @@ def gain_of(base: Tensor, linear: Tensor, floor: float) -> Tensor:
     return out
 
 
-def light_of(base: Tensor, gain: Tensor, floor: float) -> Tensor:
+def apply_gain(base: Tensor, gain: Tensor, floor: float) -> Tensor:
     """`((base + floor) * exp2(gain) - floor).clamp_min(0)`, of one shape."""
     out = torch.empty_like(base)
     pointers = base.data_ptr(), gain.data_ptr()

@@ -76,7 +76,7 @@ class Signal:
         return PRIMARIES_BT2020 if self.primaries in WIDE_PRIMARIES else PRIMARIES_BT709
 
 
-def describe(props: Mapping[str, int], *, rgb: bool, allow_hdr: bool = False) -> Signal:
+def signal_of(props: Mapping[str, int], *, rgb: bool, allow_hdr: bool = False) -> Signal:
     """The complete `Signal` of a frame with the properties `props` (`_Matrix`, `_Transfer`, `_Primaries`, `_Range`).
 
     What is absent or unspecified is taken as BT.709 shown through BT.1886 in video range for YUV and grey, and as sRGB
@@ -113,7 +113,7 @@ def describe(props: Mapping[str, int], *, rgb: bool, allow_hdr: bool = False) ->
 
 
 def input_properties(signal: Signal) -> dict[str, int]:
-    """Frame properties that tell `core.resize` what `describe` found; to be set on every frame before it."""
+    """Frame properties that tell `core.resize` what `signal_of` found; to be set on every frame before it."""
     return {
         "_Matrix": signal.matrix,
         "_Transfer": signal.transfer,

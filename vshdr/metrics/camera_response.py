@@ -19,7 +19,7 @@ _RIDGE = 0.01
 _CHROMA_SCALE = 410 / 255  # brings u' and v' of real colours to about 0..1
 
 
-def crf_correct(test: Tensor, reference: Tensor) -> Tensor:
+def correct_camera_response(test: Tensor, reference: Tensor) -> Tensor:
     """`test` with the tone curve and the colour cast that bring it nearest to `reference`; what is left are
     its other faults.
 

@@ -12,9 +12,9 @@ import torch
 import vapoursynth as vs
 from torch import Tensor
 
-from vshdr.expand.device_batches import Conveyor, conveys, route
+from vshdr.expand.device_batches import DeviceBatches, plane_conversion, takes_planes
 from vshdr.expand.expander import Expander
-from vshdr.media.signal import Delivery, Signal, describe, input_properties, sdr_arguments
+from vshdr.media.signal import Delivery, Signal, input_properties, sdr_arguments, signal_of
 from vshdr.options.declare import check, option
 from vshdr.options.expand import ExpandOptions
 from vshdr.plugin.bridge import Neighbour, Plane
@@ -81,27 +81,29 @@ class ExpandedClip:
             dither=self.options.dither,
         )
         self._refuse_odd_sizes()
-        self._conveyor = self._find_conveyor(properties)
-        if not self._conveyor:
-            self._expander.fit(clip["width"], clip["height"])
+        self._device_batches = self._find_device_batches(properties)
+        if not self._device_batches:
+            self._expander.choose_batch(clip["width"], clip["height"])
             longest_batch = min(self._expander.batch, clip["frames"])
             self._sdr = torch.empty(longest_batch, 3, clip["height"], clip["width"])
             self._expanded = torch.empty_like(self._sdr)
         self._neighbours = Neighbours(self._expander)
         self._trimmer = Trimmer()
 
-    def _find_conveyor(self, properties: Mapping[str, Any]) -> Conveyor | None:
+    def _find_device_batches(self, properties: Mapping[str, Any]) -> DeviceBatches | None:
         """What carries the clip's planes to a GPU and brings what is delivered back, where all is done there."""
         clip, expander = self._clip, self._expander
-        if not conveys(expander):
+        if not takes_planes(expander):
             return None
-        way = route(clip["format"], (clip["width"], clip["height"]), self._signal, properties, self._delivery)
+        way = plane_conversion(
+            clip["format"], (clip["width"], clip["height"]), self._signal, properties, self._delivery
+        )
         if way is None:
             return None
-        return Conveyor.that_fits(expander, way)
+        return DeviceBatches.largest(expander, way)
 
     def _describe(self, properties: Mapping[str, Any]) -> Signal:
-        return describe(properties, rgb=self._clip["colour_family"] == vs.RGB, allow_hdr=bool(self.options.allow_hdr))
+        return signal_of(properties, rgb=self._clip["colour_family"] == vs.RGB, allow_hdr=bool(self.options.allow_hdr))
 
     def _refuse_odd_sizes(self) -> None:
         preset = vs.PresetVideoFormat(self._delivery.format_id)
@@ -122,7 +124,7 @@ class ExpandedClip:
         to_sdr = sdr_arguments(self._signal)
         to_delivery = self._delivery.resize_arguments()
         linear = self._delivery.prepared_properties(self._signal.working_primaries) | self._delivery.properties()
-        if self._conveyor:
+        if self._device_batches:
             to_sdr, to_delivery, linear = {}, {}, self._delivery.described()
         return {
             # The cache holds the batch in the making and those ahead; one more lets requests run out of order.
@@ -134,8 +136,8 @@ class ExpandedClip:
                 "carriers": 2 + math.ceil((2 * radius + shared) / batch),
                 "radius": radius,
                 "reach": reach if radius else 0,
-                "format": self._delivery.format_id if self._conveyor else int(vs.RGBS),
-                "side_by_side": int(self._conveyor is not None),
+                "format": self._delivery.format_id if self._device_batches else int(vs.RGBS),
+                "side_by_side": int(self._device_batches is not None),
             },
             "SOURCE": input_properties(self._signal),
             "TO_SDR": {} if to_sdr == {"format": self._clip["format"]} else to_sdr,
@@ -155,12 +157,12 @@ class ExpandedClip:
 
     def infer(self, planes: Sequence[Plane], frames: int, width: int, height: int) -> None:
         """Expands a batch: reads `planes[3 * i + c].sdr` and writes `.linear` of frame i and channel c; with smoothing
-        that is the gain, and where a conveyor carries it what is delivered.
+        that is the gain, and where a device converts planes, what is delivered.
 
-        Without a conveyor C never runs two batches of one clip at a time, so two tensors serve them all: fresh memory
-        of this size costs more than filling it.
+        Where planes are not converted on a device, C never runs two batches of one clip at a time, so two tensors serve
+        them all: fresh memory of this size costs more than filling it.
         """
-        if self._conveyor:
+        if self._device_batches:
             self._carry(planes, frames)
             return
         sdr, expanded = self._sdr[:frames], self._expanded[:frames]
@@ -179,8 +181,8 @@ class ExpandedClip:
 
     def _carry(self, planes: Sequence[Plane], frames: int) -> None:
         groups = [planes[3 * i : 3 * i + 3] for i in range(frames)]
-        source, delivered = self._conveyor.route.source, self._conveyor.route.delivered
-        load = self._conveyor.send([samples(group, "sdr", source.shapes(), source.kind) for group in groups])
+        source, delivered = self._device_batches.conversion.source, self._device_batches.conversion.delivered
+        load = self._device_batches.send([samples(group, "sdr", source.shapes(), source.kind) for group in groups])
         for group, (results, _) in zip(groups, load.frames(), strict=True):
             for target, result in zip(
                 samples(group, "linear", delivered.shapes(), delivered.kind), results, strict=True
@@ -189,8 +191,8 @@ class ExpandedClip:
 
     def smooth(self, number: int, window: Sequence[Neighbour], out: Sequence[Plane], width: int, height: int) -> None:
         """Writes the linear light of frame `number` into `out`, smoothed over the frames of `window`."""
-        moments = self._neighbours.moments(number, window, (3, height, width))
-        write_planes(out[:3], self._prepared(self._expander.smooth(number, moments)[None])[0])
+        gain_frames = self._neighbours.gain_frames(number, window, (3, height, width))
+        write_planes(out[:3], self._prepared(self._expander.smooth(number, gain_frames)[None])[0])
         self._trimmer.count(3 * len(window) * width * height * 4)
 
 

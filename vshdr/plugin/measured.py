@@ -15,18 +15,18 @@ from vshdr.colour.transfer import EOTF
 from vshdr.media.signal import (
     PRIMARIES_BT709,
     TRANSFER_LINEAR,
-    describe,
     input_properties,
     linear_arguments,
     linear_from,
     sdr_arguments,
+    signal_of,
 )
 from vshdr.metrics.flicker.change import WHITE, Light, Reference, averaged_down, change, from_source, light_of
 from vshdr.metrics.flicker.meter import frame_metrics
 from vshdr.metrics.flicker.motion import SMALLEST, follow
 from vshdr.plugin.bridge import Neighbour
 from vshdr.plugin.planes import read_planes
-from vshdr.temporal.signature import glance
+from vshdr.temporal.signature import signature
 from vshdr.temporal.transitions import alike
 
 PROPERTIES = {
@@ -72,8 +72,8 @@ class MeasuredClip:
                 raise ValueError(f"clip and sdr must be of one size and length; their {what}: {hdr[what]}, {sdr[what]}")
         if min(hdr["width"], hdr["height"]) < SMALLEST:
             raise ValueError(f"motion can be followed from {SMALLEST} pixels on, not in {hdr['width']}x{hdr['height']}")
-        self._sdr = describe(sdr_properties, rgb=sdr["colour_family"] == vs.RGB)
-        self._hdr = describe(hdr_properties, rgb=hdr["colour_family"] == vs.RGB, allow_hdr=True)
+        self._sdr = signal_of(sdr_properties, rgb=sdr["colour_family"] == vs.RGB)
+        self._hdr = signal_of(hdr_properties, rgb=hdr["colour_family"] == vs.RGB, allow_hdr=True)
         if not self._hdr.hdr_label and (self._hdr.transfer != TRANSFER_LINEAR or hdr["format"] != int(vs.RGBS)):
             raise ValueError(
                 "clip must be linear RGBS (_Transfer=8), PQ (16) or HLG (18); core.hdr.Expand gives all three"
@@ -109,7 +109,7 @@ class MeasuredClip:
         """
         if neighbour.scene_change >= 0:
             return bool(neighbour.scene_change)
-        return not alike(glance(before.code), glance(now.code))
+        return not alike(signature(before.code), signature(now.code))
 
     def _look(self, neighbour: Neighbour, width: int, height: int) -> _Seen:
         """What is known of one frame; C never measures two frames of one clip at a time."""

@@ -11,15 +11,15 @@ from torch import Tensor
 from vshdr.expand.expander import Expander
 from vshdr.plugin.bridge import Neighbour
 from vshdr.plugin.planes import read_planes
-from vshdr.temporal.neighbours import Moment
-from vshdr.temporal.signature import Glance, glance
+from vshdr.temporal.gain_frames import GainFrame
+from vshdr.temporal.signature import Signature, signature
 from vshdr.temporal.transitions import LOOK, starts_shot
 
-_SPARE = 1  # moments kept beyond a window, for frames that are not asked for in order
+_SPARE = 1  # frames kept beyond a window, for frames that are not asked for in order
 
 
 class Neighbours:
-    """Moments of one clip. All that is kept depends on the frame alone, so forgetting it changes nothing.
+    """GainFrames of one clip. All that is kept depends on the frame alone, so forgetting it changes nothing.
 
     C never asks for two windows of one clip at a time.
     """
@@ -27,28 +27,30 @@ class Neighbours:
     def __init__(self, expander: Expander) -> None:
         self._expander = expander
         self._radius = expander.options.smooth
-        self._glances = _Kept[Glance](2 * (self._radius + LOOK) + 64)
-        self._moments = _Kept[Moment](2 * self._radius + 1 + _SPARE)
+        self._signatures = _Kept[Signature](2 * (self._radius + LOOK) + 64)
+        self._gain_frames = _Kept[GainFrame](2 * self._radius + 1 + _SPARE)
 
-    def moments(self, number: int, window: Sequence[Neighbour], shape: tuple[int, ...]) -> Mapping[int, Moment]:
-        """The moments within the radius of frame `number`. `window` is what C has of the frames from which they, and
-        where their shots begin, are known; `shape` is that of a frame, 3 x H x W.
+    def gain_frames(self, number: int, window: Sequence[Neighbour], shape: tuple[int, ...]) -> Mapping[int, GainFrame]:
+        """The frames with their gain within the radius of frame `number`. `window` is what C has of the frames from
+        which they, and where their shots begin, are known; `shape` is that of a frame, 3 x H x W.
         """
-        glances = {n.number: self._glances.get(n.number, lambda n=n: self._glance(n, shape)) for n in window}
+        signatures = {n.number: self._signatures.get(n.number, lambda n=n: self._signature(n, shape)) for n in window}
         return {
-            n.number: self._moments.get(n.number, lambda n=n: self._moment(n, glances, shape))
+            n.number: self._gain_frames.get(n.number, lambda n=n: self._gain_frame(n, signatures, shape))
             for n in window
             if abs(n.number - number) <= self._radius
         }
 
-    def _glance(self, neighbour: Neighbour, shape: tuple[int, ...]) -> Glance:
+    def _signature(self, neighbour: Neighbour, shape: tuple[int, ...]) -> Signature:
         change = neighbour.scene_change
-        return glance(_read(neighbour, "sdr", shape), None if change < 0 else bool(change))
+        return signature(_read(neighbour, "sdr", shape), None if change < 0 else bool(change))
 
-    def _moment(self, neighbour: Neighbour, glances: Mapping[int, Glance], shape: tuple[int, ...]) -> Moment:
+    def _gain_frame(
+        self, neighbour: Neighbour, signatures: Mapping[int, Signature], shape: tuple[int, ...]
+    ) -> GainFrame:
         number = neighbour.number
         sdr, gain = (_read(neighbour, field, shape) for field in ("sdr", "linear"))
-        return self._expander.moment(sdr, gain, glances[number], starts_shot(number, glances))
+        return self._expander.gain_frame(sdr, gain, signatures[number], starts_shot(number, signatures))
 
 
 def _read(neighbour: Neighbour, field: str, shape: tuple[int, ...]) -> Tensor:

@@ -26,7 +26,7 @@ _HEAT_SHARE = 0.99  # of all places, that the colours of the heat maps tell apar
 
 
 def write_page(comparison: Comparison, path: str | Path) -> None:
-    """Writes the page: plots, the worst moments with their HDR pictures, heat maps, all numbers. Raises OSError where
+    """Writes the page: plots, the worst frames with their HDR pictures, heat maps, all numbers. Raises OSError where
     the file cannot be written.
     """
     with whole(path) as part:
@@ -69,16 +69,16 @@ def _data(comparison: Comparison) -> dict[str, Any]:
             }
             for clip, entry in zip(comparison.clips, report["clips"], strict=True)
         ],
-        "moments": [
+        "worst_frames": [
             {
-                "frame": moment.frame,
-                "score": moment.score,
-                "clip": moment.clip,
-                "width": moment.pictures[0][1].shape[2],
-                "height": moment.pictures[0][1].shape[1],
-                "pictures": [packed(before, now) for before, now in moment.pictures],
+                "frame": worst_frame.frame,
+                "score": worst_frame.score,
+                "clip": worst_frame.clip,
+                "width": worst_frame.pictures[0][1].shape[2],
+                "height": worst_frame.pictures[0][1].shape[1],
+                "pictures": [packed(before, now) for before, now in worst_frame.pictures],
             }
-            for moment in comparison.moments
+            for worst_frame in comparison.worst_frames
         ],
     }
 

@@ -17,7 +17,7 @@ _WARM_UP = 3  # runs before a graph is recorded: kernels are chosen and memory f
 
 
 class Streams:
-    """The CUDA streams of a conveyor; on a CPU, nothing."""
+    """The CUDA streams of device batches; on a CPU, nothing."""
 
     def __init__(self, device: torch.device) -> None:
         cuda = device.type == "cuda"

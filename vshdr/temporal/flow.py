@@ -54,21 +54,21 @@ def _refine(a: Tensor, b: Tensor, motion: Tensor) -> Tensor:
     xx, yy = xx + _FLAT, yy + _FLAT
     determinant = xx * yy - xy * xy
     for _ in range(_STEPS):
-        difference = warp(b, motion) - a
+        difference = warp_by_flow(b, motion) - a
         x, y = box(across * difference, _WINDOW), box(down * difference, _WINDOW)
         step = torch.cat([xy * y - yy * x, xy * x - xx * y], dim=1) / determinant
         motion = box(motion + step.clamp(-_LONGEST_STEP, _LONGEST_STEP), 3)
     return motion
 
 
-def warp(picture: Tensor, motion: Tensor) -> Tensor:
+def warp_by_flow(picture: Tensor, motion: Tensor) -> Tensor:
     """1 x C x H x W looked up where `motion`, 1 x 2 x H x W pixels, says, bilinearly; the border is repeated."""
     height, width = picture.shape[-2:]
     shares = motion * motion.new_tensor([2.0 / width, 2.0 / height])[:, None, None]
-    return look_up(picture, places(height, width, motion), shares)
+    return look_up(picture, pixel_centres(height, width, motion), shares)
 
 
-def places(height: int, width: int, like: Tensor) -> Tensor:
+def pixel_centres(height: int, width: int, like: Tensor) -> Tensor:
     """1 x 2 x H x W: x and y of the pixels, from -1 to 1 between the outer edges of the frame."""
     x = (2.0 * torch.arange(width).to(like) + 1.0) / width - 1.0
     y = (2.0 * torch.arange(height).to(like) + 1.0) / height - 1.0
@@ -76,7 +76,9 @@ def places(height: int, width: int, like: Tensor) -> Tensor:
 
 
 def look_up(picture: Tensor, place: Tensor, motion: Tensor) -> Tensor:
-    """1 x C x H x W at `place` + `motion`, both 1 x 2 x H x W as of `places`, bilinearly; the border is repeated."""
+    """1 x C x H x W at `place` + `motion`, both 1 x 2 x H x W as of `pixel_centres`, bilinearly; the border is
+    repeated.
+    """
     grid = (place + motion).permute(0, 2, 3, 1)
     return F.grid_sample(picture, grid, padding_mode="border", align_corners=False)
 

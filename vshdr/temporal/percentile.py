@@ -12,11 +12,11 @@ from collections.abc import Mapping
 import numpy as np
 from torch import Tensor
 
-from vshdr.colour.gain import gain_of, light_of
-from vshdr.temporal.neighbours import Moment
+from vshdr.colour.gain import apply_gain, gain_of
+from vshdr.temporal.gain_frames import GainFrame
 
 
-def smooth_percentiles(number: int, window: Mapping[int, Moment], shot: range, radius: int) -> Tensor:
+def smooth_percentiles(number: int, window: Mapping[int, GainFrame], shot: range, radius: int) -> Tensor:
     """The gain of frame `number`, 3 x H x W, after remapping its light.
 
     The percentiles of the frames of `shot` are filtered with a Blackman window of 2 `radius` + 3 taps (the outermost
@@ -28,7 +28,7 @@ def smooth_percentiles(number: int, window: Mapping[int, Moment], shot: range, r
         for offset, weight in zip(range(-radius, radius + 1), taps / taps.sum(), strict=True)
     )
     here = window[number]
-    light = light_of(here.base, here.gain)
+    light = apply_gain(here.base, here.gain)
     return gain_of(here.base, remap(light, here.percentiles, filtered))
 
 

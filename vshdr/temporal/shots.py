@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from vshdr.temporal.signature import Glance
+from vshdr.temporal.signature import Signature
 from vshdr.temporal.transitions import LOOK, SHOT_BEGINS, Transition, transition
 from vshdr.temporal.windows import windows
 
@@ -25,30 +25,30 @@ class Shot:
     """First frames of flashes within it."""
 
 
-def transitions(glances: Iterable[Glance]) -> Iterator[Transition | None]:
+def transitions(signatures: Iterable[Signature]) -> Iterator[Transition | None]:
     """`transition` of each frame of a clip in order, three frames late."""
-    for number, window in windows(glances, LOOK, LOOK - 1):
+    for number, window in windows(signatures, LOOK, LOOK - 1):
         yield transition(number, window)
 
 
-def with_boundaries[T](frames: Iterable[tuple[T, Glance]]) -> Iterator[tuple[T, Glance, bool]]:
-    """Frames with their glances and whether a shot begins with them; three frames late."""
-    waiting: deque[tuple[T, Glance]] = deque()
+def with_boundaries[T](frames: Iterable[tuple[T, Signature]]) -> Iterator[tuple[T, Signature, bool]]:
+    """Frames with their signatures and whether a shot begins with them; three frames late."""
+    waiting: deque[tuple[T, Signature]] = deque()
 
-    def glances() -> Iterator[Glance]:
+    def signatures() -> Iterator[Signature]:
         for item in frames:
             waiting.append(item)
             yield item[1]
 
-    for event in transitions(glances()):
+    for event in transitions(signatures()):
         yield *waiting.popleft(), event in SHOT_BEGINS
 
 
-def shots(glances: Iterable[Glance]) -> Iterator[Shot]:
+def shots(signatures: Iterable[Signature]) -> Iterator[Shot]:
     """The shots of a clip in order, each three frames after its end."""
     start, begins, flashes = 0, "start", []
     number = -1
-    for number, event in enumerate(transitions(glances)):
+    for number, event in enumerate(transitions(signatures)):
         if event == "flash":
             flashes.append(number)
         elif event is not None:

@@ -1,4 +1,4 @@
-"""A frame at a glance: the few numbers by which frames are compared to find shots."""
+"""A frame's signature: the few numbers by which frames are compared to find shots."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _INSIDE = np.fft.rfft2(np.ones((HEIGHT, WIDTH), np.float32), _PADDED)
 
 
 @dataclass(frozen=True, eq=False)
-class Glance:
+class Signature:
     """One SDR frame as the shot detector sees it."""
 
     thumbnail: NDArray[np.float32]
@@ -77,13 +77,13 @@ class Glance:
         return np.fft.rfft2(self._texture, _PADDED), np.fft.rfft2(np.square(self._texture), _PADDED)
 
 
-def glance(sdr: Tensor, scene_change: bool | None = None) -> Glance:
+def signature(sdr: Tensor, scene_change: bool | None = None) -> Signature:
     """Looks at a frame, 3 x H x W code values in [0, 1] on any device."""
     thumbnail = F.adaptive_avg_pool2d(sdr[None].float(), (HEIGHT, WIDTH))[0]
-    return Glance(thumbnail.cpu().numpy(), scene_change)
+    return Signature(thumbnail.cpu().numpy(), scene_change)
 
 
-def likeness(a: Glance, b: Glance) -> float:
+def likeness(a: Signature, b: Signature) -> float:
     """How much of the structure of `a` is found in `b`, from about 0 (another picture) to 1.
 
     The largest normalised cross-correlation of their textures over shifts of up to a quarter of the frame (Padfield,
@@ -95,12 +95,12 @@ def likeness(a: Glance, b: Glance) -> float:
     return float((product / np.sqrt(energy)).max())
 
 
-def colour_distance(a: Glance, b: Glance) -> float:
+def colour_distance(a: Signature, b: Signature) -> float:
     """Half the absolute difference of their histograms: 0 for equal shares of all colours, 1 for none in common."""
     return 0.5 * float(np.abs(a.histogram - b.histogram).sum())
 
 
-def mean_difference(a: Glance, b: Glance) -> float:
+def mean_difference(a: Signature, b: Signature) -> float:
     """Mean absolute difference of their thumbnails, in code values."""
     return float(np.abs(a.thumbnail - b.thumbnail).mean())
 

@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vshdr import kernels
-from vshdr.temporal.flow import box, enlarge, flow, look_up, places, warp
-from vshdr.temporal.neighbours import Moment, members
+from vshdr.temporal.flow import box, enlarge, flow, look_up, pixel_centres, warp_by_flow
+from vshdr.temporal.gain_frames import GainFrame, members
 from vshdr.temporal.percentile import smooth_percentiles
 
 # Differences of SDR code values at which a neighbour's weight has fallen to 1/e: of the reduced pictures, whose noise
@@ -33,7 +33,7 @@ class Smoother:
     def __init__(self, radius: int, mode: str) -> None:
         self._radius, self._mode = radius, mode
 
-    def __call__(self, number: int, window: Mapping[int, Moment]) -> Tensor:
+    def __call__(self, number: int, window: Mapping[int, GainFrame]) -> Tensor:
         """The smoothed gain of frame `number`, 3 x H x W.
 
         `window` holds the frames within the radius as far as the clip has them. The result depends on those of its shot
@@ -45,7 +45,7 @@ class Smoother:
         return smooth_gain(number, window, shot)
 
 
-def smooth_gain(number: int, window: Mapping[int, Moment], shot: range) -> Tensor:
+def smooth_gain(number: int, window: Mapping[int, GainFrame], shot: range) -> Tensor:
     """The mean of the gains of the frames `shot`, each moved to where frame `number` has what it shows.
 
     Motion is sought in reduced pictures (`flow`). A neighbour's gain counts by how much its SDR looks the same there:
@@ -67,7 +67,7 @@ def smooth_gain(number: int, window: Mapping[int, Moment], shot: range) -> Tenso
             kernels.add_moved(own, there.layers, field, here.factor, _OTHER_PIXEL, total, weights)
             continue
         fine = enlarge(field, here.factor, (height, width))
-        place = places(height, width, own) if place is None else place
+        place = pixel_centres(height, width, own) if place is None else place
         moved = look_up(there.layers, place, fine[:, :2])
         # In place, as memory is what limits these steps.
         weight = moved[:, 3:].sub_(own[:, 3:]).div_(_OTHER_PIXEL).square_().add_(fine[:, 2:]).neg_().exp_()
@@ -76,13 +76,13 @@ def smooth_gain(number: int, window: Mapping[int, Moment], shot: range) -> Tenso
     return total.div_(weights)[0]
 
 
-def _motion_and_distance(here: Moment, there: Moment) -> Tensor:
+def _motion_and_distance(here: GainFrame, there: GainFrame) -> Tensor:
     """1 x 3 x h x w of the reduced size: motion from `here` to `there` as shares of half the frame's sides, and how far
     what is found there looks otherwise, as the exponent of the weight.
     """
     height, width = here.gain.shape[-2:]
     motion = flow(here.small_luma, there.small_luma)
-    difference = (warp(there.small, motion) - here.small).abs().mean(dim=1, keepdim=True)
+    difference = (warp_by_flow(there.small, motion) - here.small).abs().mean(dim=1, keepdim=True)
     distance = (box(difference, 3) / _OTHER_PICTURE).square()
     surroundings = box(F.avg_pool2d((difference - _NOISE).clamp_min(0.0), 4, ceil_mode=True), 9)
     distance += enlarge((surroundings / _OTHER_SURROUNDINGS).square(), 4, distance.shape[-2:])

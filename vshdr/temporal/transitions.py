@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from vshdr.temporal.signature import Glance, colour_distance, likeness, mean_difference
+from vshdr.temporal.signature import Signature, colour_distance, likeness, mean_difference
 
 Transition = Literal["cut", "fade", "flash"]
 SHOT_BEGINS = ("cut", "fade")
@@ -21,21 +21,21 @@ _COLOURS_OF_ONE_PICTURE = 0.25
 _STEP_OF_A_FADE = 0.1  # code values: a frame without structure, and one that is hardly brighter or darker
 
 
-def transition(number: int, glances: Mapping[int, Glance]) -> Transition | None:
+def transition(number: int, signatures: Mapping[int, Signature]) -> Transition | None:
     """What frame `number` begins: a shot, by "cut" or "fade", a "flash" within its shot, or nothing, None.
 
-    `glances` holds the frames from `number - LOOK` to `number + LOOK - 1` as far as the clip has them. A shot begins by
-    a cut where no frame before the boundary looks like one behind it: a lamp that is switched on, an explosion, a pan
-    or up to three frames of a flash leave some that do. It begins by a fade where the picture comes back after being
-    all black or all white. Where frames carry `_SceneChangePrev`, that alone says where shots begin.
+    `signatures` holds the frames from `number - LOOK` to `number + LOOK - 1` as far as the clip has them. A shot begins
+    by a cut where no frame before the boundary looks like one behind it: a lamp that is switched on, an explosion, a
+    pan or up to three frames of a flash leave some that do. It begins by a fade where the picture comes back after
+    being all black or all white. Where frames carry `_SceneChangePrev`, that alone says where shots begin.
     """
-    here, before = glances[number], glances.get(number - 1)
+    here, before = signatures[number], signatures.get(number - 1)
     if before is None or here.scene_change is False:
         return None
     if here.scene_change:
         return "cut"
-    earlier = [glances[n] for n in range(number - 1, number - LOOK - 1, -1) if n in glances]
-    later = [glances[n] for n in range(number, number + LOOK) if n in glances]
+    earlier = [signatures[n] for n in range(number - 1, number - LOOK - 1, -1) if n in signatures]
+    later = [signatures[n] for n in range(number, number + LOOK) if n in signatures]
     if alike(before, here):
         returns = all(g.faded_out for g in earlier) and not any(g.faded_out for g in later)
         return "fade" if returns else None
@@ -44,12 +44,12 @@ def transition(number: int, glances: Mapping[int, Glance]) -> Transition | None:
     return "flash" if any(alike(before, b) for b in later) else None
 
 
-def starts_shot(number: int, glances: Mapping[int, Glance]) -> bool:
+def starts_shot(number: int, signatures: Mapping[int, Signature]) -> bool:
     """Whether frame `number` begins a shot. Arguments as for `transition`."""
-    return transition(number, glances) in SHOT_BEGINS
+    return transition(number, signatures) in SHOT_BEGINS
 
 
-def alike(a: Glance, b: Glance) -> bool:
+def alike(a: Signature, b: Signature) -> bool:
     """Whether two frames may belong to one shot."""
     same = likeness(a, b)
     if same >= _ALIKE:

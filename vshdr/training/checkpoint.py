@@ -53,7 +53,7 @@ def resumed(options: TrainOptions, begun: dict[str, Any]) -> TrainOptions:
     return dataclasses.replace(options, **values)
 
 
-def describe(options: TrainOptions, data: str, step: int, validation: float, processes: int) -> dict[str, str]:
+def provenance(options: TrainOptions, data: str, step: int, validation: float, processes: int) -> dict[str, str]:
     """What a weights file says about its making; folders by their last name only, for the file may travel."""
     return {
         "command": command(options, processes),

@@ -323,7 +323,7 @@ class _Run:
         weights_room.write(
             self._finished.model,
             self.folder / name,
-            checkpoint.describe(self.options, self.data, self.step, self.last, self.team.size),
+            checkpoint.provenance(self.options, self.data, self.step, self.last, self.team.size),
         )
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import vapoursynth as vs
 
 from vshdr.media.read.source import Frame, Source
-from vshdr.media.signal import describe, input_properties
+from vshdr.media.signal import input_properties, signal_of
 
 # Properties beside the colour description that change how `core.resize` reads a frame.
 _LAYOUT_PROPERTIES = ("_ChromaLocation", "_FieldBased")
@@ -64,7 +64,7 @@ def open_script(path: Path, *, allow_hdr: bool = False) -> ScriptSource:
     clip = first_output(path)
     try:
         with clip.get_frame(0) as first:
-            rate, described = _frame_rate(clip, first), describe(first.props, rgb=_is_rgb(clip), allow_hdr=allow_hdr)
+            rate, described = _frame_rate(clip, first), signal_of(first.props, rgb=_is_rgb(clip), allow_hdr=allow_hdr)
             properties = _resize_properties(first, clip, allow_hdr)
             aspect = Fraction(first.props.get("_SARNum", 1) or 1, first.props.get("_SARDen", 1) or 1)
     except (vs.Error, ValueError) as error:
@@ -131,7 +131,7 @@ def _is_rgb(clip: vs.VideoNode) -> bool:
 
 def _resize_properties(frame: vs.VideoFrame, clip: vs.VideoNode, allow_hdr: bool) -> dict[str, int]:
     kept = {name: frame.props[name] for name in _LAYOUT_PROPERTIES if name in frame.props}
-    return {**input_properties(describe(frame.props, rgb=_is_rgb(clip), allow_hdr=allow_hdr)), **kept}
+    return {**input_properties(signal_of(frame.props, rgb=_is_rgb(clip), allow_hdr=allow_hdr)), **kept}
 
 
 def _seconds(frame: vs.VideoFrame, frame_rate: Fraction) -> Fraction:

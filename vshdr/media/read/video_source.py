@@ -19,7 +19,7 @@ from vshdr.media.read.completeness import promised_size
 from vshdr.media.read.device_planes import planes_of
 from vshdr.media.read.pixels import PixelLayout, layout_of
 from vshdr.media.read.source import Frame, Orientation, Source, pad_to_coded_size
-from vshdr.media.signal import UNSPECIFIED, describe, input_properties
+from vshdr.media.signal import UNSPECIFIED, input_properties, signal_of
 
 _FULL_RANGE, _VIDEO_RANGE = 2, 1  # FFmpeg's AVColorRange
 
@@ -154,7 +154,7 @@ def describe_first_frame(
     try:
         layout = layout_of(frame.format.name)
         properties = {**(defaults or {}), **tagged_properties(frame, layout)}
-        signal = describe(properties, rgb=layout.rgb, allow_hdr=allow_hdr)
+        signal = signal_of(properties, rgb=layout.rgb, allow_hdr=allow_hdr)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
     location = {"_ChromaLocation": properties["_ChromaLocation"]} if "_ChromaLocation" in properties else {}

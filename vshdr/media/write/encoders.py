@@ -132,7 +132,7 @@ def check(settings: VideoSettings, suffix: str) -> None:
         )
 
 
-def describe(target, settings: VideoSettings) -> None:
+def set_colour_tags(target, settings: VideoSettings) -> None:
     """Sets a codec context to BT.2020, PQ or HLG, limited range, top-left chroma, and to the aspect ratio."""
     target.color_primaries, target.colorspace = BT2020_PRIMARIES, BT2020_NCL
     target.color_trc = TRANSFER_NUMBERS[settings.transfer]
@@ -154,7 +154,7 @@ def open_encoder(settings: VideoSettings) -> av.VideoCodecContext:
     context.framerate = settings.frame_rate or _plausible_rate(settings.time_base)
     context.flags |= _GLOBAL_HEADER
     context.thread_count = 0  # as many as there are cores
-    describe(context, settings)
+    set_colour_tags(context, settings)
     context.options = options = _options(settings)
     with _warnings() as messages:
         try:

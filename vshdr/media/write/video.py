@@ -24,7 +24,7 @@ from vshdr.media.codecs import DEFAULT_PIXEL_FORMAT
 from vshdr.media.containers.matroska import DISPLAY_SIZE_ROOM, set_display_size, template
 from vshdr.media.metadata import TRANSFER_NUMBERS, content_light, content_light_bound, mastering_display
 from vshdr.media.write.content_light import patch_content_light
-from vshdr.media.write.encoders import SITED_TOP_LEFT, VideoSettings, check, describe, open_encoder
+from vshdr.media.write.encoders import SITED_TOP_LEFT, VideoSettings, check, open_encoder, set_colour_tags
 from vshdr.media.write.passthrough import Passthrough, has_streams
 from vshdr.media.write.verify import verify
 from vshdr.runtime.locks import locked
@@ -170,7 +170,7 @@ class VideoWriter:
             stream = self._output.add_stream_from_template(container.streams.video[0], opaque=True)
         described = stream.codec_context
         described.pix_fmt, described.extradata = settings.format, self._encoder.extradata
-        describe(described, settings)
+        set_colour_tags(described, settings)
         if settings.codec == "x265" and suffix != ".mkv":
             described.codec_tag = "hvc1"  # Apple's players refuse the other tag, hev1
         elif settings.codec == "prores":

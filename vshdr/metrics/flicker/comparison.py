@@ -18,7 +18,7 @@ from vshdr.metrics.flicker.change import WHITE, Change, Reference, from_itself, 
 from vshdr.metrics.flicker.instants import Instant, check_together, instants, looked_at, names, with_transitions
 from vshdr.metrics.flicker.meter import ClipMeter
 from vshdr.metrics.flicker.trials import JodMeter, ModelTrial
-from vshdr.metrics.flicker.worst_frames import Moment, Moments
+from vshdr.metrics.flicker.worst_frames import WorstFrame, WorstFrames
 from vshdr.metrics.pu21 import pu21_encode
 from vshdr.options.flicker import FlickerOptions
 from vshdr.temporal.shots import Shot
@@ -50,7 +50,7 @@ class Comparison:
     frame_rate: float
     size: tuple[int, int]
     """Width and height that were looked at."""
-    moments: list[Moment]
+    worst_frames: list[WorstFrame]
     """The worst, from the worst on; their pictures are in the order of `clips`."""
     options: FlickerOptions
     equivariance: float = math.nan
@@ -105,7 +105,7 @@ class _Run:
         self._truth = next((number for number, clip in enumerate(clips) if clip.role == "truth"), None)
         self._before: list[Reference] = []
         self._starts = [(0, "start")]
-        self._moments = Moments(frame_rate)
+        self._worst_frames = WorstFrames(frame_rate)
         self._model = ModelTrial(options.model) if options.model else None
         rated = [number for number, clip in enumerate(clips) if clip.role == "clip"]
         self._jod = {number: JodMeter(frame_rate) for number in rated} if options.jod else {}
@@ -137,7 +137,7 @@ class _Run:
             if clip.role == "clip"
         ]
         score, number = max((pair for pair in scores if not math.isnan(pair[0])), default=(math.nan, 0))
-        self._moments.add(frame, score, number, lights)
+        self._worst_frames.add(frame, score, number, lights)
         if self._model and frame % _MODEL_STEP == 0:
             self._model.add(lights[0])
         for number, meter in self._jod.items():
@@ -165,7 +165,7 @@ class _Run:
             clip.meter.cut()
         for meter in self._jod.values():
             meter.flush()
-        self._moments.cut()
+        self._worst_frames.cut()
         self._before = []
 
     def finish(self, frames: int) -> Comparison:
@@ -179,8 +179,9 @@ class _Run:
                 clip.totals["jod"] = self._jod[number].mean
         # For people: clips first, in the order given, then what they are held against.
         order = sorted(range(len(self._clips)), key=lambda n: (self._clips[n].role != "clip", n))
-        moments = [
-            Moment(m.frame, m.score, order.index(m.clip), [m.pictures[n] for n in order]) for m in self._moments.worst()
+        worst_frames = [
+            WorstFrame(m.frame, m.score, order.index(m.clip), [m.pictures[n] for n in order])
+            for m in self._worst_frames.worst()
         ]
         return Comparison(
             clips=[self._clips[n] for n in order],
@@ -188,7 +189,7 @@ class _Run:
             frames=frames,
             frame_rate=self._frame_rate,
             size=self._size,
-            moments=moments,
+            worst_frames=worst_frames,
             options=self._options,
             equivariance=self._model.mean if self._model else math.nan,
         )

@@ -15,14 +15,14 @@ from vshdr.media.sequence import NumberedName
 from vshdr.metrics.flicker.change import averaged_down
 from vshdr.metrics.flicker.motion import SMALLEST
 from vshdr.temporal.shots import transitions
-from vshdr.temporal.signature import Glance, glance
+from vshdr.temporal.signature import Signature, signature
 
 
 class Instant(NamedTuple):
     """All clips at one frame: 1 x 3 x H x W each, as looked at."""
 
     lights: list[Tensor]
-    glance: Glance
+    signature: Signature
 
 
 def check_together(sources: list[LightSource], roles: list[str]) -> None:
@@ -64,7 +64,7 @@ def instants(sources: list[LightSource], size: tuple[int, int]) -> Iterator[Inst
         # What the detector sees: code values, for HDR after Reinhard's curve.
         shown = lights[0] if not sources[0].hdr else lights[0].clamp_min(0.0) / (1.0 + lights[0].clamp_min(0.0))
         code = INVERSE_EOTF["bt1886"](shown.clamp(0.0, 1.0))[0]
-        yield Instant(lights, glance(code, changes[0] if changes else None))
+        yield Instant(lights, signature(code, changes[0] if changes else None))
         count += 1
 
 
@@ -72,12 +72,12 @@ def with_transitions(instants: Iterator[Instant]) -> Iterator[tuple[Instant, str
     """Each instant with what happens before it. The detector looks a few frames ahead, which wait here."""
     waiting: deque[Instant] = deque()
 
-    def glances() -> Iterator[Glance]:
+    def signatures() -> Iterator[Signature]:
         for instant in instants:
             waiting.append(instant)
-            yield instant.glance
+            yield instant.signature
 
-    for event in transitions(glances()):
+    for event in transitions(signatures()):
         yield waiting.popleft(), event
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from vshdr.metrics.flicker.equivariance import looks_inside, warp
-from vshdr.temporal.flow import inverse_search, places
+from vshdr.temporal.flow import inverse_search, pixel_centres
 
 SMALLEST = 16
 """Pixels that either side of a picture needs, so that motion in it can be followed."""
@@ -42,8 +42,8 @@ def exact(grid: Tensor, visible: Tensor) -> Motion:
 
 
 def identity(height: int, width: int) -> Tensor:
-    """1 x H x W x 2: the pixels' own places, as `grid_sample` counts them without aligned corners."""
-    return places(height, width, torch.empty(0)).permute(0, 2, 3, 1)
+    """1 x H x W x 2: the pixels' own centres, as `grid_sample` counts them without aligned corners."""
+    return pixel_centres(height, width, torch.empty(0)).permute(0, 2, 3, 1)
 
 
 def follow(now: Tensor, before: Tensor) -> Motion:

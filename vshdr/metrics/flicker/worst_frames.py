@@ -1,4 +1,4 @@
-"""The worst moments of a clip: chosen while frames go by, with their pictures."""
+"""The worst frames of a clip: chosen while frames go by, with their pictures."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from torch import Tensor
 from vshdr.metrics.flicker.change import averaged_down
 
 COUNT = 6
-"""Moments that are kept."""
+"""How many are kept."""
 WIDTH = 480
 """Pixels across their pictures, at most."""
 APART = 0.5
-"""Seconds between two moments."""
+"""Seconds between two of them."""
 
 STEPS_PER_STOP = 204.75
 """Of the pictures' logarithmic codes: a step is 0.34 %."""
@@ -27,7 +27,7 @@ _LARGEST = 4095
 
 
 @dataclass(frozen=True)
-class Moment:
+class WorstFrame:
     """A frame where some clip flickers, and the one before it."""
 
     frame: int
@@ -39,20 +39,20 @@ class Moment:
     """For each clip its light before and now: 3 x h x w float16, 1.0 = SDR white."""
 
 
-class Moments:
-    """Keeps the worst moments, apart from each other."""
+class WorstFrames:
+    """Keeps the worst frames, apart from each other."""
 
     def __init__(self, frame_rate: float, count: int = COUNT) -> None:
         self._apart = max(1, round(APART * frame_rate))
         self._count = count
-        self._kept: list[Moment] = []
+        self._kept: list[WorstFrame] = []
         self._before: list[Tensor] = []
 
     def add(self, frame: int, score: float, clip: int, lights: list[Tensor]) -> None:
         """The next frame; `lights` are all clips' linear light, 1 x 3 x H x W. A score of NaN is never kept."""
         now = [small(light) for light in lights]
         if self._before and self._wants(frame, score):
-            self._kept.append(Moment(frame, score, clip, list(zip(self._before, now, strict=True))))
+            self._kept.append(WorstFrame(frame, score, clip, list(zip(self._before, now, strict=True))))
         self._before = now
 
     def cut(self) -> None:
@@ -63,20 +63,20 @@ class Moments:
         """Whether a frame is worse than what it would take the place of, which is then given up."""
         if not score > 0.0:
             return False
-        near = [moment for moment in self._kept if frame - moment.frame < self._apart]
-        rivals = near or ([min(self._kept, key=lambda moment: moment.score)] if len(self._kept) >= self._count else [])
+        near = [kept for kept in self._kept if frame - kept.frame < self._apart]
+        rivals = near or ([min(self._kept, key=lambda kept: kept.score)] if len(self._kept) >= self._count else [])
         if any(rival.score >= score for rival in rivals):
             return False
-        self._kept = [moment for moment in self._kept if moment not in rivals]
+        self._kept = [kept for kept in self._kept if kept not in rivals]
         return True
 
-    def worst(self) -> list[Moment]:
+    def worst(self) -> list[WorstFrame]:
         """From the worst on."""
-        return sorted(self._kept, key=lambda moment: -moment.score)
+        return sorted(self._kept, key=lambda kept: -kept.score)
 
 
 def small(linear: Tensor) -> Tensor:
-    """Light, 1 x 3 x H x W, averaged down to a moment's picture, 3 x h x w float16."""
+    """Light, 1 x 3 x H x W, averaged down to a worst frame's picture, 3 x h x w float16."""
     return averaged_down(linear, WIDTH)[0].clamp(0.0, 65504.0).half()
 
 

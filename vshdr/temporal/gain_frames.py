@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vshdr.colour.gain import light_of
+from vshdr.colour.gain import apply_gain
 from vshdr.colour.primaries import LUMA_709
 
 _SMALL = 480 * 270  # pixels, about, of the reduced frame: motion is sought there
@@ -20,7 +20,7 @@ PERCENTILES = (1.0, 25.0, 50.0, 75.0, 99.0)
 
 
 @dataclass(frozen=True, eq=False)
-class Moment:
+class GainFrame:
     """One frame of a window."""
 
     code: Tensor
@@ -43,7 +43,7 @@ class Moment:
         brightness: float,
         starts_shot: bool,
         linearise: Callable[[Tensor], Tensor],
-    ) -> Moment:
+    ) -> GainFrame:
         """A frame from its code values and its gain, 3 x H x W each."""
         luma = torch.einsum("c,chw->hw", code.new_tensor(LUMA_709), code)
         layers = torch.cat([gain, luma[None]])[None]
@@ -80,7 +80,7 @@ class Moment:
     @cached_property
     def percentiles(self) -> Tensor:
         """The `PERCENTILES` of all samples of this frame's light, with linear interpolation."""
-        samples = light_of(self.base, self.gain).flatten().sort().values
+        samples = apply_gain(self.base, self.gain).flatten().sort().values
         place = torch.tensor(PERCENTILES, dtype=torch.float64) / 100.0 * (len(samples) - 1)
         below = place.long()
         above = (below + 1).clamp_max(len(samples) - 1)
@@ -88,7 +88,7 @@ class Moment:
         return torch.lerp(samples[below.to(samples.device)], samples[above.to(samples.device)], share)
 
 
-def members(number: int, window: Mapping[int, Moment], radius: int) -> range:
+def members(number: int, window: Mapping[int, GainFrame], radius: int) -> range:
     """The frames within `radius` of `number` that belong to its shot."""
     first = last = number
     while first > number - radius and not window[first].starts_shot and first - 1 in window:

@@ -50,7 +50,7 @@ _PEAK = 4000.0
 
 
 def expanders(options: argparse.Namespace) -> dict[str, Expander]:
-    """The models that take part, each also smoothed; those whose gain is the same for every picture are not."""
+    """Return the models that take part, each also smoothed; those whose gain is the same for every picture are not."""
     files = dict(pair.split("=", 1) for pair in options.weights)
     found = {}
     for name in options.models or models.names():
@@ -68,7 +68,7 @@ def expanders(options: argparse.Namespace) -> dict[str, Expander]:
 
 
 def score(taking_part: dict[str, Expander], reels: list[Footage]) -> Iterator[dict]:
-    """Each model on each reel under each condition, the truth among them."""
+    """Yield each model on each reel under each condition, the truth among them."""
     for reel in reels:
         for condition in CONDITIONS:
             shot = shoot(reel, condition, _PEAK / WHITE)
@@ -81,7 +81,7 @@ def score(taking_part: dict[str, Expander], reels: list[Footage]) -> Iterator[di
 
 
 def score_clip(taking_part: dict[str, Expander], frames: int, width: int) -> Iterator[dict]:
-    """Each model on the bundled clip, whose truth is not known; motion is followed."""
+    """Yield each model on the bundled clip, whose truth is not known; motion is followed."""
     codes = torch.stack(
         [averaged_down(code[None], width)[0] for _, code in islice(read_sdr(open_source(CLIP)), frames)]
     )

@@ -41,7 +41,7 @@ class Plant:
         return f"{self.kind} {self.amplitude:g} stop" + ("" if self.kind == "boil" else f", {self.hertz:g} Hz")
 
     def stops(self, light: Tensor) -> Tensor:
-        """What is added to the clip's light, T x 3 x H x W, in stops: T x 1 x H x W."""
+        """Return what is added to the clip's light, T x 3 x H x W, in stops: T x 1 x H x W."""
         frames, _, height, width = light.shape
         if self.kind == "boil":
             noise = torch.randn(frames, 1, height, width, generator=torch.Generator().manual_seed(7))
@@ -54,7 +54,7 @@ class Plant:
 
 
 def plants(amplitudes: Sequence[float] = AMPLITUDES) -> Iterator[Plant]:
-    """All that is planted, one after the other."""
+    """Yield all that is planted, one after the other."""
     for amplitude in amplitudes:
         for hertz in FREQUENCIES:
             yield Plant("whole", amplitude, hertz)
@@ -63,7 +63,7 @@ def plants(amplitudes: Sequence[float] = AMPLITUDES) -> Iterator[Plant]:
 
 
 def exposed(reel: Footage, bits: int = 8) -> tuple[Tensor, Tensor]:
-    """The reel's light with SDR white at 1.0, and the SDR of it in codes of so many bits, linearised."""
+    """Return the reel's light with SDR white at 1.0, and the SDR of it in codes of so many bits, linearised."""
     light = reel.light / reel.light[0].flatten().quantile(1.0 - CLIPPED)
     steps = 2.0**bits - 1.0
     code = (light.clamp(0.0, 1.0).pow(1 / 2.4) * steps).round() / steps
@@ -71,7 +71,7 @@ def exposed(reel: Footage, bits: int = 8) -> tuple[Tensor, Tensor]:
 
 
 def standing(reel: Footage) -> Footage:
-    """The reel's first frame again and again."""
+    """Return the reel's first frame again and again."""
     frames = len(reel.light)
     grid = reel.grid[:1].expand(frames, -1, -1, -1)
     return Footage(
@@ -83,8 +83,8 @@ def standing(reel: Footage) -> Footage:
 
 
 def measure(clip: Tensor, sdr: Tensor, reel: Footage, *, exactly: bool, truth: Tensor | None = None) -> ClipMeter:
-    """All metrics of a clip, T x 3 x H x W linear, against its linearised SDR, along the reel's exact motion or along
-    motion that is followed in the SDR. The meter is finished.
+    """Return all metrics of a clip, T x 3 x H x W linear, against its linearised SDR, along the reel's exact motion or
+    along motion that is followed in the SDR. The meter is finished.
     """
     meter, of_truth, before = ClipMeter(FRAME_RATE), ClipMeter(FRAME_RATE), None
     for index in range(len(clip)):
@@ -101,7 +101,7 @@ def measure(clip: Tensor, sdr: Tensor, reel: Footage, *, exactly: bool, truth: T
 
 
 def recover(reel: Footage, amplitudes: Sequence[float]) -> list[dict]:
-    """Each plant on a reel: what was planted, what was found along exact and along followed motion.
+    """Return each plant on a reel: what was planted, what was found along exact and along followed motion.
 
     A whole picture's flicker is looked for in `excess`, a region's in the heat map at its place, boiling in `boiling`,
     which needs a still reel.
@@ -130,7 +130,7 @@ def recover(reel: Footage, amplitudes: Sequence[float]) -> list[dict]:
 
 
 def nothing(reel: Footage, bits: int) -> dict:
-    """What is found in the reel's own light, which does not flicker, against SDR of so many bits."""
+    """Return what is found in the reel's own light, which does not flicker, against SDR of so many bits."""
     light, sdr = exposed(reel, bits)
     row = {"reel": f"{reel.name}, SDR of {bits} bits"}
     for way, exactly in (("exact", True), ("followed", False)):
@@ -140,7 +140,7 @@ def nothing(reel: Footage, bits: int) -> dict:
 
 
 def agreement(reel: Footage) -> dict:
-    """Does the order of the planted clips agree with ColorVideoVDP's? Spearman's rank correlation of `excess_pu21` and
+    """Say whether the order of the planted clips agree with ColorVideoVDP's? Spearman's rank correlation of `excess_pu21` and
     of `excess` with the JOD lost against the clip without flicker.
     """
     light, sdr = exposed(reel)

@@ -46,7 +46,7 @@ def timed(work: Callable[[], object], frames: int) -> Cost:
 
 
 def source(width: int, height: int, frames: int) -> vs.VideoNode:
-    """Linear RGBS of one frame, kept: neither decoding nor conversion nor a transfer function takes part."""
+    """Return linear RGBS of one frame, kept: neither decoding nor conversion nor a transfer function takes part."""
     clip = core.std.BlankClip(
         width=width, height=height, format=vs.RGBS, color=[0.7, 0.5, 0.3], length=frames, keep=True
     )
@@ -54,7 +54,7 @@ def source(width: int, height: int, frames: int) -> vs.VideoNode:
 
 
 def rendering(make: Callable[[], vs.VideoNode]) -> Run:
-    """Renders a new clip as a writer does, several requests at once, without counting its making and first frame."""
+    """Render a new clip as a writer does, several requests at once, without counting its making and first frame."""
 
     def run() -> Cost:
         clip = make()
@@ -65,7 +65,7 @@ def rendering(make: Callable[[], vs.VideoNode]) -> Run:
 
 
 def expanding(sdr: torch.Tensor, frames: int) -> Run:
-    """The Expander without VapourSynth, on the same frame over and over."""
+    """Return the Expander without VapourSynth, on the same frame over and over."""
     expander = Expander("none", eotf="linear", device="cpu")
 
     def run() -> Cost:
@@ -75,7 +75,7 @@ def expanding(sdr: torch.Tensor, frames: int) -> Run:
 
 
 def measure(contestants: dict[str, Run], rounds: int) -> dict[str, Cost]:
-    """The least of each, in turns, so that a change of the machine's mood meets all of them."""
+    """Return the least of each, in turns, so that a change of the machine's mood meets all of them."""
     costs: dict[str, list[Cost]] = {name: [] for name in contestants}
     for _ in range(rounds + 1):  # the first round warms up
         for name, run in contestants.items():
@@ -84,7 +84,7 @@ def measure(contestants: dict[str, Run], rounds: int) -> dict[str, Cost]:
 
 
 def glue(frames: int = 2000) -> dict[str, Cost]:
-    """Seconds per 16x16 frame."""
+    """Return seconds per 16x16 frame."""
     clip = source(16, 16, frames)
     return measure(
         {
@@ -100,7 +100,7 @@ def glue(frames: int = 2000) -> dict[str, Cost]:
 
 
 def full_size(frames: int = 48) -> dict[str, Cost]:
-    """Seconds per 1920x1080 frame."""
+    """Return seconds per 1920x1080 frame."""
     clip = source(1920, 1080, frames)
     return measure(
         {

@@ -55,7 +55,7 @@ DEEP = 2.0
 
 
 def score(shot: Shot, answer: Answer, predictor: jod.Jod | None = None) -> dict[str, float]:
-    """All metrics of one model on one shot; NaN for what a shot has not, such as clipped pixels."""
+    """Return all metrics of one model on one shot; NaN for what a shot has not, such as clipped pixels."""
     frame = slice(shot.middle, shot.middle + 1)
     output, truth = answer.frames[frame], shot.truth[frame]
     clipped, beyond = shot.clipped[frame], shot.beyond[frame]
@@ -90,7 +90,7 @@ def score(shot: Shot, answer: Answer, predictor: jod.Jod | None = None) -> dict[
 
 
 def summarise(records: list[dict]) -> Summary:
-    """The mean of each metric over all scenes where it is a number, by condition and model, in the order they
+    """Return the mean of each metric over all scenes where it is a number, by condition and model, in the order they
     came.
     """
     summary: dict[str, dict[str, dict[str, float]]] = {}
@@ -200,7 +200,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def shots(options: argparse.Namespace) -> Iterator[Shot]:
-    """All scenes, each under all conditions."""
+    """Yield all scenes, each under all conditions."""
     width, height = options.size
     reels = footage(
         options.data,
@@ -222,7 +222,7 @@ def save(
     summary: Summary,
     sheets: Mapping[str, ContactSheet],
 ) -> None:
-    """Writes quality.json and CONDITION.png into `options.out`."""
+    """Write quality.json and CONDITION.png into `options.out`."""
     options.out.mkdir(parents=True, exist_ok=True)
     shown = ("size", "frames", "own", "harbour", "limit", "peak", "smooth", "quick")
     settings = {key: getattr(options, key) for key in shown}

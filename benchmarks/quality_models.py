@@ -58,7 +58,7 @@ def entrants(
     `smooth` frames on either side.
 
     `weights` are files by a model's name, or by "model:anything" for a second one. `peak` is where networks'
-    highlights end, in nits. Raises ValueError for names that do not exist, OSError for weights that
+    highlights end, in nits. Raise ValueError for names that do not exist, OSError for weights that
     are not here.
     """
 
@@ -88,7 +88,7 @@ def entrants(
 
 
 def at_hand(name: str) -> bool:
-    """Whether a network's first weights are in the package or in the cache."""
+    """Return whether a network's first weights are in the package or in the cache."""
     try:
         weights_room.locate("", name)
     except (OSError, ValueError):
@@ -97,7 +97,7 @@ def at_hand(name: str) -> bool:
 
 
 def knee(sdr: Tensor) -> Tensor:
-    """Linearised SDR to the knee k = 0.5, above it k (v / k)^3: a grade kept, a shoulder undone, SDR white at
+    """Return linearised SDR to the knee k = 0.5, above it k (v / k)^3: a grade kept, a shoulder undone, SDR white at
     4 times itself.
 
     N x 3 x H x W; R, G and B of a pixel share the factor of the largest.
@@ -108,7 +108,7 @@ def knee(sdr: Tensor) -> Tensor:
 
 
 def oracle_const(shot: Shot, sdr: Tensor, clipped: Tensor) -> Tensor:
-    """Linearised SDR, and every clipped pixel, in its own colour, as bright as the truth's clipped pixels are
+    """Return linearised SDR, and every clipped pixel, in its own colour, as bright as the truth's clipped pixels are
     in the mean of stops.
 
     What can be gained by knowing how bright highlights are, but not which.
@@ -136,7 +136,7 @@ REFERENCES: dict[str, Entrant] = {
 
 
 def export(shot: Shot, folder: Path) -> None:
-    """Writes what models see as 8-bit PNG: SCENE_CONDITION_FRAME.png, and SCENE_CONDITION_moved.png for the
+    """Write what models see as 8-bit PNG: SCENE_CONDITION_FRAME.png, and SCENE_CONDITION_moved.png for the
     equivariance error.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -146,7 +146,7 @@ def export(shot: Shot, folder: Path) -> None:
 
 
 def _read(folder: Path) -> Entrant:
-    """Reads the EXRs that another program made of exported PNGs: of the same names, linear, 1.0 = SDR white,
+    """Read the EXRs that another program made of exported PNGs: of the same names, linear, 1.0 = SDR white,
     BT.709.
     """
 

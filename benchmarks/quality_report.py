@@ -100,7 +100,7 @@ class ContactSheet:
         self._rows.append((shot.scene, panels))
 
     def save(self, path: Path) -> None:
-        """Writes a PNG."""
+        """Write a PNG."""
         names = list(self._rows[0][1])
         height, width = self._rows[0][1]["SDR"].shape[1:]
         columns, rows = width + _MARGIN, height + _MARGIN + _LABEL

@@ -100,7 +100,7 @@ class Shot:
 
 
 def harbour(time: float, frames: int, width: int, height: int) -> Footage:
-    """The procedural scene from `time` on: the camera walks, things pass before each other, waves move by
+    """Return the procedural scene from `time` on: the camera walks, things pass before each other, waves move by
     themselves.
     """
     times = [time + index / FRAME_RATE for index in range(frames)]
@@ -115,7 +115,7 @@ def harbour(time: float, frames: int, width: int, height: int) -> Footage:
 
 
 def look_around(name: str, picture: Path | Tensor, frames: int, width: int, height: int) -> Footage:
-    """A slow pan in a panorama, or over a photo. Where it looks depends on `name` and the size only."""
+    """Return a slow pan in a panorama, or over a photo. Where it looks depends on `name` and the size only."""
     dice, size = Dice(zlib.crc32(name.encode())), (height, width)
     pictures = Panoramas([picture], max_width=LARGEST)
     view = draw_views(pictures, 1, size, ViewOptions(), dice)
@@ -126,7 +126,7 @@ def look_around(name: str, picture: Path | Tensor, frames: int, width: int, heig
 
 
 def _frames(path: Views, start: int, count: int) -> Views:
-    """Views `start` and on; before the first comes the first."""
+    """Return views `start` and on; before the first comes the first."""
     index = torch.arange(start, start + count).clamp_min(0)
     return Views(picture=path.picture[index], level=path.level[index], matrix=path.matrix[index])
 
@@ -137,7 +137,7 @@ def footage(
     """`moments` of the harbour, `own` synthetic panoramas, and the held-out pictures below the folder `data`,
     at most `limit`.
 
-    Held-out are those that training leaves out, too. Raises OSError where the folder has no pictures.
+    Held-out are those that training leaves out, too. Raise OSError where the folder has no pictures.
     """
     held_out = split(load_folder(data), VALIDATION_SHARE)[1][: limit or None] if data else []
     for index in range(moments):
@@ -150,7 +150,7 @@ def footage(
 
 
 def shoot(reel: Footage, condition: str, headroom: float) -> Shot:
-    """What the camera of a condition makes of footage. `headroom` is the display's peak in multiples of SDR
+    """Return what the camera of a condition makes of footage. `headroom` is the display's peak in multiples of SDR
     white.
 
     In `still` the first frame is taken again and again, with fresh noise, each time compressed by itself.

@@ -28,7 +28,7 @@ AS_PUBLISHED = ("l1", "l2", "rec", "ssim", "transform", "sparse_jacobian")
 
 
 def train(folder: Path, options: argparse.Namespace, *more: str) -> Path:
-    """Runs `vshdr train` into `folder` unless it was run, and returns the weights at its end."""
+    """Run `vshdr train` into `folder` unless it was run, and return the weights at its end."""
     weights = folder / "final.safetensors"
     if not weights.exists():
         width, height = map(str, options.size)

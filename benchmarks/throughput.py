@@ -103,7 +103,7 @@ class _Results(dict):
             (self._folder / "throughput.json").write_text(json.dumps(self, indent=1) + "\n")
 
     def attempt(self, rows: Iterator) -> Iterator:
-        """The rows up to one that fails, of which is told: one measurement must not take the others with it."""
+        """Return the rows up to one that fails, of which is told: one measurement must not take the others with it."""
         try:
             yield from rows
         except (OSError, ValueError, RuntimeError, vs.Error) as error:

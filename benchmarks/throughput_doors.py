@@ -1,4 +1,6 @@
-"""What is measured of the ways into vshdr: device batches, the plugin, `convert`, and the time until the first frame."""
+"""What is measured of the ways into vshdr: device batches, the plugin, `convert`, and the time until the
+first frame.
+"""
 
 from __future__ import annotations
 
@@ -70,13 +72,13 @@ def _limits(size: tuple[int, int], rows: list[dict], bus: dict[str, float]) -> d
 
 
 def _alone(function: Callable, *arguments: object) -> Any:
-    """What `function` returns in a process of its own: what was measured before leaves its mark on the heap."""
+    """Return what `function` returns in a process of its own: what was measured before leaves its mark on the heap."""
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=keep_what_is_freed) as pool:
         return pool.submit(function, *arguments).result()
 
 
 def _clip(path: Path, width: int, height: int, frames: int) -> Path:
-    """A moving ramp with noise, as H.264."""
+    """Return a moving ramp with noise, as H.264."""
     generator = np.random.default_rng(1)
     ramp = np.linspace(0, 400, width, dtype=np.float32)[None, :, None] * np.array([1.0, 0.9, 0.8], np.float32)
     noise = generator.normal(0, 3, (height, width, 1)).astype(np.float32)
@@ -91,7 +93,7 @@ def _clip(path: Path, width: int, height: int, frames: int) -> Path:
 
 
 def _device_batches(path: Path, device: str, frames: int, fuse: int) -> dict:
-    """Frames per second from planes in host memory to planes in host memory."""
+    """Return frames per second from planes in host memory to planes in host memory."""
     warnings.simplefilter("error")  # what is called fused, or recorded, is
     source = open_source(path)
     planes = [frame.planes for frame in source]
@@ -155,7 +157,7 @@ class _Nowhere:
 
 
 def _convert(path: Path, folder: Path, device: str, codec: str, preset: str) -> dict:
-    """Frames per second, the stages' seconds on the clock and the seconds of all cores, per frame; no codec: to
+    """Return frames per second, the stages' seconds on the clock and the seconds of all cores, per frame; no codec: to
     nothing.
     """
     writer = outputs.VideoWriter
@@ -173,7 +175,7 @@ def _convert(path: Path, folder: Path, device: str, codec: str, preset: str) -> 
 
 
 def start_up(device: str) -> dict[str, float]:
-    """Seconds of a fresh process from its start to the first frame of 1080p, step by step."""
+    """Return seconds of a fresh process from its start to the first frame of 1080p, step by step."""
     code = f"""
 import time
 start = time.perf_counter()

@@ -28,7 +28,7 @@ class Clock:
             torch.cuda.synchronize(self.device)
 
     def best(self, work: Callable[[], object]) -> float:
-        """The least seconds of several runs after one that warms up."""
+        """Return the least seconds of several runs after one that warms up."""
         times: list[float] = []
         work()
         self.wait()
@@ -41,7 +41,7 @@ class Clock:
         return min(times)
 
     def processor(self, work: Callable[[], object]) -> float:
-        """Seconds of all cores together that `work` takes."""
+        """Return seconds of all cores together that `work` takes."""
         work()
         start, runs = time.process_time(), 5
         for _ in range(runs):
@@ -49,8 +49,8 @@ class Clock:
         return (time.process_time() - start) / runs
 
     def peak_memory(self, expand: Callable[[], object], *, model: str, pixels: tuple[int, int], precision: str) -> int:
-        """Bytes that `expand` takes at most. On a GPU beside what is taken already; on a CPU in a process of its own,
-        whose memory no earlier measurement has enlarged.
+        """Return bytes that `expand` takes at most. On a GPU beside what is taken already; on a CPU in a process of its
+        own, whose memory no earlier measurement has enlarged.
         """
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
@@ -75,7 +75,7 @@ print(1024 * (status("VmHWM") - before))
 
 
 def facts(clock: Clock) -> dict:
-    """What the machine is, and its limits: multiplications and bytes per second, of memory and of the bus."""
+    """Return what the machine is, and its limits: multiplications and bytes per second, of memory and of the bus."""
     cuda = clock.device.type == "cuda"
     return {
         "device": torch.cuda.get_device_name(clock.device) if cuda else _processor(),
@@ -103,14 +103,14 @@ def _dtypes(clock: Clock) -> dict[str, torch.dtype]:
 
 
 def _multiplications(clock: Clock, dtype: torch.dtype) -> float:
-    """Billions of multiply-adds per second in a large product of matrices."""
+    """Return billions of multiply-adds per second in a large product of matrices."""
     side = 8192 if clock.device.type == "cuda" else 1536
     a, b = (torch.randn(side, side, device=clock.device).to(dtype) for _ in range(2))
     return side**3 / clock.best(lambda: a @ b) / 1e9
 
 
 def _copies(clock: Clock) -> float:
-    """Billions of bytes per second read and written by a copy."""
+    """Return billions of bytes per second read and written by a copy."""
     source = torch.zeros(_GIB // 4, dtype=torch.uint8, device=clock.device)
     target = torch.empty_like(source)
     return 2 * len(source) / clock.best(lambda: target.copy_(source)) / 1e9

@@ -22,14 +22,14 @@ _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def picture(count: int, width: int, height: int) -> Tensor:
-    """Frames from black to well clipped, with noise: N x 3 x H x W."""
+    """Return frames from black to well clipped, with noise: N x 3 x H x W."""
     generator = torch.Generator().manual_seed(1)
     ramp = torch.linspace(0.0, 1.3, width).expand(count, 3, height, width)
     return (ramp + 0.05 * torch.randn(ramp.shape, generator=generator)).clamp_(0.0, 1.0)
 
 
 def reference(clock: Clock, width: int, height: int) -> float:
-    """Seconds per frame of ExpandNet, eager, float32, whole frames one at a time, from and to host memory."""
+    """Return seconds per frame of ExpandNet, eager, float32, whole frames one at a time, from and to host memory."""
     network = ExpandNet(Display(), None, "").to(clock.device).eval()
     sdr = picture(1, width, height)
 
@@ -44,7 +44,7 @@ def reference(clock: Clock, width: int, height: int) -> float:
 def networks(
     clock: Clock, model: str, size_name: str, size: tuple[int, int], precisions: list[str], batches: list[int]
 ) -> Iterator[dict]:
-    """Rows of one model at one size: seconds per frame of the network and of the Expander, and what it takes."""
+    """Yield rows of one model at one size: seconds per frame of the network and of the Expander, and what it takes."""
     width, height = size
     has_weights = bool(models.describe(model).weights)
     for precision in precisions if has_weights else ["fp32"]:
@@ -73,7 +73,7 @@ def networks(
 
 
 def shares(row: dict, limits: dict, reference_s: float | None) -> dict:
-    """The row's bounds by arithmetic and by memory (code values in, light out, in float32), and its ratio to the
+    """Return the row's bounds by arithmetic and by memory (code values in, light out, in float32), and its ratio to the
     reference.
     """
     arithmetic = row["gmac"] / limits["gmac_per_s"][row["precision"]]
@@ -87,7 +87,7 @@ def shares(row: dict, limits: dict, reference_s: float | None) -> dict:
 
 
 def parity(device: str, model: str, precisions: list[str]) -> Iterator[dict]:
-    """How far every fast way is from eager PyTorch in float32 on a CPU, in codes of ten-bit PQ."""
+    """Yield how far every fast way is from eager PyTorch in float32 on a CPU, in codes of ten-bit PQ."""
     frames = picture(1, 960, 544)
     with _without_kernels():
         exact = _codes(expander_of(model, device="cpu", precision="fp32").expand(frames))
@@ -143,7 +143,7 @@ def stages(clock: Clock, size: tuple[int, int]) -> dict[str, float]:
 
 
 def growth(clock: Clock, model: str, sizes: dict[str, tuple[int, int]]) -> dict[str, list[list[float]]]:
-    """Seconds by frames in one call, by pixels and by batch: pairs of the count and the seconds of all."""
+    """Return seconds by frames in one call, by pixels and by batch: pairs of the count and the seconds of all."""
     expander = expander_of(model, device=clock.device.type)
     frames = picture(8, 640, 360)
     pixels = []
@@ -159,7 +159,7 @@ def growth(clock: Clock, model: str, sizes: dict[str, tuple[int, int]]) -> dict[
 
 
 def expander_of(model: str, **options) -> Expander:
-    """An Expander with the model's weights; with random ones for a model whose weights do not ship."""
+    """Return an Expander with the model's weights; with random ones for a model whose weights do not ship."""
     if model != "expandnet":
         return Expander(model, **options)
     build = models.build
@@ -172,7 +172,7 @@ def expander_of(model: str, **options) -> Expander:
 
 
 def _alone(expander: Expander, frames: Tensor) -> tuple[Callable, Tensor]:
-    """The network without what is around it, and frames as it takes them, on its device."""
+    """Return the network without what is around it, and frames as it takes them, on its device."""
     multiple = expander.description.multiple
     height, width = (-(-side // multiple) * multiple for side in frames.shape[2:])
     inputs = torch.nn.functional.pad(frames, (0, width - frames.shape[3], 0, height - frames.shape[2]))
@@ -187,7 +187,7 @@ def _alone(expander: Expander, frames: Tensor) -> tuple[Callable, Tensor]:
 
 
 def _gmac(network: Callable, inputs: Tensor) -> float:
-    """Billions of multiply-adds per frame."""
+    """Return billions of multiply-adds per frame."""
     with FlopCounterMode(display=False) as counter:
         network(inputs[:1])
     return counter.get_total_flops() / 2e9

@@ -32,7 +32,7 @@ NOISE = 0.001
 
 
 def picture(frame: int, samples: int) -> np.ndarray:
-    """One frame as PyAV takes yuv420p: 3/2 H x W, 8 bits."""
+    """Return one frame as PyAV takes yuv420p: 3/2 H x W, 8 bits."""
     torch.set_num_threads(1)  # one process per core does better than threads that wait for each other
     generator = torch.Generator().manual_seed(frame)
     light = render(frame / RATE, WIDTH, HEIGHT, samples=samples)
@@ -71,7 +71,7 @@ def sound() -> np.ndarray:
 
 
 def write(path: Path, pictures: Iterable[np.ndarray], crf: int) -> None:
-    """Encodes the pictures and the sound as MP4."""
+    """Encode the pictures and the sound as MP4."""
     with av.open(str(path), "w", options={"movflags": "+faststart"}) as container:
         video = container.add_stream("libx264", rate=RATE, options={"crf": str(crf), "preset": "veryslow"})
         video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"

@@ -13,7 +13,7 @@ from vshdr.colour.transfer import EOTF, pq_encode
 from vshdr.media.light_levels import LightMeter
 from vshdr.models.contract import Display
 from vshdr.models.gainmap import _TRUST, KNOTS, LEVELS, GainMap
-from vshdr.temporal.gain_frames import Moment
+from vshdr.temporal.gain_frames import GainFrame
 from vshdr.temporal.smoothing import smooth_gain
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -152,7 +152,7 @@ def test_smoothing_is_the_same_with_and_without(size, torch_only):
         code = scene[:, number : number + height, 2 * number : 2 * number + width]
         code = (code + 0.02 * torch.randn(code.shape, generator=generator)).clamp(0, 1)
         gain = (2.0 + 0.5 * number) * (code - 0.6).clamp_min(0.0)
-        window[number] = Moment.of(code, gain, brightness=0.5, starts_shot=number == 0, linearise=EOTF["bt1886"])
+        window[number] = GainFrame.of(code, gain, brightness=0.5, starts_shot=number == 0, linearise=EOTF["bt1886"])
     with torch.no_grad():
         smoothed = smooth_gain(2, window, range(4))
     torch.testing.assert_close(smoothed, torch_only(smooth_gain, 2, window, range(4)), rtol=2e-3, atol=2e-4)

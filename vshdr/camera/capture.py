@@ -23,7 +23,7 @@ from vshdr.runtime.files import whole
 
 
 def write_pairs(folder: str | Path, options: CaptureOptions) -> int:
-    """Writes `options.count` pairs or clips into `folder` and returns the number of frames.
+    """Write `options.count` pairs or clips into `folder` and return the number of frames.
 
     Pairs are `sdr/NNNN.png` and `hdr/NNNN.exr`. Clips are folders `NNNN/` with `sdr.MMMM.png`, `hdr.MMMM.exr`
     and, from the second frame on, `flow.MMMM.npy`: H x W x 2 float32, pixels to the right and down from each
@@ -31,7 +31,7 @@ def write_pairs(folder: str | Path, options: CaptureOptions) -> int:
     half-float BT.709 light, 1.0 = SDR white: the truth of training (see `curves`). `conditions.csv` tells
     what was drawn for each, and what share of its samples is brighter than SDR white.
 
-    Raises ValueError for a folder that has files in it and for options that do not fit, OSError where
+    Raise ValueError for a folder that has files in it and for options that do not fit, OSError where
     `options.data` has no pictures or nothing can be written.
     """
     folder = Path(folder)

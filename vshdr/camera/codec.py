@@ -19,11 +19,11 @@ _SMALLEST = 64
 
 
 def round_trip(sdr: Tensor, codec: str, crf: int) -> Tensor:
-    """Frames T x 3 x H x W of code values after 8-bit 4:2:0 limited-range video of one codec (a key of
+    """Return frames T x 3 x H x W of code values after 8-bit 4:2:0 limited-range video of one codec (a key of
     `ENCODERS`).
 
     The frames are one clip, so that prediction between them acts. Height and width must be even. The same
-    frames give the same result. Raises RuntimeError where FFmpeg has not this encoder.
+    frames give the same result. Raise RuntimeError where FFmpeg has not this encoder.
     """
     frames, _, rows, columns = sdr.shape
     if ENCODERS[codec] not in av.codecs_available:

@@ -130,12 +130,12 @@ class Conditions:
         return replace(self, **moved, overlay=None if self.overlay is None else self.overlay.to(device))
 
     def tint(self, light: Tensor) -> Tensor:
-        """Linear light N x 3 x H x W with the drawn white balance, hue and saturation."""
+        """Return linear light N x 3 x H x W with the drawn white balance, hue and saturation."""
         return torch.einsum("nij,njhw->nihw", self.colour, light).clamp_min(0.0)
 
 
 def draw_conditions(count: int, size: tuple[int, int], options: CameraOptions, dice: Dice) -> Conditions:
-    """The conditions of `count` samples of (height, width) `size`, on the CPU."""
+    """Return the conditions of `count` samples of (height, width) `size`, on the CPU."""
     families = list(options.curves)
     curves = [families[dice.pick(list(options.curves.values()))] for _ in range(count)]
     noisy = [dice.chance(options.noise) for _ in range(count)]

@@ -78,7 +78,7 @@ class Curves:
         return replace(self, **{name: getattr(self, name).to(device) for name in parts})
 
     def encode(self, light: Tensor) -> Tensor:
-        """Code values in [0, 1], not quantised, of exposed scene light, both N x 3 x H x W."""
+        """Return code values in [0, 1], not quantised, of exposed scene light, both N x 3 x H x W."""
         place = (light.clamp(2.0**_DARKEST, 2.0**_BRIGHTEST).log2() - _DARKEST) * _PER_STOP
         low = place.floor().clamp_max(self.codes.shape[1] - 2)
         share = (place - low).flatten(1)
@@ -97,12 +97,12 @@ class Curves:
 
 
 def draw_curves(names: Sequence[str], dice: Dice) -> Curves:
-    """A curve of each named family (keys of `FAMILIES`) with parameters of its own, on the CPU."""
+    """Return a curve of each named family (keys of `FAMILIES`) with parameters of its own, on the CPU."""
     return _tabulated(names, [FAMILIES[name](_TABLE, dice) for name in names])
 
 
 def known_sigmoid(n: float, sigma: float) -> Curves:
-    """The curve of a camera whose sigmoid is known: `scene.camera_curve` with these parameters, clipped at
+    """Return the curve of a camera whose sigmoid is known: `scene.camera_curve` with these parameters, clipped at
     1."""
     return _tabulated(["sigmoid"], [camera_curve(_TABLE.clamp_max(1.0), n, sigma)])
 
@@ -115,7 +115,7 @@ def _tabulated(names: Sequence[str], codes: Sequence[Tensor]) -> Curves:
 
 
 def _join(codes: Tensor) -> tuple[float, float, float]:
-    """The join j of a table, D(j) and the slope s there."""
+    """Return the join j of a table, D(j) and the slope s there."""
     shown = EOTF["bt1886"](codes)
     logarithm = shown.clamp_min(1e-12).log2()
     slope = logarithm.diff() * _PER_STOP
@@ -129,7 +129,7 @@ def _join(codes: Tensor) -> tuple[float, float, float]:
 
 
 def shoulder(light: Tensor, knee: float, white: float) -> Tensor:
-    """Display light that equals `light` up to `knee`, then rolls off as a logarithm and reaches 1 at `white`.
+    """Return display light that equals `light` up to `knee`, then rolls off as a logarithm and reaches 1 at `white`.
 
     k + (1 - k) ln(1 + a (h - k)) / ln(1 + a (w - k)), where a makes the slope at the knee 1.
     """
@@ -142,7 +142,7 @@ def shoulder(light: Tensor, knee: float, white: float) -> Tensor:
 
 
 def _ideal(light: Tensor, dice: Dice) -> Tensor:
-    """A hard clip; BT.1886 shows what was there."""
+    """Return a hard clip; BT.1886 shows what was there."""
     return INVERSE_EOTF["bt1886"](light.clamp_max(1.0))
 
 
@@ -163,7 +163,7 @@ def _graded(light: Tensor, dice: Dice) -> Tensor:
 
 
 def _film(light: Tensor, dice: Dice) -> Tensor:
-    """An S-curve on code values, with blacks lifted and white below the maximum for some."""
+    """Return an S-curve on code values, with blacks lifted and white below the maximum for some."""
     contrast, toe = dice.uniform(1.05, 1.5), dice.log_uniform(0.6, 1.1)
     code = INVERSE_EOTF["bt1886"]((light / dice.uniform(1.0, 1.5)).clamp_max(1.0))
     power = code.pow(contrast)
@@ -197,7 +197,7 @@ def _drago(light: Tensor, dice: Dice) -> Tensor:
 
 
 def _mantiuk(light: Tensor, dice: Dice) -> Tensor:
-    """All contrasts reduced alike, as the contrast mapping of Mantiuk et al. 2006 does on a whole picture."""
+    """Return all contrasts reduced alike, as the contrast mapping of Mantiuk et al. 2006 does on a whole picture."""
     return light.clamp_max(1.0).pow(dice.uniform(0.65, 0.85) / dice.uniform(1.8, 2.2))
 
 

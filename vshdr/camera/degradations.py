@@ -43,7 +43,7 @@ Planes = tuple[Tensor, Tensor]
 
 
 def sensor_noise(light: Tensor, shot: Tensor, read: Tensor, generator: torch.Generator) -> Tensor:
-    """Light of an exposed sensor with Gaussian noise of variance `shot` * light + `read`^2, >= 0. N x 3 x H x
+    """Return light of an exposed sensor with Gaussian noise of variance `shot` * light + `read`^2, >= 0. N x 3 x H x
     W and N numbers each."""
     grain = torch.randn(light.shape, generator=generator, device=light.device)
     deviation = (shot[:, None, None, None] * light + read[:, None, None, None].square()).sqrt()
@@ -51,7 +51,7 @@ def sensor_noise(light: Tensor, shot: Tensor, read: Tensor, generator: torch.Gen
 
 
 def to_planes(sdr: Tensor, *, subsample: bool) -> Planes:
-    """Luma and chroma of RGB code values. With `subsample`, chroma is the mean of 2 x 2 pixels; height and
+    """Return luma and chroma of RGB code values. With `subsample`, chroma is the mean of 2 x 2 pixels; height and
     width must be even."""
     red, green, blue = sdr.split(1, dim=1)
     luma = LUMA_709[0] * red + LUMA_709[1] * green + LUMA_709[2] * blue
@@ -60,7 +60,7 @@ def to_planes(sdr: Tensor, *, subsample: bool) -> Planes:
 
 
 def from_planes(planes: Planes) -> Tensor:
-    """RGB code values in [0, 1]; chroma of another size is interpolated linearly."""
+    """Return RGB code values in [0, 1]; chroma of another size is interpolated linearly."""
     luma, chroma = planes
     if chroma.shape[2:] != luma.shape[2:]:
         chroma = functional.interpolate(chroma, luma.shape[2:], mode="bilinear", align_corners=False)
@@ -80,7 +80,7 @@ def quantise(planes: Planes, bits: Tensor) -> Planes:
 
 
 def jpeg_steps(quality: int, *, flat: bool = False) -> tuple[Tensor, Tensor]:
-    """Quantisation steps 8 x 8 of luma and chroma in units of 1/255, for a JPEG quality of 1 to 100 as the
+    """Return quantisation steps 8 x 8 of luma and chroma in units of 1/255, for a JPEG quality of 1 to 100 as the
     IJG's library scales it.
 
     `flat` makes all frequencies' steps alike, as video encoders do: their geometric mean over the lower half
@@ -95,7 +95,7 @@ def jpeg_steps(quality: int, *, flat: bool = False) -> tuple[Tensor, Tensor]:
 
 
 def dct_quantise(planes: Planes, steps: Sequence[tuple[Tensor, Tensor]]) -> Planes:
-    """Planes after quantisation of their 8 x 8 DCT coefficients with each sample's steps of luma and chroma
+    """Return planes after quantisation of their 8 x 8 DCT coefficients with each sample's steps of luma and chroma
     (see `jpeg_steps`)."""
     luma, chroma = planes
     luma_steps, chroma_steps = (torch.stack(table).to(luma.device) for table in zip(*steps, strict=True))
@@ -114,7 +114,7 @@ def _dct_round(plane: Tensor, steps: Tensor) -> Tensor:
 
 
 def _dct(device: torch.device) -> Tensor:
-    """The orthonormal DCT-II of eight samples."""
+    """Return the orthonormal DCT-II of eight samples."""
     frequency, place = torch.meshgrid(torch.arange(8, device=device), torch.arange(8, device=device), indexing="ij")
     basis = torch.cos((place + 0.5) * frequency * math.pi / 8) / 2
     return torch.where(frequency == 0, basis / math.sqrt(2), basis)

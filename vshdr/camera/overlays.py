@@ -19,7 +19,7 @@ _LETTERS = "aaabcdeeeefghiiklmnnoooprrsstttuuvwy"
 
 
 def draw_overlays(names: Sequence[str], size: tuple[int, int], dice: Dice) -> Tensor:
-    """RGB code values and opacity, N x 4 x H x W in [0, 1], for pictures of (height, width) `size`.
+    """Return RGB code values and opacity, N x 4 x H x W in [0, 1], for pictures of (height, width) `size`.
 
     Names are keys of `KINDS`, several joined by "+" from back to front, or empty for nothing.
     """

@@ -32,7 +32,7 @@ LIGHTS = 8
 
 
 def load_folder(folder: str | Path) -> list[Path]:
-    """All .exr and .hdr files below `folder`, sorted. Raises OSError where there are none."""
+    """Return all .exr and .hdr files below `folder`, sorted. Raise OSError where there are none."""
     paths = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in SUFFIXES)
     if not paths:
         raise OSError(f"{folder}: no .exr or .hdr file is in this folder or below it")
@@ -40,7 +40,7 @@ def load_folder(folder: str | Path) -> list[Path]:
 
 
 def scene_name(path: str | Path) -> str:
-    """What stays of a file's name without resolution, number and sky-only suffix: `studio_small_03_1k.hdr` is
+    """Return what stays of a file's name without resolution, number and sky-only suffix: `studio_small_03_1k.hdr` is
     `studio_small`.
 
     Pictures of one place, named in the way of Poly Haven, share it.
@@ -51,11 +51,11 @@ def scene_name(path: str | Path) -> str:
 def split(
     paths: Sequence[Path], share: float, seed: int = 0, scene: Callable[[Path], str] = scene_name
 ) -> tuple[list[Path], list[Path]]:
-    """Training and validation paths: a `share` of the scenes, at least one, goes whole to validation. `scene` names
-    that of a path.
+    """Return training and validation paths: a `share` of the scenes, at least one, goes whole to validation. `scene`
+    names that of a path.
 
     A scene's place in the draw depends on its name and `seed` only, so that adding pictures moves few scenes.
-    Raises ValueError where nothing would be left for training.
+    Raise ValueError where nothing would be left for training.
     """
     scenes = sorted(
         {scene(path) for path in paths},
@@ -69,10 +69,10 @@ def split(
 
 
 def read_picture(path: str | Path) -> Tensor:
-    """Linear light of an .exr or Radiance .hdr file as it is stored, 3 x H x W float32 >= 0, in BT.709
+    """Return linear light of an .exr or Radiance .hdr file as it is stored, 3 x H x W float32 >= 0, in BT.709
     primaries.
 
-    An EXR that names other chromaticities is converted. Raises ValueError where the file cannot be read.
+    An EXR that names other chromaticities is converted. Raise ValueError where the file cannot be read.
     """
     path = Path(path)
     picture = _read_exr(path) if path.suffix.lower() == ".exr" else _read_radiance(path)
@@ -94,7 +94,7 @@ def _read_exr(path: Path) -> np.ndarray:
 
 
 def _xyz(chromaticities: Sequence[float]) -> np.ndarray:
-    """The matrix from RGB with these primaries and white, eight numbers, to CIE XYZ."""
+    """Return the matrix from RGB with these primaries and white, eight numbers, to CIE XYZ."""
     x, y = np.reshape(chromaticities, (4, 2)).astype(float).T
     points = np.stack((x / y, np.ones(4), (1 - x - y) / y))
     return points[:, :3] * np.linalg.solve(points[:, :3], points[:, 3])
@@ -110,7 +110,7 @@ def _read_radiance(path: Path) -> np.ndarray:
 
 
 def sampling_weight(path: str | Path) -> float:
-    """How often a picture is drawn: sky-only panoramas, named `..._puresky`, a quarter as often, for they
+    """Return how often a picture is drawn: sky-only panoramas, named `..._puresky`, a quarter as often, for they
     look much alike."""
     return 0.25 if "_puresky" in Path(path).stem else 1.0
 
@@ -139,10 +139,10 @@ class Panoramas:
         max_width: int = 2048,
         dtype: torch.dtype = torch.float16,
     ) -> None:
-        """Reads `pictures`: paths, or tensors 3 x H x W of linear light. Those wider than `max_width` are
+        """Read `pictures`: paths, or tensors 3 x H x W of linear light. Those wider than `max_width` are
         averaged down.
 
-        Raises ValueError where a file cannot be read, is black, or no picture is given.
+        Raise ValueError where a file cannot be read, is black, or no picture is given.
         """
         if not pictures:
             raise ValueError("no pictures were given; name a folder with .exr or .hdr files")
@@ -179,7 +179,7 @@ class Panoramas:
     def procedural(
         cls, count: int = 8, seed: int = 0, device: torch.device | str = "cpu", *, width: int = 1024
     ) -> Panoramas:
-        """Synthetic panoramas: skies with a sun, rooms and streets with lamps. Enough for tests and
+        """Return synthetic panoramas: skies with a sun, rooms and streets with lamps. Enough for tests and
         demonstrations."""
         return cls(
             [procedural_panorama(seed * 1000 + index, width) for index in range(count)],
@@ -191,7 +191,7 @@ class Panoramas:
         return len(self.names)
 
     def sample(self, picture: Tensor, level: Tensor, x: Tensor, y: Tensor) -> Tensor:
-        """Light N x 3 x H x W of picture and level numbers N (on the CPU) at places N x H x W in [0, 1]
+        """Return light N x 3 x H x W of picture and level numbers N (on the CPU) at places N x H x W in [0, 1]
         across and down.
 
         Bilinear. Panoramas continue from the right edge to the left; all else repeats its edge.
@@ -231,7 +231,7 @@ def _scale(light: Tensor, name: str) -> Tensor:
 
 
 def _bright_places(light: Tensor) -> Tensor:
-    """LIGHTS x 2: x and y in [0, 1] of the brightest of 32 x 16 fields, where light is lost first."""
+    """Return LIGHTS x 2: x and y in [0, 1] of the brightest of 32 x 16 fields, where light is lost first."""
     fields, index = functional.adaptive_max_pool2d(luminance(light[None]), (16, 32), return_indices=True)
     best = index.flatten()[fields.flatten().topk(LIGHTS).indices]
     height, width = light.shape[1:]

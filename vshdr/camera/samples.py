@@ -46,9 +46,9 @@ class Sample:
 
 
 def find_samples(folder: str | Path) -> list[tuple[Path, Path]]:
-    """The .bin and .jpg paths of every sample in `folder`, sorted.
+    """Return the .bin and .jpg paths of every sample in `folder`, sorted.
 
-    Raises OSError where there is none, or where a .bin has no .jpg.
+    Raise OSError where there is none, or where a .bin has no .jpg.
     """
     samples = [(path, Path(folder, "jpg", path.stem + ".jpg")) for path in sorted(Path(folder, "bin").glob("im_*.bin"))]
     if not samples:
@@ -60,12 +60,12 @@ def find_samples(folder: str | Path) -> list[tuple[Path, Path]]:
 
 
 def source_name(light: Path) -> str:
-    """What samples of one source picture share: im_000012 of im_000012_000003.bin."""
+    """Return what samples of one source picture share: im_000012 of im_000012_000003.bin."""
     return light.stem.rpartition("_")[0]
 
 
 def read_sdr(path: str | Path) -> Tensor:
-    """Code values in [0, 1], 3 x H x W, of a JPEG or PNG of 8 bits. Raises ValueError where it cannot be read."""
+    """Return code values in [0, 1], 3 x H x W, of a JPEG or PNG of 8 bits. Raise ValueError where it cannot be read."""
     try:
         with Image.open(path) as image:
             return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1) / 255
@@ -74,7 +74,7 @@ def read_sdr(path: str | Path) -> Tensor:
 
 
 def read_sample(light: str | Path, picture: str | Path) -> Sample:
-    """The sample in a .bin and a .jpg file. Raises ValueError where one of them is damaged or their sizes
+    """Return the sample in a .bin and a .jpg file. Raise ValueError where one of them is damaged or their sizes
     differ."""
     data = np.fromfile(light, dtype="<f4")
     if len(data) < 5 or not all(1 <= length <= 65536 for length in data[:3]) or data[2] != 3:
@@ -93,7 +93,7 @@ def read_sample(light: str | Path, picture: str | Path) -> Sample:
 
 
 def write_sample(folder: str | Path, source: int, crop: int, sample: Sample, *, quality: int = 95) -> tuple[Path, Path]:
-    """Writes crop number `crop` of source number `source` (both from 1) and returns the paths of .bin and
+    """Write crop number `crop` of source number `source` (both from 1) and return the paths of .bin and
     .jpg."""
     name = f"im_{source:06d}_{crop:06d}"
     light, picture = Path(folder, "bin", name + ".bin"), Path(folder, "jpg", name + ".jpg")
@@ -109,7 +109,7 @@ def write_sample(folder: str | Path, source: int, crop: int, sample: Sample, *, 
 
 
 def fitted_curve(sample: Sample) -> Curves:
-    """The camera curve that explains a sample: least squares over what is neither black nor clipped; the mean of
+    """Return the camera curve that explains a sample: least squares over what is neither black nor clipped; the mean of
     HDRCNN's camera where that is next to nothing.
     """
     light, code = sample.scene.flatten(), sample.sdr.flatten()
@@ -149,7 +149,7 @@ class StoredSamples:
         """`n` samples, each cut at a random place and mirrored for half of them; the truth follows the
         camera's curve (`fitted_curve`).
 
-        Raises ValueError for `stability`, and where a sample is damaged or smaller than `size`.
+        Raise ValueError for `stability`, and where a sample is damaged or smaller than `size`.
         """
         if stability:
             raise ValueError("stored samples have one view each; add --views affine, which bends it")
@@ -158,7 +158,7 @@ class StoredSamples:
         return Pair(sdr=sdr, linear=linear, scene=scene, kind=["sigmoid+stored"] * n)
 
     def state_dict(self) -> dict[str, Tensor]:
-        """What a resumed training needs to go on with the same samples."""
+        """Return what a resumed training needs to go on with the same samples."""
         return {"dice": self._dice.generator.get_state()}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:

@@ -94,14 +94,14 @@ def draw_views(panoramas: Panoramas, count: int, size: tuple[int, int], options:
 
 
 def _quarters(count: int, size: tuple[int, int]) -> Tensor:
-    """Turns views of (height, width) `size` by so many right angles, without a change of scale."""
+    """Turn views of (height, width) `size` by so many right angles, without a change of scale."""
     pixels = torch.diag(torch.tensor([size[1], size[0], 1.0], dtype=torch.float64))
     turn = torch.tensor([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]], dtype=torch.float64)
     return pixels.inverse() @ torch.linalg.matrix_power(turn, count) @ pixels
 
 
 def draw_motion(panoramas: Panoramas, views: Views, size: tuple[int, int], options: MotionOptions, dice: Dice) -> Views:
-    """The same views after a small motion, drawn for each."""
+    """Return the same views after a small motion, drawn for each."""
     moved = [
         _moved(matrix, panoramas.spherical[picture], size, _draw_step(options, size, dice))
         for picture, matrix in zip(views.picture.tolist(), views.matrix, strict=True)
@@ -112,7 +112,7 @@ def draw_motion(panoramas: Panoramas, views: Views, size: tuple[int, int], optio
 def draw_path(
     panoramas: Panoramas, view: Views, frames: int, size: tuple[int, int], options: MotionOptions, dice: Dice
 ) -> Views:
-    """One view as `frames` views of a steady motion; `options` bound what happens from one frame to the
+    """Return one view as `frames` views of a steady motion; `options` bound what happens from one frame to the
     next, `_FARTHEST` what comes of it in a long clip."""
     step, sphere = _draw_step(options, size, dice), panoramas.spherical[int(view.picture)]
     matrices, gone = [view.matrix[0]], dict.fromkeys(_FARTHEST, 0.0)
@@ -152,7 +152,7 @@ def _draw_step(options: MotionOptions, size: tuple[int, int], dice: Dice) -> _St
 
 
 def _moved(matrix: Tensor, spherical: bool, size: tuple[int, int], step: _Step) -> Tensor:
-    """The view after a motion: by turning the camera in a panorama, by an affine transform of a photo."""
+    """Return the view after a motion: by turning the camera in a panorama, by an affine transform of a photo."""
     if spherical:
         middle = matrix[:, 2] / matrix[:, 2].norm()
         aim = matrix @ torch.tensor([step.shift_x, step.shift_y, 1.0], dtype=torch.float64)
@@ -176,7 +176,7 @@ def _moved(matrix: Tensor, spherical: bool, size: tuple[int, int], step: _Step) 
 
 
 def project_pixels(matrix: Tensor, size: tuple[int, int]) -> Tensor:
-    """What 3 x 3 matrices N make of the pixel centres of a (height, width) picture: N x 3 x H x W,
+    """Return what 3 x 3 matrices N make of the pixel centres of a (height, width) picture: N x 3 x H x W,
     float64."""
     height, width = size
     v, u = torch.meshgrid(
@@ -189,7 +189,7 @@ def project_pixels(matrix: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def render(panoramas: Panoramas, views: Views, size: tuple[int, int]) -> Tensor:
-    """The views' light, N x 3 x H x W float32 on the panoramas' device, at the scale of the stored
+    """Return the views' light, N x 3 x H x W float32 on the panoramas' device, at the scale of the stored
     pictures."""
     x, y, z = project_pixels(views.matrix.to(panoramas.device), size).float().unbind(1)
     sphere = torch.tensor([panoramas.spherical[index] for index in views.picture.tolist()])
@@ -259,7 +259,7 @@ def _photo_view(
 
 
 def _rotation(axis: Tensor) -> Tensor:
-    """The rotation about `axis` (3) whose length is the angle's sine; angles up to 90 degrees."""
+    """Return the rotation about `axis` (3) whose length is the angle's sine; angles up to 90 degrees."""
     sine = float(axis.norm())
     if sine == 0.0:
         return torch.eye(3, dtype=torch.float64)

@@ -132,7 +132,7 @@ class VirtualCamera:
         size: tuple[int, int] = (256, 256),
         seed: int = 0,
     ) -> None:
-        """`size` is height and width; both must be even for 4:2:0. Raises ValueError where they are not."""
+        """`size` is height and width; both must be even for 4:2:0. Raise ValueError where they are not."""
         if min(size) < 16 or size[0] % 2 or size[1] % 2:
             raise ValueError(f"the camera's height and width must be even and at least 16, not {size[0]} x {size[1]}")
         self.panoramas, self.device = panoramas, panoramas.device
@@ -175,7 +175,7 @@ class VirtualCamera:
         per frame.
 
         One exposure, curve and overlay for all; fresh noise in each frame; a codec sees them as one clip.
-        Raises ValueError where there are only photos.
+        Raise ValueError where there are only photos.
         """
         sphere = torch.tensor(self.panoramas.spherical)
         if not sphere.any():
@@ -202,7 +202,7 @@ class VirtualCamera:
         return Clip(sdr=sdr, linear=linear, grid=grid, valid=valid, kind=conditions.kind[0])
 
     def state_dict(self) -> dict[str, Tensor]:
-        """What a resumed training needs to go on with the same samples."""
+        """Return what a resumed training needs to go on with the same samples."""
         return {"dice": self._dice.generator.get_state(), "grain": self._grain.get_state()}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
@@ -211,7 +211,7 @@ class VirtualCamera:
         self._grain.set_state(state["grain"].cpu())
 
     def _develop(self, scene: Tensor, conditions: Conditions) -> tuple[Tensor, Tensor]:
-        """Code values with noise and overlays, not quantised, and the clean truth."""
+        """Return code values with noise and overlays, not quantised, and the clean truth."""
         linear = conditions.curves.truth(scene)
         sdr = conditions.curves.encode(degrade.sensor_noise(scene, conditions.shot, conditions.read, self._grain))
         if conditions.overlay is None:
@@ -228,7 +228,7 @@ def _one(path: views.Views, index: int) -> views.Views:
 
 
 def _exposure(scene: Tensor, clipped: list[float]) -> Tensor:
-    """N x 1 x 1 x 1 factors after which the given shares of all samples of R, G and B exceed 1."""
+    """Return N x 1 x 1 x 1 factors after which the given shares of all samples of R, G and B exceed 1."""
     step = 2 if scene.shape[2] * scene.shape[3] > 2**14 else 1  # a quarter of the pixels tells as much
     samples = scene[:, :, ::step, ::step].flatten(1)
     places = [1 + round((samples.shape[1] - 1) * (1 - share)) for share in clipped]
@@ -237,7 +237,7 @@ def _exposure(scene: Tensor, clipped: list[float]) -> Tensor:
 
 
 def _stored(sdr: Tensor, conditions: Conditions, codec_frames: int) -> Tensor:
-    """Code values after storage in each sample's own form. `codec_frames`: how often a codec sees the frame;
+    """Return code values after storage in each sample's own form. `codec_frames`: how often a codec sees the frame;
     the last is taken."""
     result = torch.empty_like(sdr)
     groups: dict[tuple[str, bool], list[int]] = {}
@@ -266,7 +266,7 @@ def _stored(sdr: Tensor, conditions: Conditions, codec_frames: int) -> Tensor:
 
 
 def _stand_still(grid: Tensor, valid: Tensor, overlay: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Grid and validity where overlays do not move with the scene: what is opaque stays, what is half seen
+    """Return grid and validity where overlays do not move with the scene: what is opaque stays, what is half seen
     through is not valid."""
     if overlay is None:
         return grid, valid

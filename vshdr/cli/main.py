@@ -11,7 +11,7 @@ from vshdr.cli.console import console
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command line and returns its exit status: 0, 1 for what failed, 130 for an interruption."""
+    """Run the command line and return its exit status: 0, 1 for what failed, 130 for an interruption."""
     options = _parser().parse_args(arguments)
     try:
         options.run(options)

@@ -12,7 +12,7 @@ GAIN_FLOOR = 1e-5
 
 
 def gain_of(base: Tensor, linear: Tensor) -> Tensor:
-    """The gain in stops that takes `base`, linearised SDR, to `linear`; any shape, both >= 0."""
+    """Return the gain in stops that takes `base`, linearised SDR, to `linear`; any shape, both >= 0."""
     if kernels.serves_whole(base, linear):
         return kernels.gain_of(base, linear, GAIN_FLOOR)
     return torch.log2((linear + GAIN_FLOOR) / (base + GAIN_FLOOR))

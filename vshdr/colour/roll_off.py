@@ -25,7 +25,7 @@ class RollOff(NamedTuple):
 
     @classmethod
     def below(cls, ceiling: float, knee: float = 0.75, brightest: float = math.inf) -> RollOff:
-        """The roll-off from `knee * ceiling`, but not from below SDR white, up to `ceiling`.
+        """Return the roll-off from `knee * ceiling`, but not from below SDR white, up to `ceiling`.
 
         Light up to `brightest` can come in: light that hardly passes the ceiling is hardly bent, and where it never
         does, nothing is. With no bound the ceiling is never reached.
@@ -37,7 +37,7 @@ class RollOff(NamedTuple):
 
 
 def soft_ceiling(linear: Tensor, ceiling: float, knee: float = 0.75, brightest: float = math.inf) -> Tensor:
-    """Rolls light, N x 3 x H x W, >= 0, off as `RollOff.below` describes. An infinite ceiling changes nothing."""
+    """Roll light, N x 3 x H x W, >= 0, off as `RollOff.below` describes. An infinite ceiling changes nothing."""
     return roll_off(linear, RollOff.below(ceiling, knee, brightest))
 
 
@@ -52,7 +52,9 @@ def roll_off(linear: Tensor, curve: RollOff) -> Tensor:
 
 
 def _saturation(reach: float, span: float) -> float:
-    """The s for which (1 - exp(-s reach)) / s is `span`, which is the smaller: by bisection, as it falls with s."""
+    """Return the s for which (1 - exp(-s reach)) / s is `span`, which is the smaller: by bisection, as
+    it falls with s.
+    """
     if span <= 0.0:
         return 1e30  # at once: what is above the start goes to the start
     low, high = 0.0, 1.0 / span

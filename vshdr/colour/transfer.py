@@ -73,8 +73,8 @@ _HLG_A, _HLG_B, _HLG_C = 0.17883277, 0.28466892, 0.55991073
 
 
 def hlg_encode(nits: Tensor) -> Tensor:
-    """Light of a display of 1000 nits, N x 3 x H x W in BT.2020 primaries, to HLG code values, which pass 1 where a
-    colour is as bright as the display and saturated. Negative light is taken for none.
+    """Return light of a display of 1000 nits, N x 3 x H x W in BT.2020 primaries, to HLG code values, which pass 1
+    where a colour is as bright as the display and saturated. Negative light is taken for none.
 
     The inverse of the system gamma acts on luminance (BT.2100-2), and so keeps hue: zimg has it act on each channel.
     """
@@ -85,7 +85,7 @@ def hlg_encode(nits: Tensor) -> Tensor:
 
 
 def hlg_decode(code: Tensor) -> Tensor:
-    """The inverse of `hlg_encode`; code values below 0 are taken as 0."""
+    """Return the inverse of `hlg_encode`; code values below 0 are taken as 0."""
     code = code.clamp_min(0.0)
     scene = torch.where(code <= 0.5, code.square() / 3.0, (torch.exp((code - _HLG_C) / _HLG_A) + _HLG_B) / 12.0)
     return HLG_PEAK * scene * luminance(scene, 9).clamp_min(1e-6).pow(_HLG_GAMMA - 1.0)

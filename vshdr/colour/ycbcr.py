@@ -43,7 +43,7 @@ class Planes:
     """A key of `SITING`."""
 
     def shapes(self) -> list[tuple[int, int]]:
-        """Height and width of the three planes."""
+        """Return height and width of the three planes."""
         across, down = self.subsampling
         chroma = self.height >> down, self.width >> across
         return [(self.height, self.width), chroma, chroma]
@@ -67,7 +67,7 @@ class Planes:
         return 16.0 * unit, 219.0 * unit, 128.0 * unit, 224.0 * unit
 
     def to_rgb(self, planes: Sequence[Tensor]) -> Tensor:
-        """Code values of R, G and B, N x 3 x H x W, 0 to 1 and beyond, of three planes, N x h x w each."""
+        """Return code values of R, G and B, N x 3 x H x W, 0 to 1 and beyond, of three planes, N x h x w each."""
         black, span, middle, chroma_span = self._scales
         first = (_as_float(planes[0]) - black) / span
         if self.matrix == 0:
@@ -78,7 +78,9 @@ class Planes:
         return torch.stack((r, (first - kr * r - kb * b) / (1.0 - kr - kb), b), dim=1)
 
     def from_rgb(self, rgb: Tensor, dither: Tensor | None = None) -> list[Tensor]:
-        """Three planes, N x h x w each, of R, G and B, N x 3 x H x W, 0 to 1; with `dither_pattern` or without."""
+        """Return three planes, N x h x w each, of R, G and B, N x 3 x H x W, 0 to 1; with
+        `dither_pattern` or without.
+        """
         black, span, middle, chroma_span = self._scales
         kr, kb = LUMA_WEIGHTS[self.matrix]
         r, g, b = rgb.unbind(1)
@@ -102,7 +104,7 @@ class Planes:
 
 
 def dither_pattern(device: torch.device | str = "cpu") -> Tensor:
-    """The ordered dither of zimg: a Bayer matrix of 16 x 16, as offsets between -1/2 and 1/2 of a code."""
+    """Return the ordered dither of zimg: a Bayer matrix of 16 x 16, as offsets between -1/2 and 1/2 of a code."""
     rank = torch.zeros(1, 1)
     for _ in range(4):
         rank = torch.cat((torch.cat((4 * rank, 4 * rank + 3), 1), torch.cat((4 * rank + 2, 4 * rank + 1), 1)), 0)
@@ -110,14 +112,16 @@ def dither_pattern(device: torch.device | str = "cpu") -> Tensor:
 
 
 def _tiled(pattern: Tensor, shapes: Sequence[tuple[int, int]]) -> list[Tensor]:
-    """The pattern over each plane; mirrored for chroma, so that the three do not err together."""
+    """Return the pattern over each plane; mirrored for chroma, so that the three do not err together."""
     patterns = (pattern, pattern.flip(1), pattern.flip(0))
     side = len(pattern)
     return [p.repeat(-(-h // side), -(-w // side))[:h, :w] for p, (h, w) in zip(patterns, shapes, strict=True)]
 
 
 def encode_transfer(linear: Tensor, transfer: str, to_nits: Sequence[Sequence[float]]) -> Tensor:
-    """Linear light, N x 3 x H x W, to BT.2020 code values of "pq" or "hlg"; `to_nits` are `colour.rows_to_nits`."""
+    """Return linear light, N x 3 x H x W, to BT.2020 code values of "pq" or "hlg"; `to_nits` are
+    `colour.rows_to_nits`.
+    """
     channels = linear.unbind(1)
     nits = [row[0] * channels[0] + row[1] * channels[1] + row[2] * channels[2] for row in to_nits]
     if transfer == "pq":
@@ -139,14 +143,14 @@ def _neighbour(samples: Tensor, dim: int, step: int) -> Tensor:
 
 
 def _double(samples: Tensor, dim: int, place: float) -> Tensor:
-    """Twice as many samples along `dim`, linear between those that are there; `place` as in `SITING`."""
+    """Return twice as many samples along `dim`, linear between those that are there; `place` as in `SITING`."""
     even = torch.lerp(samples, _neighbour(samples, dim, -1), place / 2)
     odd = torch.lerp(samples, _neighbour(samples, dim, 1), (1.0 - place) / 2)
     return torch.stack((even, odd), dim + 1).flatten(dim, dim + 1)
 
 
 def _halve(samples: Tensor, dim: int, place: float) -> Tensor:
-    """Half as many samples along `dim`, each a mean of those within two of its place, weighted by a triangle."""
+    """Return half as many samples along `dim`, each a mean of those within two of its place, weighted by a triangle."""
     before, after = 1, 2
     padding = (before, after, 0, 0) if dim == 2 else (0, 0, before, after)
     padded = F.pad(samples.unsqueeze(1), padding, mode="replicate").squeeze(1)

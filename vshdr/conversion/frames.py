@@ -30,7 +30,7 @@ Wanted = Callable[[Frame], bool]
 def add_expansion(
     pipeline: Pipeline, clip: Source, expanders: Sequence[Expander], wanted: Wanted, outputs: Sequence[Channel]
 ) -> None:
-    """Adds the stages that decode `clip` and expand it; they put lists of `Expanded` into every one of `outputs`.
+    """Add the stages that decode `clip` and expand it; they put lists of `Expanded` into every one of `outputs`.
 
     `expanders` are alike but for their devices; they take batches in turn. `wanted` is asked once for each frame, in
     order; frames that are not wanted are left out, and with smoothing go through the network only where a neighbour
@@ -61,7 +61,7 @@ def add_device_expansion(
     wanted: Wanted,
     outputs: Sequence[Channel],
 ) -> None:
-    """Adds the stages that decode `clip` and have it delivered by `device_batches`, in turn; they put lists of
+    """Add the stages that decode `clip` and have it delivered by `device_batches`, in turn; they put lists of
     `Delivered` into every one of `outputs`. `wanted` as in `add_expansion`.
     """
     decoded, sent = pipeline.channel(), pipeline.channel()
@@ -100,7 +100,7 @@ class _Marked:
 
 
 def _mark(frames: Iterable[tuple[Frame, Tensor]], wanted: Wanted, radius: int) -> Iterator[tuple]:
-    """Each frame as `_Marked` with its signature and whether a shot begins with it."""
+    """Yield each frame as `_Marked` with its signature and whether a shot begins with it."""
     looked = (
         (_Marked(frame=frame, sdr=sdr, wanted=wanted(frame)), signature(sdr, frame.scene_change))
         for frame, sdr in frames
@@ -118,7 +118,7 @@ def _expand(expander: Expander, pool: Pool, batch: tuple[tuple[Frame, Tensor], .
 
 
 def _add_gain(expander: Expander, smoother: Expander, batch: tuple) -> list[_Marked]:
-    """Gives frames the gain that `expander` finds, in the memory of the one that smooths."""
+    """Give frames the gain that `expander` finds, in the memory of the one that smooths."""
     needed = [item for item in batch if item[0].needed]
     if needed:
         with _named([marked.frame for marked, _, _ in needed]):
@@ -142,7 +142,7 @@ def _smooth(expander: Expander, number: int, window: Mapping[int, _Marked]) -> l
 
 @contextlib.contextmanager
 def _named(frames: Sequence[Frame]) -> Iterator[None]:
-    """Puts the frames' numbers before the sentence of a RuntimeError."""
+    """Put the frames' numbers before the sentence of a RuntimeError."""
     try:
         yield
     except RuntimeError as error:

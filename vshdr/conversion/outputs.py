@@ -67,16 +67,16 @@ class Output(ABC):
         return None
 
     def wants(self, index: int) -> bool:
-        """False for a frame that this output can do without. Asked once for each, in order, before `write`."""
+        """Return False for a frame that this output can do without. Asked once for each, in order, before `write`."""
         return True
 
     @abstractmethod
     def write(self, expanded: Expanded) -> None:
-        """Takes the next frame."""
+        """Take the next frame."""
 
     @abstractmethod
     def finish(self, meter: LightMeter) -> None:
-        """Completes the output once all frames are written."""
+        """Complete the output once all frames are written."""
 
 
 class VideoOutput(Output):
@@ -130,7 +130,7 @@ class VideoOutput(Output):
         self._writer.__exit__(*exception)
 
     def write(self, expanded: Expanded | Delivered) -> None:
-        """Takes the next frame; one that is delivered already as `delivery` says."""
+        """Take the next frame; one that is delivered already as `delivery` says."""
         if isinstance(expanded, Delivered):
             planes = expanded.planes
         else:
@@ -232,8 +232,8 @@ class PreviewOutput(Output):
 
 
 def open_output(path: Path, clip: Source, expander: Expander, options: ConvertOptions, fingerprint: str) -> Output:
-    """The output that the suffix of `path` asks for. Raises ValueError for one that is not known, and what writers
-    raise.
+    """Return the output that the suffix of `path` asks for. Raise ValueError for one that is not known, and what
+    writers raise.
     """
     if clip.video_path is not None and path.resolve() == clip.video_path.resolve():
         raise ValueError(f"{path} is the input; name another output")

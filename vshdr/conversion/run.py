@@ -65,7 +65,7 @@ class Summary:
 def convert(
     source: str | Path, *outputs: str | Path, on_progress: Callable[[Progress], None] | None = None, **options
 ) -> Summary:
-    """Expands a clip to HDR and writes it.
+    """Expand a clip to HDR and writes it.
 
     `source` is a video, an image, an image sequence (`%04d`, `####` or a folder) or a .vpy script. Each of `outputs` is
     a video by its suffix (.mkv, .mp4, .mov) or an EXR sequence (`shot.####.exr`); all come from one pass. The options
@@ -74,7 +74,7 @@ def convert(
 
     Memory does not grow with the clip's length. Outputs have their final name only once they are complete and checked.
 
-    Raises ValueError for input or options that do not fit, OSError for files that cannot be read or written,
+    Raise ValueError for input or options that do not fit, OSError for files that cannot be read or written,
     RuntimeError for what fails on the way; each says in one sentence what and where.
     """
     expand_names = {field.name for field in dataclasses.fields(ExpandOptions)}
@@ -95,7 +95,7 @@ def convert(
 
 
 def _expanders(options: ExpandOptions, convert_options: ConvertOptions, eotf: str) -> list[Expander]:
-    """One on every device that shares the work."""
+    """Return one on every device that shares the work."""
     chosen = dataclasses.asdict(options)
     if not convert_options.devices:
         return [Expander(**chosen, eotf=eotf)]
@@ -126,7 +126,7 @@ def _preview_folder(paths: list[Path], options: ConvertOptions) -> Path:
 
 
 def _fingerprint(source: Path, clip: Source, expander: Expander, options: ConvertOptions) -> str:
-    """All that decides the pixels of an EXR frame, as JSON: `--resume` keeps only frames made with the same."""
+    """Return all that decides the pixels of an EXR frame, as JSON: `--resume` keeps only frames made with the same."""
     choices = dataclasses.asdict(expander.options)
     choices |= {"model": expander.description.name, "precision": expander.precision}
     for name in ("device", "device_index", "batch"):
@@ -147,8 +147,8 @@ def _fingerprint(source: Path, clip: Source, expander: Expander, options: Conver
 
 
 def _digest(path: Path) -> str:
-    """What tells a file from another one of the same name (an edited script, a new cut), at no cost for long clips: its
-    size and its ends. Empty for what is no file: weights that go by a name.
+    """Return what tells a file from another one of the same name (an edited script, a new cut), at no cost for long
+    clips: its size and its ends. Empty for what is no file: weights that go by a name.
     """
     if not path.is_file():
         return ""
@@ -223,7 +223,7 @@ def _run(
 def _device_batches(
     clip: Source, expanders: list[Expander], writers: list[Output], meter: LightMeter
 ) -> list[DeviceBatches] | None:
-    """What carries the clip to GPUs and back as planes, where that is all that the writers need."""
+    """Return what carries the clip to GPUs and back as planes, where that is all that the writers need."""
     if not all(map(takes_planes, expanders)) or not all(isinstance(writer, VideoOutput) for writer in writers):
         return None
     deliveries = {writer.delivery for writer in writers}
@@ -239,7 +239,7 @@ def _device_batches(
 
 
 def _decoded(clip: Source, expanders: list[Expander], hardware: bool) -> Iterable[Frame]:
-    """The frames of a clip, from the GPU's own decoder where that is wanted and takes them."""
+    """Return the frames of a clip, from the GPU's own decoder where that is wanted and takes them."""
     if not hardware:
         return clip
     frames = clip.on_device(expanders[0].device) if isinstance(clip, VideoSource) and len(expanders) == 1 else None

@@ -52,14 +52,16 @@ PLANE_DEVICES = {"cuda"}
 
 
 def takes_planes(expander: Expander) -> bool:
-    """Whether an expander's frames may come and go as planes: smoothing needs their light and their neighbours'."""
+    """Return whether an expander's frames may come and go as planes: smoothing needs their light and
+    their neighbours'.
+    """
     return expander.device.type in PLANE_DEVICES and not expander.options.smooth
 
 
 def plane_conversion(
     format_id: int, size: tuple[int, int], signal: Signal, properties: Mapping[str, Any], delivery: Delivery
 ) -> PlaneConversion | None:
-    """How frames of VapourSynth's format `format_id` become those of `delivery` on a device.
+    """Return how frames of VapourSynth's format `format_id` become those of `delivery` on a device.
 
     `size` is their width and height, `properties` are the first one's. None where it takes zimg: for other colours than
     the network's, for samples that are no integers, for grey, fields and dither that is drawn.
@@ -108,8 +110,8 @@ class DeviceBatches:
     """Carries loads of up to `expander.batch` frames. Any threads may use it and the loads."""
 
     def __init__(self, expander: Expander, conversion: PlaneConversion, meter: LightMeter | None = None) -> None:
-        """Takes the memory for `MOST_IN_FLIGHT` loads, on the device and pinned in the host's; without a `meter` no
-        light is counted. Raises what `out_of_memory` knows.
+        """Take the memory for `MOST_IN_FLIGHT` loads, on the device and pinned in the host's; without a `meter` no
+        light is counted. Raise what `out_of_memory` knows.
         """
         self._expander, self.conversion = expander, conversion
         self.batch = expander.batch
@@ -129,8 +131,8 @@ class DeviceBatches:
     def largest(
         cls, expander: Expander, conversion: PlaneConversion, meter: LightMeter | None = None
     ) -> DeviceBatches | None:
-        """One that has carried an empty load, with as many frames in a load as the device's memory has room for; None
-        where it has none.
+        """Return one that has carried an empty load, with as many frames in a load as the device's memory has room for;
+        None where it has none.
         """
         expander.choose_batch(conversion.source.width, conversion.source.height)
         while True:
@@ -152,10 +154,10 @@ class DeviceBatches:
     def send(
         self, frames: Sequence[Sequence[NDArray | Tensor]], given_up: Callable[[], bool] = lambda: False
     ) -> InFlightBatch:
-        """Sets frames going, three planes each, arrays in host memory or tensors on the device, and returns at once
+        """Set frames going, three planes each, arrays in host memory or tensors on the device, and return at once
         unless all loads are under way: then it waits until one of them is dropped, and asks `given_up` now and then.
 
-        Raises RuntimeError where that says so.
+        Raise RuntimeError where that says so.
         """
         buffers = self._wait_for_buffers(given_up)
         try:
@@ -176,7 +178,7 @@ class DeviceBatches:
         raise RuntimeError("stopped while frames were under way")
 
     def _set_going(self, buffers: _StagingBuffers, there: Sequence[Sequence[Tensor]] | None) -> Any:
-        """Asks the device for all that is to be done with a load; returns the event of its arrival."""
+        """Ask the device for all that is to be done with a load; return the event of its arrival."""
         streams = self._streams
         with streams.on(streams.up):
             if there is None:
@@ -200,15 +202,15 @@ class DeviceBatches:
             self._free_buffers.put(buffers)
 
     def refuse_infinite(self, finite: Tensor) -> None:
-        """Raises RuntimeError where the network gave what is not finite."""
+        """Raise RuntimeError where the network gave what is not finite."""
         self._expander.refuse_infinite(finite)
 
 
 def _conversion(
     expander: Expander, conversion: PlaneConversion, meter: LightMeter | None
 ) -> Callable[..., list[Tensor]]:
-    """The work of a load, all on the device: from source planes to delivered planes, counts of light, and whether all
-    was finite.
+    """Return the work of a load, all on the device: from source planes to delivered planes, counts of light, and
+    whether all was finite.
 
     A function and not a method: an object that knew itself through it would keep its memory until the next collection.
     """
@@ -233,9 +235,9 @@ class InFlightBatch:
         weakref.finalize(self, device_batches.give_back, buffers, arrived).atexit = False
 
     def frames(self) -> list[tuple[list[NDArray], Tensor]]:
-        """The delivered planes of each frame, and its counts of light for `LightMeter.add_counts`.
+        """Return the delivered planes of each frame, and its counts of light for `LightMeter.add_counts`.
 
-        Waits for them. They lie in memory that the next load overwrites: they hold as long as this object does. Raises
+        Waits for them. They lie in memory that the next load overwrites: they hold as long as this object does. Raise
         RuntimeError where the network gave what is not finite.
         """
         if self._arrived is not None:
@@ -261,7 +263,7 @@ class _StagingBuffers:
         self.results = [torch.empty_like(tensor, device=device) for tensor in self.back]
 
     def fill(self, frames: Sequence[Sequence[NDArray]]) -> None:
-        """Copies frames into the host's side; the rest of a batch repeats the last, as its result is not looked at."""
+        """Copy frames into the host's side; the rest of a batch repeats the last, as its result is not looked at."""
         for number, plane in enumerate(self.front):
             for index in range(len(plane)):
                 np.copyto(plane[index].numpy(), frames[min(index, len(frames) - 1)][number])

@@ -42,7 +42,7 @@ class Expander:
         linear = Expander("gainmap", peak=600).expand(sdr)
 
     Parameters: `model` and the fields of `ExpandOptions`, and `eotf`, the SDR display's curve (a key of
-    `vshdr.colour.transfer.EOTF`). Raises ValueError for options that do not fit, OSError for weights that cannot be
+    `vshdr.colour.transfer.EOTF`). Raise ValueError for options that do not fit, OSError for weights that cannot be
     read and RuntimeError for a device that is not there.
 
     The same frame gives the same output, bit for bit, at any place in a clip and in any batch: on a CPU frames go
@@ -98,14 +98,14 @@ class Expander:
 
     @torch.no_grad()  # and not inference_mode, whose tensors the caller could neither change nor train on
     def expand(self, sdr: Tensor, out: Tensor | None = None) -> Tensor:
-        """Linear light of SDR frames.
+        """Return linear light of SDR frames.
 
         `sdr` is a float tensor N x 3 x H x W of code values in [0, 1] (values outside are clamped), on any device. With
-        `smooth` they are taken for successive frames of a clip. Returns float32, N x 3 x H x W, on the same device as
+        `smooth` they are taken for successive frames of a clip. Return float32, N x 3 x H x W, on the same device as
         `sdr`; 1.0 is SDR white, nothing is negative or above `peak / white`. With `out`, a float32 tensor of the shape
         of `sdr`, that is filled and returned.
 
-        Raises ValueError for another shape or type, and RuntimeError where the model gives NaN or infinity or the
+        Raise ValueError for another shape or type, and RuntimeError where the model gives NaN or infinity or the
         device's memory is too small.
         """
         _refuse_other_shapes(sdr)
@@ -122,7 +122,7 @@ class Expander:
     def enqueue(self, code: Tensor) -> tuple[Tensor, Tensor]:
         """As `expand`, for one batch that is on the device already, without ever waiting for the device.
 
-        Returns linear light, and whether all that the model gave is finite: one bool, on the device.
+        Return linear light, and whether all that the model gave is finite: one bool, on the device.
         """
         padded = clamp_and_pad(code, self.description.multiple)
         linear = torch.empty_like(code, dtype=torch.float32, memory_format=torch.contiguous_format)
@@ -130,7 +130,7 @@ class Expander:
         return linear, finite
 
     def refuse_infinite(self, finite: Tensor) -> None:
-        """Raises RuntimeError where `finite`, of `enqueue`, is false. Waits for the device."""
+        """Raise RuntimeError where `finite`, of `enqueue`, is false. Waits for the device."""
         if not finite:
             raise RuntimeError(
                 f"{self.description.name} gave values that are not finite; try precision fp32 or other weights"
@@ -138,8 +138,8 @@ class Expander:
 
     @torch.no_grad()
     def gain(self, sdr: Tensor, out: Tensor | None = None) -> Tensor:
-        """What the model adds to SDR frames, in stops, before smoothing, strength and the peak: N x 3 x H x W on the
-        device of `sdr`. Arguments and errors as for `expand`.
+        """Return what the model adds to SDR frames, in stops, before smoothing, strength and the peak: N x 3 x H x W on
+        the device of `sdr`. Arguments and errors as for `expand`.
         """
         _refuse_other_shapes(sdr)
 
@@ -152,7 +152,7 @@ class Expander:
         return self._in_batches(sdr, work, out)
 
     def gain_frame(self, sdr: Tensor, gain: Tensor, signature: Signature, starts_shot: bool) -> GainFrame:
-        """A frame and its gain, 3 x H x W each, as `smooth` takes it."""
+        """Return a frame and its gain, 3 x H x W each, as `smooth` takes it."""
         code = sdr.to(self.device, torch.float32).clamp(0.0, 1.0)
         return GainFrame.of(
             code,
@@ -164,10 +164,11 @@ class Expander:
 
     @torch.no_grad()
     def smooth(self, number: int, window: Mapping[int, GainFrame]) -> Tensor:
-        """Linear light of frame `number` with its gain smoothed over `window`, 3 x H x W on the expander's device.
+        """Return linear light of frame `number` with its gain smoothed over `window`, 3 x H x W on the expander's
+        device.
 
         `window` holds the frames within `options.smooth` frames as far as the clip has them. Strength and the peak
-        come after smoothing. Raises RuntimeError where the device's memory is too small.
+        come after smoothing. Raise RuntimeError where the device's memory is too small.
         """
         here = window[number]
         with self._memory_explained(here.code):
@@ -178,7 +179,7 @@ class Expander:
 
     @torch.no_grad()
     def expand_clip(self, frames: Iterable[Tensor]) -> Iterator[Tensor]:
-        """Linear light of the successive frames of a clip, 3 x H x W each, on the expander's device.
+        """Yield linear light of the successive frames of a clip, 3 x H x W each, on the expander's device.
 
         The frames are those that `expand` gives for all at once; with `smooth` each comes that many and three more
         late. Memory does not grow with the clip. Errors are those of `expand`.
@@ -197,8 +198,8 @@ class Expander:
                 yield self.gain_frame(sdr, gain, look, starts_shot)
 
     def _in_batches(self, sdr: Tensor, work: Callable[..., Tensor], out: Tensor | None) -> Tensor:
-        """Calls `work` with code values padded to the model's multiple, the frames' height and width, and where the
-        result goes, N x 3 x H x W; returns that for all frames. What `work` returns says whether all is finite.
+        """Call `work` with code values padded to the model's multiple, the frames' height and width, and where the
+        result goes, N x 3 x H x W; return that for all frames. What `work` returns says whether all is finite.
         """
         if out is None:
             out = torch.empty(sdr.shape, device=sdr.device)
@@ -220,7 +221,7 @@ class Expander:
         return out
 
     def _take_less(self, height: int, width: int) -> bool:
-        """Halves the batch, or where it is one frame, the tiles; False where that is as little as makes sense."""
+        """Halve the batch, or where it is one frame, the tiles; False where that is as little as makes sense."""
         if self.batch > 1:
             self.batch //= 2
             return True
@@ -231,10 +232,10 @@ class Expander:
         return True
 
     def choose_batch(self, width: int, height: int) -> None:
-        """Chooses batch and tiles for frames of that size by the device's free memory, as far as the options leave them
+        """Choose batch and tiles for frames of that size by the device's free memory, as far as the options leave them
         open: by trying one frame. Does nothing on a CPU, where there is no batch to choose.
 
-        Raises RuntimeError where the memory is too small for a frame in small tiles.
+        Raise RuntimeError where the memory is too small for a frame in small tiles.
         """
         if self.device.type == "cpu":
             return
@@ -248,7 +249,7 @@ class Expander:
         self.batch = self.options.batch or max(1, min(allowed, int(_SHARE_OF_MEMORY * free / needed), _MOST // needed))
 
     def _padded(self, frames: Tensor) -> Tensor:
-        """Code values on the device, within [0, 1], in batches of one size, padded to the model's multiple."""
+        """Return code values on the device, within [0, 1], in batches of one size, padded to the model's multiple."""
         code = frames.to(self.device, torch.float32)
         if self.device.type != "cpu" and len(code) < self.batch:
             # Kernels are chosen by shape, and another kernel may round otherwise: the last batch is filled up.
@@ -268,14 +269,16 @@ class Expander:
             ) from error
 
     def _light(self, code: Tensor, size: tuple[int, int]) -> Tensor:
-        """What the model makes of padded code values of frames of `size`, with gamma: y = f(x^(1/g))^g (HDRCNN's)."""
+        """Return what the model makes of padded code values of frames of `size`, with gamma: y = f(x^(1/g))^g
+        (HDRCNN's).
+        """
         gamma = self.options.gamma
         if gamma == 1.0:
             return self._run(code, size)
         return self._run(code.pow(1.0 / gamma), size).clamp_min(0.0).pow(gamma)
 
     def _finish(self, code: Tensor, linear: Tensor, out: Tensor) -> Tensor:
-        """Strength, and the roll-off to the peak; returns whether all was finite."""
+        """Strength, and the roll-off to the peak; return whether all was finite."""
         if self.options.strength == 1.0:
             return self._settle(_corner(linear, out), self._roll_off, out)
         base = self._linearise(code)
@@ -284,7 +287,7 @@ class Expander:
         return finite & self._settle(_corner(linear, out), self._roll_off, out)
 
     def _settle(self, linear: Tensor, curve: RollOff, out: Tensor) -> Tensor:
-        """Fills `out`, which may be `linear`, with light that is not negative and rolled off along `curve`; returns
+        """Fill `out`, which may be `linear`, with light that is not negative and rolled off along `curve`; return
         whether all was finite.
         """
         if kernels.serves(linear, out):
@@ -294,7 +297,7 @@ class Expander:
         return torch.isfinite(low) & torch.isfinite(high)
 
     def _run(self, code: Tensor, size: tuple[int, int]) -> Tensor:
-        """The model on whole frames, padded, of `size`; in tiles where they are wanted."""
+        """Return the model on whole frames, padded, of `size`; in tiles where they are wanted."""
         height, width = size
         half = self._dtype is not torch.float32
         with torch.autocast(self.device.type, self._dtype, enabled=half), self._no_tf32():
@@ -316,7 +319,7 @@ class Expander:
         return torch.backends.cudnn.flags(allow_tf32=False) if full else contextlib.nullcontext()
 
     def _tile_size(self, height: int, width: int) -> tuple[int, int]:
-        """Width and height of tiles in multiples of the model's own; the frame's where it is not tiled."""
+        """Return width and height of tiles in multiples of the model's own; the frame's where it is not tiled."""
         automatic = self.description.tile if self.device.type == "cpu" else 0
         sizes = []
         for asked, side in zip(self._tile, (width, height), strict=True):

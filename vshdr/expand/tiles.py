@@ -12,8 +12,8 @@ from vshdr.runtime.memory import large
 
 
 def clamp_and_pad(code: Tensor, multiple: int) -> Tensor:
-    """A copy within [0, 1], padded on the right and below to multiples of `multiple` by reflection, and by repetition
-    where the frame is too small to reflect.
+    """Return a copy within [0, 1], padded on the right and below to multiples of `multiple` by reflection, and by
+    repetition where the frame is too small to reflect.
     """
     height, width = code.shape[-2:]
     right, below = round_up(width, multiple) - width, round_up(height, multiple) - height
@@ -37,7 +37,8 @@ def clamp_and_pad(code: Tensor, multiple: int) -> Tensor:
 def in_tiles(
     network: Callable[[Tensor, slice, slice], Tensor], frames: Tensor, tile: tuple[int, int], overlap: int
 ) -> Tensor:
-    """What `network` makes of `frames`, N x 3 x H x W, float32: tile by tile. It is told the rows and columns of each.
+    """Return what `network` makes of `frames`, N x 3 x H x W, float32: tile by tile. It is told the rows and columns of
+    each.
 
     `tile` is the width and height that a tile keeps of what it gives, and `overlap` how many pixels more it sees on
     every side: all three multiples of what the network needs, as the frame's sides are.
@@ -53,7 +54,7 @@ def in_tiles(
 
 
 def _spans(length: int, tile: int, overlap: int) -> Iterator[tuple[int, int, int, int]]:
-    """Tiles along one side: start and end of what is kept, start and end of what the model sees.
+    """Yield tiles along one side: start and end of what is kept, start and end of what the model sees.
 
     What it sees is cut at the frame's border and not padded there: the network's own padding of its features then falls
     where it falls in a whole frame, which is what makes tiles exact up to the border.

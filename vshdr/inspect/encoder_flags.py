@@ -20,11 +20,11 @@ _TRANSFER_NAMES = {TRANSFER_PQ: "pq", TRANSFER_HLG: "hlg"}
 
 
 def encoder_arguments(source: Path, codec: str, *, measure: bool = False) -> list[str]:
-    """Flags for ffmpeg's output that describe what `source` holds.
+    """Return flags for ffmpeg's output that describe what `source` holds.
 
     `source` is a .vpy script whose first output is PQ or HLG, or an HDR video. A file's light levels are those of its
     metadata; a script's are measured by playing it once if `measure` says so, and otherwise bounded by its peak.
-    `codec` is x265 or svtav1. Raises ValueError for a source that is not HDR, and what reading it raises.
+    `codec` is x265 or svtav1. Raise ValueError for a source that is not HDR, and what reading it raises.
     """
     if not source.exists():
         raise ValueError(f"{source}: there is no such file")
@@ -59,7 +59,7 @@ def _of_file(path: Path, codec: str) -> list[str]:
 
 
 def _play(clip: vs.VideoNode) -> LightMeter:
-    """The light levels of all frames of a PQ clip."""
+    """Return the light levels of all frames of a PQ clip."""
     nits = clip.resize.Bilinear(
         format=vs.RGBS, transfer=TRANSFER_LINEAR, primaries=PRIMARIES_BT2020, nominal_luminance=1.0
     )

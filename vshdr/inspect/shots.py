@@ -26,7 +26,7 @@ class TimedShot:
 
 
 def list_shots(path: str | Path, *, frame_rate: Fraction | None = None, allow_hdr: bool = False) -> Iterator[TimedShot]:
-    """The shots of a video, an image sequence or a .vpy script in order, each soon after it has ended.
+    """Yield the shots of a video, an image sequence or a .vpy script in order, each soon after it has ended.
 
     Arguments and errors are those of `vshdr.media.read.reader.open_source`.
     """

@@ -58,7 +58,7 @@ _SIGNATURES = {
 
 @functools.cache
 def _library() -> ctypes.CDLL | None:
-    """None where it was not built. Raises RuntimeError if it is of another build than the package."""
+    """Return None where it was not built. Raise RuntimeError if it is of another build than the package."""
     if not _FILE.exists():
         return None
     library = ctypes.CDLL(str(_FILE))
@@ -72,8 +72,8 @@ def _library() -> ctypes.CDLL | None:
 
 
 def serves(*pictures: Tensor) -> bool:
-    """Whether the functions of this module take these tensors: on a CPU, float32, pixels of a row side by side, and
-    nothing to differentiate.
+    """Return whether the functions of this module take these tensors: on a CPU, float32, pixels of a row side by side,
+    and nothing to differentiate.
     """
     return (
         not torch.is_grad_enabled()
@@ -84,7 +84,7 @@ def serves(*pictures: Tensor) -> bool:
 
 
 def serves_whole(*tensors: Tensor) -> bool:
-    """Whether the functions that take tensors of any one shape do: as `serves`, and without gaps."""
+    """Return whether the functions that take tensors of any one shape do: as `serves`, and without gaps."""
     return serves(*tensors) and all(t.is_contiguous() and t.shape == tensors[0].shape for t in tensors)
 
 
@@ -114,7 +114,7 @@ def apply_gain(base: Tensor, gain: Tensor, floor: float) -> Tensor:
 def add_moved(
     own: Tensor, there: Tensor, field: Tensor, factor: int, other_pixel: float, total: Tensor, weights: Tensor
 ) -> None:
-    """Adds the gain of another frame, moved and weighted, to `total`, 1 x 3 x H x W, and its weights to `weights`,
+    """Add the gain of another frame, moved and weighted, to `total`, 1 x 3 x H x W, and its weights to `weights`,
     1 x 1 x H x W.
 
     `own` and `there` are `Moment.layers`, 1 x 4 x H x W, channels last in memory; `field` is 1 x 3 x h x w, `factor`
@@ -149,8 +149,8 @@ def reduce(sdr: Tensor) -> Tensor:
 
 
 def shares_above(values: Tensor, levels: Sequence[float]) -> Tensor:
-    """Means of `((values - low) / (high - low)).clamp(0, 1)` for each pair of successive levels: N x C x P to N x C x
-    (levels - 1). At most 65 levels.
+    """Return means of `((values - low) / (high - low)).clamp(0, 1)` for each pair of successive levels: N x C x P to N
+    x C x (levels - 1). At most 65 levels.
     """
     shares = values.new_empty(*values.shape[:2], len(levels) - 1)
     places = (c_float * len(levels))(*levels)
@@ -163,11 +163,11 @@ def shares_above(values: Tensor, levels: Sequence[float]) -> Tensor:
 def look_up(
     coefficients: Tensor, reduced: Tensor, knots: Sequence[float], limits: tuple[float, float], trust: Trust
 ) -> Tensor:
-    """Gain in stops of curves over two guides, and of what channels tell of each other, N x 3 x H x W.
+    """Return gain in stops of curves over two guides, and of what channels tell of each other, N x 3 x H x W.
 
     `coefficients` are N x 32 x H/f x W/f, f any even number: five values, at `knots`, of red, green and blue over
     themselves, then over the smallest channel, smoothed 3 x 3; then the ratios and with them `trust` as in
-    `told_by_others`. They are enlarged bilinearly. `reduced` is N x 3 x H x W; `limits` bound the gain. Raises
+    `told_by_others`. They are enlarged bilinearly. `reduced` is N x 3 x H x W; `limits` bound the gain. Raise
     ValueError where the sizes do not fit.
     """
     high, wide = coefficients.shape[2:]
@@ -193,8 +193,8 @@ def look_up(
 
 
 def brighten(gain: Tensor, sdr: Tensor, fade: tuple[float, float], exponent: float) -> Tensor:
-    """Linear light of `sdr`, N x 3 x H x W with even sides: linearised and brightened by `gain`, N x 3 x H/2 x W/2, in
-    stops, which is enlarged bilinearly and fades in between the code values `fade` of the largest channel.
+    """Return linear light of `sdr`, N x 3 x H x W with even sides: linearised and brightened by `gain`, N x 3 x H/2 x
+    W/2, in stops, which is enlarged bilinearly and fades in between the code values `fade` of the largest channel.
 
     `exponent` is the display's, 0 for the curve of sRGB.
     """
@@ -215,10 +215,10 @@ def brighten(gain: Tensor, sdr: Tensor, fade: tuple[float, float], exponent: flo
 
 
 def settle(linear: Tensor, start: float, slope: float, ceiling: float, out: Tensor) -> bool:
-    """Writes `linear` to `out`, without negative values and rolled off below `ceiling` as `RollOff` (in
+    """Write `linear` to `out`, without negative values and rolled off below `ceiling` as `RollOff` (in
     `vshdr.colour.roll_off`) describes.
 
-    Both are N x 3 x H x W and may be the same. Returns whether all values were finite.
+    Both are N x 3 x H x W and may be the same. Return whether all values were finite.
     """
     height, width = linear.shape[2:]
     finite = [
@@ -233,7 +233,8 @@ def settle(linear: Tensor, start: float, slope: float, ceiling: float, out: Tens
 def measure_light(
     linear: Tensor, matrix: Sequence[float], limits: tuple[float, float], dropped: int, bins: Tensor
 ) -> tuple[float, float]:
-    """The largest value and the sum of max(R, G, B) of `linear`, 3 x H x W, after `matrix`, nine numbers row by row.
+    """Return the largest value and the sum of max(R, G, B) of `linear`, 3 x H x W, after `matrix`, nine numbers row by
+    row.
 
     Values are clamped to 0 and the upper of `limits`. `bins`, int64, count their upper bits, from those of the lower
     limit on and without the `dropped` lowest.

@@ -47,7 +47,7 @@ class LightMeter:
         self._frames = 0
 
     def add(self, linear: Tensor) -> FrameLight:
-        """Counts one frame, 3 x H x W, and returns its light."""
+        """Count one frame, 3 x H x W, and return its light."""
         with torch.no_grad():
             brightest, total = self._count(linear.float())
         return self._note(FrameLight(brightest=brightest, average=total / linear[0].numel()))
@@ -58,7 +58,9 @@ class LightMeter:
         return len(self._bins) + 2
 
     def counts(self, linear: Tensor) -> Tensor:
-        """What `add` counts of frames, N x 3 x H x W: N x `counted` floats on their device, without waiting for it."""
+        """Return what `add` counts of frames, N x 3 x H x W: N x `counted` floats on their device, without waiting for
+        it.
+        """
         rows = []
         for frame in linear.flatten(2):
             nits = self._nits(frame)
@@ -68,7 +70,7 @@ class LightMeter:
         return torch.stack(rows)
 
     def add_counts(self, counts: Tensor) -> FrameLight:
-        """Counts a frame that was counted by `counts`: one of its rows."""
+        """Count a frame that was counted by `counts`: one of its rows."""
         self._bins += counts[2:].to(torch.int64).cpu()
         return self._note(FrameLight(brightest=counts[0].item(), average=counts[1].item()))
 
@@ -79,7 +81,7 @@ class LightMeter:
         return light
 
     def _count(self, linear: Tensor) -> tuple[float, float]:
-        """Adds a frame to the histogram; its brightest pixel and the sum of all."""
+        """Add a frame to the histogram; its brightest pixel and the sum of all."""
         if kernels.serves(linear):
             matrix = [value for row in self._to_delivered for value in row]
             return kernels.measure_light(linear, matrix, (_LOWEST, _HIGHEST), _DROPPED_BITS, self._bins)
@@ -108,7 +110,7 @@ class LightMeter:
         return max(1, round(self._largest_average))
 
     def percentile(self, percent: float) -> float:
-        """Nits that `percent` of all pixels counted so far do not exceed; 0 before the first frame."""
+        """Return nits that `percent` of all pixels counted so far do not exceed; 0 before the first frame."""
         total = self._bins.sum().item()
         if total == 0:
             return 0.0
@@ -117,7 +119,7 @@ class LightMeter:
         return min(self._brightest, _upper_edge(index).item())
 
     def summary(self) -> dict[str, float]:
-        """All levels in nits: max_cll, max_fall, percentile_99_9, percentile_99_99; and frames."""
+        """Return all levels in nits: max_cll, max_fall, percentile_99_9, percentile_99_99; and frames."""
         return {
             "frames": self._frames,
             "max_cll": self._brightest,
@@ -128,7 +130,7 @@ class LightMeter:
 
 
 def _bin(nits: Tensor) -> Tensor:
-    """The class of each value: floats of one sign are ordered as their bits are, so their upper bits are a log
+    """Return the class of each value: floats of one sign are ordered as their bits are, so their upper bits are a log
     histogram.
     """
     offset = _bits(_LOWEST) >> _DROPPED_BITS

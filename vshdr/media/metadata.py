@@ -39,7 +39,7 @@ class MasteringDisplay:
     """The brightest white in nits."""
 
     def agrees_with(self, other: MasteringDisplay | None) -> bool:
-        """Whether both are the same in AV1's coding, the coarsest (xy in 1/65536, black in 1/16384 nit)."""
+        """Return whether both are the same in AV1's coding, the coarsest (xy in 1/65536, black in 1/16384 nit)."""
         if other is None:
             return False
         chromaticities = [
@@ -62,24 +62,24 @@ class ContentLight:
     """The largest frame mean of max(R, G, B)."""
 
     def coded(self) -> bytes:
-        """The four bytes that HEVC, AV1 and the `clli` box all hold."""
+        """Return the four bytes that HEVC, AV1 and the `clli` box all hold."""
         return self.max_cll.to_bytes(2, "big") + self.max_fall.to_bytes(2, "big")
 
 
 def peak_bound(peak: float) -> float:
-    """Nits that no sample exceeds: `peak`, or PQ's 10000 for a `peak` of 0. ValueError if impossible."""
+    """Return nits that no sample exceeds: `peak`, or PQ's 10000 for a `peak` of 0. ValueError if impossible."""
     if not (peak == 0.0 or 1.0 <= peak <= PEAK_LIMIT):
         raise ValueError(f"peak is {peak:g} nits; give 1 to {PEAK_LIMIT:.0f}, or 0 for no limit but that of PQ")
     return float(peak) or PEAK_LIMIT
 
 
 def mastering_display(peak: float) -> MasteringDisplay:
-    """The P3-D65 mastering display of a picture that goes up to `peak` nits (0: no limit)."""
+    """Return the P3-D65 mastering display of a picture that goes up to `peak` nits (0: no limit)."""
     return MasteringDisplay(max_luminance=peak_bound(peak))
 
 
 def content_light_bound(peak: float) -> ContentLight:
-    """What can be said about the light before it is measured: neither value exceeds the peak.
+    """Return what can be said about the light before it is measured: neither value exceeds the peak.
 
     Never below 256, so that Matroska, whose integers are as long as their values need, gives both fields the
     two bytes that any measured value fits into.
@@ -89,9 +89,9 @@ def content_light_bound(peak: float) -> ContentLight:
 
 
 def content_light(max_cll: float, max_fall: float) -> ContentLight:
-    """Measured light levels in nits as they are written: rounded to whole nits.
+    """Return measured light levels in nits as they are written: rounded to whole nits.
 
-    Raises ValueError for values that no PQ picture has.
+    Raise ValueError for values that no PQ picture has.
     """
     for name, value in (("max_cll", max_cll), ("max_fall", max_fall)):
         if not 0.0 <= value <= PEAK_LIMIT:
@@ -107,7 +107,7 @@ def content_light(max_cll: float, max_fall: float) -> ContentLight:
 
 
 def mastering_properties(peak: float) -> dict[str, float | list[float]]:
-    """VapourSynth frame properties of the mastering display for a picture of up to `peak` nits (0: no limit).
+    """Return VapourSynth frame properties of the mastering display for a picture of up to `peak` nits (0: no limit).
 
     Lists are in the order red, green, blue, as FFMS2 and BestSource set them; luminances are in nits.
     """
@@ -123,12 +123,12 @@ def mastering_properties(peak: float) -> dict[str, float | list[float]]:
 
 
 def x265_mastering(display: MasteringDisplay) -> str:
-    """x265's `master-display`: xy in units of 0.00002, luminances in units of 0.0001 nits (HEVC D.3.28)."""
+    """Return x265's `master-display`: xy in units of 0.00002, luminances in units of 0.0001 nits (HEVC D.3.28)."""
     return _mastering(display, lambda xy: str(round(xy * 50000)), lambda nits: str(round(nits * 10000)))
 
 
 def svtav1_mastering(display: MasteringDisplay) -> str:
-    """SVT-AV1's `mastering-display`: the same layout in plain numbers."""
+    """Return SVT-AV1's `mastering-display`: the same layout in plain numbers."""
     return _mastering(display, lambda xy: f"{xy:.5f}", lambda nits: f"{nits:.4f}")
 
 
@@ -148,7 +148,7 @@ def encoder_parameters(
     light: ContentLight | None = None,
     pixel_format: str = "yuv420p10le",
 ) -> dict[str, str]:
-    """Parameters that make `codec` write colour description and, for PQ, HDR10 metadata into its bitstream.
+    """Return parameters that make `codec` write colour description and, for PQ, HDR10 metadata into its bitstream.
 
     For "x265" these are x265's own (`x265-params`), for "svtav1" SVT-AV1's (`svtav1-params`), for any other
     codec none: there the container is the only place. `light` defaults to `content_light_bound(peak)`. HLG is
@@ -208,11 +208,11 @@ def ffmpeg_arguments(
     preset: str = "",
     pixel_format: str = "",
 ) -> list[str]:
-    """Output options for an ffmpeg that is fed by `vspipe -c y4m`: encoder, colour tags and HDR10 metadata.
+    """Return output options for an ffmpeg that is fed by `vspipe -c y4m`: encoder, colour tags and HDR10 metadata.
 
     y4m carries no colour description, so all of it has to be said here. `codec` is "x265" or "svtav1".
     `pixel_format` is FFmpeg's name of what comes in; what the encoder does not take becomes its default.
-    Without measured light levels (`max_cll` and `max_fall`, nits) their bound, the peak, is given. Raises
+    Without measured light levels (`max_cll` and `max_fall`, nits) their bound, the peak, is given. Raise
     ValueError for other codecs and transfers.
     """
     encoder = ENCODERS.get(codec)

@@ -21,9 +21,9 @@ class NumberedName:
 
     @classmethod
     def parse(cls, pattern: Path) -> NumberedName | None:
-        """The numbered name that `pattern` writes as %04d or ####, None where it has no counter.
+        """Return the numbered name that `pattern` writes as %04d or ####, None where it has no counter.
 
-        Raises ValueError where it has several.
+        Raise ValueError where it has several.
         """
         counters = list(_COUNTER.finditer(pattern.name))
         if not counters:
@@ -35,11 +35,11 @@ class NumberedName:
         return cls(pattern.parent, pattern.name[: counter.start()], digits, pattern.name[counter.end() :])
 
     def path(self, number: int) -> Path:
-        """The file with this number."""
+        """Return the file with this number."""
         return self.folder / f"{self.before}{number:0{self.digits}d}{self.after}"
 
     def files(self) -> dict[int, Path]:
-        """The files that are there, by number."""
+        """Return the files that are there, by number."""
         matcher = re.compile(f"{re.escape(self.before)}(\\d+){re.escape(self.after)}")
         found = {}
         for path in self.folder.iterdir():

@@ -77,12 +77,13 @@ class Signal:
 
 
 def signal_of(props: Mapping[str, int], *, rgb: bool, allow_hdr: bool = False) -> Signal:
-    """The complete `Signal` of a frame with the properties `props` (`_Matrix`, `_Transfer`, `_Primaries`, `_Range`).
+    """Return the complete `Signal` of a frame with the properties `props` (`_Matrix`, `_Transfer`, `_Primaries`,
+    `_Range`).
 
     What is absent or unspecified is taken as BT.709 shown through BT.1886 in video range for YUV and grey, and as sRGB
     in full range for RGB. With `allow_hdr` a PQ or HLG clip is taken for SDR with BT.1886, whatever its label says.
 
-    Raises ValueError for a clip that already is HDR, and for a transfer that has no display curve here.
+    Raise ValueError for a clip that already is HDR, and for a transfer that has no display curve here.
     """
 
     nothing_said = (0, UNSPECIFIED, 3)  # 0 and 3 are reserved; as a matrix 0 is RGB's, which says nothing about YUV
@@ -113,7 +114,7 @@ def signal_of(props: Mapping[str, int], *, rgb: bool, allow_hdr: bool = False) -
 
 
 def input_properties(signal: Signal) -> dict[str, int]:
-    """Frame properties that tell `core.resize` what `signal_of` found; to be set on every frame before it."""
+    """Return frame properties that tell `core.resize` what `signal_of` found; to be set on every frame before it."""
     return {
         "_Matrix": signal.matrix,
         "_Transfer": signal.transfer,
@@ -123,7 +124,7 @@ def input_properties(signal: Signal) -> dict[str, int]:
 
 
 def sdr_arguments(signal: Signal) -> dict[str, int | str]:
-    """Arguments for `core.resize.Bilinear` from a clip with `input_properties(signal)` to RGBS code values.
+    """Return arguments for `core.resize.Bilinear` from a clip with `input_properties(signal)` to RGBS code values.
 
     The transfer stays the clip's own: networks see code values as a screen is sent them. Bilinear, because it does not
     ring around highlights; it only resamples chroma here.
@@ -135,8 +136,8 @@ def sdr_arguments(signal: Signal) -> dict[str, int | str]:
 
 
 def linear_arguments(hdr_label: int, white: float) -> dict[str, int | float]:
-    """Arguments for `core.resize.Bilinear` from HDR labelled PQ (16), HLG (18) or neither (0: linear) to RGBS, from
-    which `linear_from` makes light.
+    """Return arguments for `core.resize.Bilinear` from HDR labelled PQ (16), HLG (18) or neither (0: linear) to RGBS,
+    from which `linear_from` makes light.
     """
     if hdr_label == TRANSFER_HLG:
         return {"format": int(vs.RGBS), "primaries": PRIMARIES_BT2020}
@@ -149,7 +150,7 @@ def linear_arguments(hdr_label: int, white: float) -> dict[str, int | float]:
 
 
 def linear_from(rgb: Tensor, hdr_label: int, white: float) -> Tensor:
-    """Linear light of BT.709, in which `white` nits are 1.0, of what `linear_arguments` gave, both 3 x H x W."""
+    """Return linear light of BT.709, in which `white` nits are 1.0, of what `linear_arguments` gave, both 3 x H x W."""
     if hdr_label != TRANSFER_HLG:
         return rgb
     return convert_primaries(hlg_decode(rgb[None]) / white, PRIMARIES_BT2020, PRIMARIES_BT709)[0]
@@ -199,28 +200,30 @@ class Delivery:
         return {"linear": TRANSFER_LINEAR, "pq": TRANSFER_PQ, "hlg": TRANSFER_HLG}[self.output]
 
     def properties(self) -> dict[str, float | list[float]]:
-        """Frame properties beside those that `core.resize` sets: the mastering display, for PQ."""
+        """Return frame properties beside those that `core.resize` sets: the mastering display, for PQ."""
         return mastering_properties(self.peak) if self.output == "pq" else {}
 
     def prepare(self, linear: Tensor, primaries: int) -> Tensor:
-        """What `core.resize` is given of linear light, N x 3 x H x W, in H.273 `primaries`: for HLG its code values."""
+        """Return what `core.resize` is given of linear light, N x 3 x H x W, in H.273 `primaries`: for HLG its code
+        values.
+        """
         if self.output != "hlg":
             return linear
         return hlg_encode(convert_primaries(linear, primaries, PRIMARIES_BT2020) * self.white)
 
     def prepared_properties(self, primaries: int) -> dict[str, int]:
-        """Frame properties of what `prepare` gives."""
+        """Return frame properties of what `prepare` gives."""
         if self.output != "hlg":
             return linear_properties(primaries)
         return linear_properties(PRIMARIES_BT2020) | {"_Transfer": TRANSFER_HLG}
 
     def described(self) -> dict[str, float | list[float]]:
-        """All frame properties of pq and hlg that were not made by `core.resize`."""
+        """Return all frame properties of pq and hlg that were not made by `core.resize`."""
         colours = {"_Matrix": MATRIX_BT2020, "_Transfer": self.code_transfer, "_Primaries": PRIMARIES_BT2020}
         return colours | {"_Range": 0, "_ChromaLocation": CHROMA_TOP_LEFT} | self.properties()
 
     def resize_arguments(self) -> dict[str, int | float | str]:
-        """Arguments for `core.resize.Bilinear` from RGBS with `prepared_properties` to the delivered format."""
+        """Return arguments for `core.resize.Bilinear` from RGBS with `prepared_properties` to the delivered format."""
         if self.output == "linear":
             return {"format": self.format_id}
         return {
@@ -254,5 +257,7 @@ DELIVERY_FORMATS = tuple(
 
 
 def linear_properties(primaries: int) -> dict[str, int]:
-    """Frame properties of the linear RGB that the Expander returns; `primaries` is `Signal.working_primaries`."""
+    """Return frame properties of the linear RGB that the Expander returns; `primaries` is
+    `Signal.working_primaries`.
+    """
     return {"_Matrix": MATRIX_RGB, "_Transfer": TRANSFER_LINEAR, "_Primaries": primaries, "_Range": 1}

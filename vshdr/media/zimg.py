@@ -22,7 +22,7 @@ class Resizer:
     ) -> None:
         """A converter for frames of `width` x `height` in VapourSynth's format `format_id` that carry `properties`.
 
-        Raises ValueError where `core.resize` knows no such conversion.
+        Raise ValueError where `core.resize` knows no such conversion.
         """
         core = vs.core.core
         self._environment = vs.get_current_environment()
@@ -48,7 +48,7 @@ class Resizer:
             raise ValueError(f"core.resize cannot convert this clip: {error}") from None
 
     def __call__(self, planes: Sequence[NDArray]) -> list[NDArray]:
-        """Converts `planes`, H x W each, in VapourSynth's order. The result is read-only and owned by its arrays."""
+        """Convert `planes`, H x W each, in VapourSynth's order. The result is read-only and owned by its arrays."""
         self._planes = planes
         try:
             with self._environment.use():
@@ -59,6 +59,6 @@ class Resizer:
 
 
 def blank_planes(clip: vs.VideoNode) -> list[NDArray]:
-    """The planes of a clip's first frame."""
+    """Return the planes of a clip's first frame."""
     frame = clip.get_frame(0)
     return [np.asarray(frame[number]) for number in range(frame.format.num_planes)]

@@ -43,7 +43,7 @@ def _correct(test: Tensor, reference: Tensor) -> Tensor:
 
 
 def _ridge(terms: Tensor, wanted: Tensor) -> Tensor:
-    """The terms' combination that is nearest to `wanted`, drawn towards the identity. Pixels x 8 and pixels x
+    """Return the terms' combination that is nearest to `wanted`, drawn towards the identity. Pixels x 8 and pixels x
     2.
     """
     columns = terms.shape[1]
@@ -60,7 +60,7 @@ def _chroma_terms(chroma: Tensor) -> Tensor:
 
 
 def _to_yuv(rgb: Tensor) -> tuple[Tensor, Tensor]:
-    """RGB in nits, 3 x H x W, as luminance (pixels) and scaled CIE 1976 u'v' (pixels x 2)."""
+    """Return RGB in nits, 3 x H x W, as luminance (pixels) and scaled CIE 1976 u'v' (pixels x 2)."""
     x, y, z = (rgb_to_xyz(1).to(rgb) @ rgb.flatten(1)).clamp_min(1e-4)
     whole = x + 15.0 * y + 3.0 * z
     return y, torch.stack((4.0 * x / whole, 9.0 * y / whole), dim=1) * _CHROMA_SCALE

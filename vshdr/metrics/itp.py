@@ -20,7 +20,7 @@ def to_ictcp(nits: Tensor) -> Tensor:
 
 
 def delta_e_itp(test: Tensor, reference: Tensor) -> Tensor:
-    """Colour difference of two RGB pictures in nits, N x 3 x H x W, as N x 1 x H x W; 1 is just noticeable at
+    """Return colour difference of two RGB pictures in nits, N x 3 x H x W, as N x 1 x H x W; 1 is just noticeable at
     best.
 
     ITU-R BT.2124: 720 sqrt(dI^2 + (dCt / 2)^2 + dCp^2).

@@ -29,14 +29,14 @@ class Jod:
     """
 
     def __init__(self, frame_rate: float, device: torch.device | str = "cpu") -> None:
-        """Raises ModuleNotFoundError where ColorVideoVDP is not installed."""
+        """Raise ModuleNotFoundError where ColorVideoVDP is not installed."""
         import pycvvdp
 
         self._frame_rate = frame_rate
         self._predictor = pycvvdp.cvvdp(display_name=DISPLAY, device=torch.device(device), quiet=True)
 
     def __call__(self, test: Tensor, reference: Tensor, *, surround: bool = False) -> float:
-        """JOD of two clips in nits, T x 3 x H x W, BT.709: 10 for equal ones, one less where 75 % of people
+        """Return JOD of two clips in nits, T x 3 x H x W, BT.709: 10 for equal ones, one less where 75 % of people
         see which is worse.
 
         The predictor adapts to each clip and so hardly sees that one is brighter throughout; with `surround`

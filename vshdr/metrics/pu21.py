@@ -15,19 +15,19 @@ PEAK = 256.0
 
 
 def pu21_encode(nits: Tensor) -> Tensor:
-    """Light in nits, clamped to 0.005..10000, to PU21 units from 0 to 595.4; 100 nits is 256."""
+    """Return light in nits, clamped to 0.005..10000, to PU21 units from 0 to 595.4; 100 nits is 256."""
     power = nits.clamp(DARKEST, BRIGHTEST).pow(_P[3])
     return (_P[6] * (((_P[0] + _P[1] * power) / (1.0 + _P[2] * power)).pow(_P[4]) - _P[5])).clamp_min(0.0)
 
 
 def pu21_decode(encoded: Tensor) -> Tensor:
-    """The inverse of `pu21_encode`: PU21 units to nits."""
+    """Return the inverse of `pu21_encode`: PU21 units to nits."""
     ratio = (encoded / _P[6] + _P[5]).clamp_min(0.0).pow(1.0 / _P[4])
     return ((ratio - _P[0]).clamp_min(0.0) / (_P[1] - _P[2] * ratio)).pow(1.0 / _P[3])
 
 
 def pu21_psnr(test: Tensor, reference: Tensor) -> float:
-    """PSNR in decibels of two RGB pictures in nits, N x 3 x H x W, over all encoded samples. Infinite for equal
+    """Return PSNR in decibels of two RGB pictures in nits, N x 3 x H x W, over all encoded samples. Infinite for equal
     pictures.
     """
     error = (pu21_encode(test) - pu21_encode(reference)).double().square().mean()

@@ -13,14 +13,14 @@ _RADIUS, _SIGMA = 5, 1.5
 
 
 def pu21_ssim(test: Tensor, reference: Tensor) -> float:
-    """SSIM of two RGB pictures in nits, N x 3 x H x W, on PU21-encoded luminance whose range is taken as 256;
+    """Return SSIM of two RGB pictures in nits, N x 3 x H x W, on PU21-encoded luminance whose range is taken as 256;
     1 for equal pictures.
     """
     return float(ssim(*(pu21_encode(luminance(picture)).double() for picture in (test, reference)), PEAK))
 
 
 def ssim(test: Tensor, reference: Tensor, span: float = 1.0) -> Tensor:
-    """Mean structural similarity of N x C x H x W, at least 11 x 11, whose values span `span`; differentiable.
+    """Return mean structural similarity of N x C x H x W, at least 11 x 11, whose values span `span`; differentiable.
 
     Wang, Bovik, Sheikh and Simoncelli, "Image quality assessment: from error visibility to structural similarity",
     2004:

@@ -22,17 +22,17 @@ def stops(linear: Tensor, floor: float = FLOOR) -> Tensor:
 
 
 def error(test: Tensor, reference: Tensor, mask: Tensor) -> float:
-    """Mean |stops(test) - stops(reference)| where `mask` (N x 1 x H x W) is set, NaN if nowhere."""
+    """Return mean |stops(test) - stops(reference)| where `mask` (N x 1 x H x W) is set, NaN if nowhere."""
     return float((stops(test) - stops(reference)).abs()[mask].mean())
 
 
 def bias(test: Tensor, reference: Tensor, mask: Tensor) -> float:
-    """Mean stops(test) - stops(reference) where `mask` is set: negative for highlights that are too dark."""
+    """Return mean stops(test) - stops(reference) where `mask` is set: negative for highlights that are too dark."""
     return float((stops(test) - stops(reference))[mask].mean())
 
 
 def correlation(test: Tensor, reference: Tensor, mask: Tensor) -> float:
-    """Pearson's correlation of stops where `mask` is set: does a model know where in a highlight it is
+    """Return Pearson's correlation of stops where `mask` is set: does a model know where in a highlight it is
     bright?
 
     0 for a constant, NaN for fewer than 16 pixels or a constant reference.

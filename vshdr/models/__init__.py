@@ -27,19 +27,19 @@ def _model_class(name: str) -> type[Model]:
 
 
 def names() -> list[str]:
-    """The names of all models, in the order of the registry."""
+    """Return the names of all models, in the order of the registry."""
     return list(REGISTRY)
 
 
 def describe(name: str) -> Description:
-    """The description of the model `name`. Raises ValueError for an unknown name."""
+    """Return the description of the model `name`. Raise ValueError for an unknown name."""
     return _model_class(name).description
 
 
 def build(name: str, weights: str, display: Display) -> Model:
-    """The model `name` for `display`, in evaluation mode on the CPU, in float32.
+    """Return the model `name` for `display`, in evaluation mode on the CPU, in float32.
 
-    `weights` is a file or a name of the weights catalogue; "" takes the model's first. Raises ValueError for an unknown
+    `weights` is a file or a name of the weights catalogue; "" takes the model's first. Raise ValueError for an unknown
     name, for weights given to an operator, and for a file that does not fit; OSError for one that cannot be read.
     """
     model_class = _model_class(name)
@@ -54,9 +54,9 @@ def build(name: str, weights: str, display: Display) -> Model:
 
 
 def untrained(name: str, display: Display) -> Model:
-    """The network `name` as its class makes it before any training, on the CPU, with gradients.
+    """Return the network `name` as its class makes it before any training, on the CPU, with gradients.
 
-    Raises ValueError for an unknown name and for an operator, which has nothing to train.
+    Raise ValueError for an unknown name and for an operator, which has nothing to train.
     """
     model_class = _model_class(name)
     if not model_class.description.weights:

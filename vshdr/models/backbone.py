@@ -45,7 +45,7 @@ class Conv(nn.Conv2d):
 
 
 def _conv(inputs: int, outputs: int, side: int = 1, stride: int = 1, groups: int = 1) -> Conv:
-    """Keeps the variance of its input (He et al. 2015), until training or published weights decide otherwise."""
+    """Keep the variance of its input (He et al. 2015), until training or published weights decide otherwise."""
     convolution = Conv(inputs, outputs, side, stride, groups)
     nn.init.kaiming_normal_(convolution.weight)
     nn.init.zeros_(convolution.bias)
@@ -94,10 +94,10 @@ class Encoder(nn.Module):
 
     @torch.no_grad()
     def take_published(self, state: Mapping[str, Tensor]) -> None:
-        """Fills itself with EfficientNet-Lite2 as converted to PyTorch, each normalisation folded into the convolution
+        """Fill itself with EfficientNet-Lite2 as converted to PyTorch, each normalisation folded into the convolution
         before it.
 
-        Raises KeyError where a tensor is missing.
+        Raise KeyError where a tensor is missing.
         """
 
         def take(convolution: Conv, weight: str, norm: str) -> None:

@@ -33,7 +33,7 @@ SCENES = (
 
 
 def pictures() -> Iterator[Tensor]:
-    """The pictures, each 1 x 3 x 144 x 256, code values in [0, 1] of 8 bits. Always the same ones."""
+    """Yield the pictures, each 1 x 3 x 144 x 256, code values in [0, 1] of 8 bits. Always the same ones."""
     for seed, exposure, lighting in SCENES:
         random = torch.Generator().manual_seed(seed)
         stops = LEAF_CONTRAST * _leaves(random) + TEXTURE_CONTRAST * _texture(random)
@@ -46,7 +46,7 @@ def pictures() -> Iterator[Tensor]:
 
 
 def _leaves(random: torch.Generator) -> Tensor:
-    """Reflectances in stops about their mean, 3 x H x W: discs over discs, radii with density 1 / r^3."""
+    """Return reflectances in stops about their mean, 3 x H x W: discs over discs, radii with density 1 / r^3."""
     stops = torch.zeros(3, HEIGHT, WIDTH)
     for _ in range(LEAVES):
         u, v, rank = torch.rand(3, generator=random).tolist()
@@ -62,7 +62,7 @@ def _leaves(random: torch.Generator) -> Tensor:
 
 
 def _texture(random: torch.Generator) -> Tensor:
-    """Noise with an amplitude spectrum of 1 / f and a standard deviation of 1, 1 x H x W."""
+    """Return noise with an amplitude spectrum of 1 / f and a standard deviation of 1, 1 x H x W."""
     spectrum = torch.fft.rfft2(torch.randn(HEIGHT, WIDTH, generator=random))
     vertical, horizontal = torch.fft.fftfreq(HEIGHT, 1 / HEIGHT), torch.fft.rfftfreq(WIDTH, 1 / WIDTH)
     frequency = torch.hypot(vertical.unsqueeze(1), horizontal)

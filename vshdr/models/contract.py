@@ -76,14 +76,15 @@ class Model(nn.Module, ABC):
         return self.display.headroom if self.description.bounded else math.inf
 
     def summarise(self, sdr: Tensor) -> Tensor | None:
-        """What `forward` must know of the whole frame, N x ...; None where `description.whole_frame` is False.
+        """Return what `forward` must know of the whole frame, N x ...; None where `description.whole_frame` is False.
 
         `sdr` is N x 3 x H x W in [0, 1].
         """
         return None
 
     def cut(self, summary: Tensor | None, size: tuple[int, int], rows: slice, columns: slice) -> Tensor | None:
-        """What of `summary` the tile of these `rows` and `columns` needs, of padded frames of (height, width) `size`.
+        """Return what of `summary` the tile of these `rows` and `columns` needs, of padded frames of (height, width)
+        `size`.
 
         Rows and columns start and end at multiples of `description.multiple`.
         """
@@ -91,21 +92,22 @@ class Model(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, sdr: Tensor, summary: Tensor | None = None) -> Tensor:
-        """Linear light of `sdr`, both N x 3 x H x W; `sdr` in [0, 1], the result in multiples of SDR white, >= 0.
+        """Return linear light of `sdr`, both N x 3 x H x W; `sdr` in [0, 1], the result in multiples of SDR white, >=
+        0.
 
         `sdr` may be a tile; `summary` is what `summarise` made of the whole frame it was cut from, itself `cut`.
         """
 
 
 def round_up(value: int, multiple: int) -> int:
-    """The first multiple that is not smaller."""
+    """Return the first multiple that is not smaller."""
     return -(-value // multiple) * multiple
 
 
 def load_state(model: Model, state: dict[str, Tensor], origin: str) -> None:
-    """Fills `model` with `state`, and refuses what does not fit or is not finite.
+    """Fill `model` with `state`, and refuses what does not fit or is not finite.
 
-    Raises ValueError naming `origin` (the file) and the first tensor that is missing, unknown, of another shape or that
+    Raise ValueError naming `origin` (the file) and the first tensor that is missing, unknown, of another shape or that
     holds a NaN or an infinity.
     """
     own = model.state_dict()

@@ -52,7 +52,9 @@ class ExpandMap(Model):
 
     @staticmethod
     def _fill(guide: Tensor, value: Tensor) -> Tensor:
-        """N x 2 x bins x h x w: in each cell the sum of the values and of their weights (homogeneous coordinates)."""
+        """Return N x 2 x bins x h x w: in each cell the sum of the values and of their weights (homogeneous
+        coordinates).
+        """
         centres = torch.linspace(0.0, 1.0, _BINS, device=guide.device, dtype=guide.dtype).view(1, -1, 1, 1)
         weight = (1.0 - (guide - centres).abs() * (_BINS - 1)).clamp_min(
             0.0
@@ -62,7 +64,7 @@ class ExpandMap(Model):
 
     @staticmethod
     def _blur(grid: Tensor) -> Tensor:
-        """A binomial blur: 5 taps over x and y, 3 over luma. Zeros beyond the frame weigh nothing, thanks to the
+        """Return a binomial blur: 5 taps over x and y, 3 over luma. Zeros beyond the frame weigh nothing, thanks to the
         weights.
         """
         space = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0], device=grid.device, dtype=grid.dtype) / 16.0
@@ -75,7 +77,7 @@ class ExpandMap(Model):
 
     @staticmethod
     def _slice(grid: Tensor, guide: Tensor) -> Tensor:
-        """The grid's value at every pixel's place and luma: N x 1 x H x W in [0, 1]."""
+        """Return the grid's value at every pixel's place and luma: N x 1 x H x W in [0, 1]."""
         n, _, height, width = guide.shape
         x = (torch.arange(width, device=guide.device, dtype=guide.dtype) + 0.5) / width * 2.0 - 1.0
         y = (torch.arange(height, device=guide.device, dtype=guide.dtype) + 0.5) / height * 2.0 - 1.0

@@ -54,7 +54,7 @@ class ExpandNet(Model):
     )
 
     def __init__(self, display: Display, state: dict[str, Tensor] | None, origin: str) -> None:
-        """Takes `state` as published, 30 float tensors; raises ValueError naming `origin` where it does not
+        """Take `state` as published, 30 float tensors; raises ValueError naming `origin` where it does not
         fit. None leaves it untrained, as PyTorch initialises layers and as its publication starts, and
         unanchored.
         """
@@ -79,7 +79,7 @@ class ExpandNet(Model):
             self.anchor = self._find_anchor()
 
     def summarise(self, sdr: Tensor) -> Tensor:
-        """The global branch's features of whole frames, N x 64 x 1 x 1."""
+        """Return the global branch's features of whole frames, N x 64 x 1 x 1."""
         small = F.interpolate(sdr, size=(GLOBAL_SIZE, GLOBAL_SIZE), mode="bilinear", align_corners=False)
         return self.glob_net(small)
 
@@ -88,7 +88,7 @@ class ExpandNet(Model):
         return self.anchor * self.relative(sdr, summary)
 
     def relative(self, sdr: Tensor, summary: Tensor) -> Tensor:
-        """The network as published: relative linear light in (0, 1), float32."""
+        """Return the network as published: relative linear light in (0, 1), float32."""
         mix = self.end_net[0][0]
         # The first layer of the head is 1 x 1 over 256 concatenated channels. Summing its three parts is the
         # same, and spares a tensor of 256 channels at full size, a quarter of which would hold one value per
@@ -104,7 +104,7 @@ class ExpandNet(Model):
 
     @torch.no_grad()
     def _find_anchor(self) -> float:
-        """The factor that makes the network's light equal the SDR's, in the median over well-exposed pixels.
+        """Return the factor that makes the network's light equal the SDR's, in the median over well-exposed pixels.
 
         It is a property of the weights: the pictures are made by code and shown as BT.1886 whatever the clip.
         Each picture's median counts once, and the median of those is taken, so that no single kind of picture

@@ -55,7 +55,7 @@ _COARSEST = FOLD * 2**MOST_HALVINGS  # pixels of the largest cells
 
 
 def _layer(inputs: int, outputs: int) -> nn.Sequential:
-    """Keeps the variance of its input (He et al. 2015), until training decides otherwise."""
+    """Keep the variance of its input (He et al. 2015), until training decides otherwise."""
     convolution = Conv(inputs, outputs, 3)
     nn.init.kaiming_normal_(convolution.weight, a=LEAK)
     nn.init.zeros_(convolution.bias)
@@ -76,7 +76,7 @@ class GainMap(Model):
     )
 
     def __init__(self, display: Display, state: dict[str, Tensor] | None = None, origin: str = "") -> None:
-        """Takes the network's own state dict; raises ValueError naming `origin` where it does not fit.
+        """Take the network's own state dict; raises ValueError naming `origin` where it does not fit.
 
         Without a state the network is as initialised for training: its curves are zero, and ratios are believed.
         """
@@ -101,9 +101,9 @@ class GainMap(Model):
         self.to(memory_format=torch.channels_last)  # in which convolutions are faster, above all backwards
 
     def summarise(self, sdr: Tensor) -> Tensor:
-        """The coefficients of whole frames, N x 32 x cells down x cells across, as many as lie in frames whose sides
-        are rounded up to `description.multiple`. Five values of red, of green and of blue over themselves, then the
-        same over the smallest; then how many stops red is taken to lie above green, and green above blue.
+        """Return the coefficients of whole frames, N x 32 x cells down x cells across, as many as lie in frames whose
+        sides are rounded up to `description.multiple`. Five values of red, of green and of blue over themselves, then
+        the same over the smallest; then how many stops red is taken to lie above green, and green above blue.
         """
         height, width = sdr.shape[2:]
         halvings = _halvings(height, width)
@@ -133,14 +133,14 @@ class GainMap(Model):
         return self._brighten(_enlarge(_look_up(coefficients, reduced), 2), sdr)
 
     def at_half_size(self, sdr: Tensor) -> Tensor:
-        """Linear light of `sdr`, N x 3 x H x W, at half its sides: `forward` without enlarging the gain. Losses of it
-        take a quarter of the time.
+        """Return linear light of `sdr`, N x 3 x H x W, at half its sides: `forward` without enlarging the gain. Losses
+        of it take a quarter of the time.
         """
         reduced = _reduce(sdr)
         return self._brighten(_look_up(self.summarise(sdr), reduced), reduced)
 
     def _coefficients(self, seen: Tensor, context: Tensor) -> Tensor:
-        """N x 32 x cells down x cells across, rounded up to what the U-Net needs."""
+        """Return N x 32 x cells down x cells across, rounded up to what the U-Net needs."""
         below, right = (round_up(side, STRIDES[-1]) - side for side in seen.shape[2:])
         seen = F.pad(seen, (0, right, 0, below), mode="replicate")
         ratios, known = carried_ratios(seen, FOLD)
@@ -160,19 +160,23 @@ class GainMap(Model):
         return torch.cat((curves, (1.0 + belief) * ratios + correction), dim=1)
 
     def _brighten(self, gain: Tensor, sdr: Tensor) -> Tensor:
-        """The linearised SDR with the gain in stops, both N x 3 x H x W; as it is where no channel is above 0.6."""
+        """Return the linearised SDR with the gain in stops, both N x 3 x H x W; as it is where no
+        channel is above 0.6.
+        """
         fade = ramp(sdr.amax(dim=1, keepdim=True), FADE_FROM, FADE_TO)
         return EOTF[self.display.eotf](sdr) * torch.exp2(gain * (fade * fade * (3.0 - 2.0 * fade)))
 
 
 def _halvings(height: int, width: int) -> int:
-    """How often a frame is halved until it is what the network sees: by its size alone, so that a clip keeps it."""
+    """Return how often a frame is halved until it is what the network sees: by its size alone, so that a
+    clip keeps it.
+    """
     return min(max(round(math.log2(min(height, width) / ROWS)), 1), MOST_HALVINGS)
 
 
 def _near_white(seen: Tensor) -> Tensor:
-    """How much of each cell passes `NEAR_WHITE`, N x 8 x cells down x cells across: by ramps, of its pixels' largest
-    channels and of their smallest.
+    """Return how much of each cell passes `NEAR_WHITE`, N x 8 x cells down x cells across: by ramps, of its pixels'
+    largest channels and of their smallest.
     """
     guides = torch.stack((seen.amax(dim=1), seen.amin(dim=1)), dim=1)
     return F.avg_pool2d(torch.cat(list(_ramps(guides, NEAR_WHITE)), dim=1), FOLD)
@@ -184,8 +188,8 @@ def _ramps(code: Tensor, ends: Iterable[tuple[float, float]]) -> Iterator[Tensor
 
 
 def _distribution(quarter: Tensor) -> Tensor:
-    """How much of each frame, seen at a quarter of its sides, passes each of `LEVELS`, N x 48 around 0: log2 of shares
-    of the pixels' largest, smallest and mean channels.
+    """Return how much of each frame, seen at a quarter of its sides, passes each of `LEVELS`, N x 48 around 0: log2 of
+    shares of the pixels' largest, smallest and mean channels.
     """
     values = torch.stack((quarter.amax(dim=1), quarter.amin(dim=1), quarter.mean(dim=1)), dim=1).flatten(2)
     if kernels.serves(values):
@@ -202,8 +206,8 @@ def _reduce(picture: Tensor) -> Tensor:
 
 
 def _soften(curves: Tensor) -> Tensor:
-    """Means over 3 x 3 cells, weighted 1 2 1 in each direction: in large clipped areas, where codes say nothing, the
-    cells would show as facets.
+    """Return means over 3 x 3 cells, weighted 1 2 1 in each direction: in large clipped areas, where codes say nothing,
+    the cells would show as facets.
     """
     return F.avg_pool2d(F.avg_pool2d(F.pad(curves, (1, 1, 1, 1), mode="replicate"), 2, stride=1), 2, stride=1)
 
@@ -213,8 +217,8 @@ def _enlarge(small: Tensor, factor: int) -> Tensor:
 
 
 def _look_up(coefficients: Tensor, reduced: Tensor) -> Tensor:
-    """The gain in stops, N x 3 x H x W, of a picture of that size and of coefficients N x 32 x cells down x cells
-    across.
+    """Return the gain in stops, N x 3 x H x W, of a picture of that size and of coefficients N x 32 x cells down x
+    cells across.
     """
     enlarged = _enlarge(coefficients, reduced.shape[3] // coefficients.shape[3])
     curves, ratios = enlarged.split((CURVES, RATIOS), dim=1)
@@ -225,14 +229,14 @@ def _look_up(coefficients: Tensor, reduced: Tensor) -> Tensor:
 
 
 def _shares(code: Tensor) -> Tensor:
-    """How much each of the `KNOTS` counts at a code value, N x C x 5 x H x W for N x C x H x W: curves are straight
-    between them and constant beyond.
+    """Return how much each of the `KNOTS` counts at a code value, N x C x 5 x H x W for N x C x H x W: curves are
+    straight between them and constant beyond.
     """
     ramps = list(_ramps(code, pairwise(KNOTS)))
     return torch.stack([1.0 - ramps[0], *(below - above for below, above in pairwise(ramps)), ramps[-1]], dim=2)
 
 
 def _smooth(code: Tensor) -> Tensor:
-    """Means of 3 x 3; the border is repeated. Added up as the C kernel does, for curves are steep near white."""
+    """Return means of 3 x 3; the border is repeated. Added up as the C kernel does, for curves are steep near white."""
     sums = F.avg_pool2d(F.pad(code, (1, 1, 1, 1), mode="replicate"), (3, 1), stride=1, divisor_override=1)
     return F.avg_pool2d(sums, (1, 3), stride=1, divisor_override=9)

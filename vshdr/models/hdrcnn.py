@@ -102,10 +102,10 @@ class HDRCNN(Model):
     )
 
     def __init__(self, display: Display, state: dict[str, Tensor] | None, origin: str) -> None:
-        """Takes a state dict of this class, or the published arrays named "0" to "79"; None leaves the layers
+        """Take a state dict of this class, or the published arrays named "0" to "79"; None leaves the layers
         as PyTorch initialises them, untrained.
 
-        Raises ValueError naming `origin` where neither fits.
+        Raise ValueError naming `origin` where neither fits.
         """
         super().__init__(display)
         self.encoder = nn.ModuleList(_Stage(channels) for channels in ENCODER)
@@ -138,11 +138,11 @@ class HDRCNN(Model):
                 module.learning = learning
 
     def _restore(self, sdr: Tensor) -> Tensor:
-        """The network's linear light for one frame, everywhere; meant where the SDR is clipped."""
+        """Return the network's linear light for one frame, everywhere; meant where the SDR is clipped."""
         return self.log_light(sdr).exp() - 1.0 / 255.0
 
     def log_light(self, sdr: Tensor) -> Tensor:
-        """The network's own output, N x 3 x H x W before the blend: ln(linear light + 1 / 255), float32.
+        """Return the network's own output, N x 3 x H x W before the blend: ln(linear light + 1 / 255), float32.
 
         H and W are multiples of 32.
         """
@@ -164,7 +164,7 @@ class HDRCNN(Model):
 
 
 def published_names(model: HDRCNN) -> list[str]:
-    """Names in the state dict of `model`, in the order of the published list: by depth; beta, gamma, mean,
+    """Return names in the state dict of `model`, in the order of the published list: by depth; beta, gamma, mean,
     variance.
     """
     names = []
@@ -189,10 +189,10 @@ def published_names(model: HDRCNN) -> list[str]:
 
 
 def from_published(arrays: dict[str, Tensor], model: HDRCNN, origin: str) -> dict[str, Tensor]:
-    """A state dict for `model` out of the published arrays, named by their place in the list, "0" to "79".
+    """Return a state dict for `model` out of the published arrays, named by their place in the list, "0" to "79".
 
     Kernels turn from (height, width, in, out), for transposed convolutions (height, width, out, in), to
-    PyTorch's (out, in, height, width) and (in, out, height, width): one and the same permutation. Raises
+    PyTorch's (out, in, height, width) and (in, out, height, width): one and the same permutation. Raise
     ValueError naming `origin` for another number of arrays; their shapes are checked where the state is
     loaded.
     """
@@ -208,7 +208,7 @@ def from_published(arrays: dict[str, Tensor], model: HDRCNN, origin: str) -> dic
 
 
 def to_published(model: HDRCNN) -> list[Tensor]:
-    """The inverse of `from_published`: the list of 80 arrays."""
+    """Return the inverse of `from_published`: the list of 80 arrays."""
     state = model.state_dict()
     return [
         state[name].permute(2, 3, 1, 0).contiguous() if state[name].ndim == 4 else state[name]

@@ -72,7 +72,7 @@ class BT2446A(Model):
 
     @staticmethod
     def _luma_curve(luma: Tensor) -> Tensor:
-        """Luma in [0, 1] to gamma-2.4 luma in [0, 1] where 1 is 1000 nits (BT.2446-1, table 4)."""
+        """Return luma in [0, 1] to gamma-2.4 luma in [0, 1] where 1 is 1000 nits (BT.2446-1, table 4)."""
         y = luma * 255.0
         low = (1.8712e-5 * y - 2.7334e-3) * y + 1.3141
         high = (2.8305e-6 * y - 7.4622e-4) * y + 1.2528

@@ -21,8 +21,8 @@ _RESERVE = 1e-6  # share of a pixel that says nothing: where no pixel does, the 
 
 
 def carried_ratios(picture: Tensor, cell: int) -> tuple[Tensor, Tensor]:
-    """How many stops red lies above green and green above blue, N x 2 x cells down x cells across, from where these
-    channels are bright and not clipped; and how much of each cell that is, of the same size, from 0 to 1.
+    """Return how many stops red lies above green and green above blue, N x 2 x cells down x cells across, from where
+    these channels are bright and not clipped; and how much of each cell that is, of the same size, from 0 to 1.
 
     `picture` is code values, N x 3 x H x W, with `cell` x `cell` pixels per cell. Where nothing is known, ratios go on
     from around by a pyramid of means (push-pull, Gortler et al. 1996, "The Lumigraph").
@@ -35,7 +35,8 @@ def carried_ratios(picture: Tensor, cell: int) -> tuple[Tensor, Tensor]:
 
 
 def told_by_others(code: Tensor, ratios: Tensor) -> Tensor:
-    """The gain in stops, at least 0, N x 3 x H x W, that the other channels of a pixel tell for each that is clipped.
+    """Return the gain in stops, at least 0, N x 3 x H x W, that the other channels of a pixel tell for each that is
+    clipped.
 
     `code` is N x 3 x H x W, `ratios` N x 2 x H x W as of `carried_ratios`. A clipped channel's light is at least what
     its code says. By the ratios that bounds the others, too, and the highest of the three bounds is taken for true.
@@ -46,7 +47,7 @@ def told_by_others(code: Tensor, ratios: Tensor) -> Tensor:
 
 
 def _carry_on(ratios: Tensor, known: Tensor) -> Tensor:
-    """Ratios where they are known, and what is carried on from coarser means where they are not."""
+    """Return ratios where they are known, and what is carried on from coarser means where they are not."""
     if ratios.shape[2:].numel() == 1:
         return ratios
     shares = F.avg_pool2d(known, 2, ceil_mode=True)

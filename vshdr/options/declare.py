@@ -20,15 +20,15 @@ def option(
     high: float | None = None,
     names: tuple[str, ...] = ("WIDTH", "HEIGHT"),
 ) -> Any:
-    """A dataclass field with its help text and what is allowed: `choices` for words, `low` to `high` for numbers.
-    `names` are those of a tuple's parts.
+    """Return a dataclass field with its help text and what is allowed: `choices` for words, `low` to `high` for
+    numbers. `names` are those of a tuple's parts.
     """
     allowed = {"choices": choices, "low": low, "high": high}
     return dataclasses.field(default=default, metadata={"help": help, "names": names, **allowed})
 
 
 def check(options: Any) -> None:
-    """Raises ValueError with one sentence for the first field of a dataclass of `option`s that is out of its range."""
+    """Raise ValueError with one sentence for the first field of a dataclass of `option`s that is out of its range."""
     for field in dataclasses.fields(options):
         value, allowed = getattr(options, field.name), field.metadata
         if value is None:  # left to the codec, or to whatever else the option is for
@@ -60,6 +60,6 @@ def add_arguments(parser: argparse._ActionsContainer, cls: type) -> None:
 
 
 def from_arguments(cls: type, arguments: argparse.Namespace) -> Any:
-    """An instance of `cls` with the values that `add_arguments` made argparse collect."""
+    """Return an instance of `cls` with the values that `add_arguments` made argparse collect."""
     values = {field.name: getattr(arguments, field.name) for field in dataclasses.fields(cls)}
     return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})

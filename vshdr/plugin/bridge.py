@@ -116,7 +116,7 @@ Value = int | float | str
 
 
 def read_items(items: Iterable[Item]) -> dict[Group, dict[str, Value | list[Value]]]:
-    """Items by group and key; a key with several values becomes a list."""
+    """Return items by group and key; a key with several values becomes a list."""
     groups: dict[Group, dict[str, Value | list[Value]]] = {group: {} for group in Group}
     for item in items:
         group, key = groups[Group(item.group)], item.key.decode()
@@ -133,7 +133,7 @@ def read_items(items: Iterable[Item]) -> dict[Group, dict[str, Value | list[Valu
 
 
 def write_items(put: Put, settings: int, group: Group, values: Mapping[str, Value | Iterable[Value]]) -> None:
-    """Hands values to C; a list or tuple becomes several items of one key."""
+    """Hand values to C; a list or tuple becomes several items of one key."""
     for key, value in values.items():
         for single in value if isinstance(value, (list, tuple)) else [value]:
             item = Item(group=group, key=key.encode())
@@ -147,7 +147,7 @@ def write_items(put: Put, settings: int, group: Group, values: Mapping[str, Valu
 
 
 def sentence(error: BaseException) -> str:
-    """What the user is told. Our own errors are sentences already; others are shown with their kind."""
+    """Return what the user is told. Our own errors are sentences already; others are shown with their kind."""
     text = " ".join(str(error).split())
     if text and isinstance(error, (ValueError, OSError, RuntimeError)):
         return text
@@ -155,7 +155,7 @@ def sentence(error: BaseException) -> str:
 
 
 def _guarded(failed: int) -> Callable:
-    """Makes a method a callback that never raises: the sentence goes into the buffer of its last two arguments."""
+    """Make a method a callback that never raises: the sentence goes into the buffer of its last two arguments."""
 
     def decorate(method: Callable) -> Callable:
         @functools.wraps(method)
@@ -202,7 +202,7 @@ class Bridge:
         return self._keep(measured_clip(*about_hdr, *about_sdr), settings)
 
     def _keep(self, clip: ExpandedClip | MeasuredClip, settings: int) -> int:
-        """Hands the clip's settings to C and gives it a number."""
+        """Hand the clip's settings to C and gives it a number."""
         for group, values in clip.settings().items():
             write_items(self._table.put, settings, Group[group], values)
         number = next(self._ids)
@@ -240,7 +240,7 @@ class Bridge:
         write_items(self._table.put, settings, Group.ABOUT, about)
 
     def close(self) -> None:
-        """Refuses further calls from C and waits for those under way, which need the interpreter to end well."""
+        """Refuse further calls from C and waits for those under way, which need the interpreter to end well."""
         while self._table.close():
             time.sleep(0.001)
 
@@ -251,7 +251,7 @@ _attaching = threading.Lock()
 
 @functools.cache
 def _load() -> tuple[type[ExpandedClip], type[MeasuredClip]]:
-    """Imports torch and what needs it, at the first clip that is expanded or measured."""
+    """Import torch and what needs it, at the first clip that is expanded or measured."""
     # Threads of torch that spin while they wait would take the cores from VapourSynth's threads.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from vshdr.plugin.clip import ExpandedClip
@@ -265,9 +265,9 @@ def _load() -> tuple[type[ExpandedClip], type[MeasuredClip]]:
 
 
 def attach(address: int) -> None:
-    """Fills the C library's table at `address`. Does nothing the second time.
+    """Fill the C library's table at `address`. Does nothing the second time.
 
-    Raises RuntimeError if library and package are of different builds.
+    Raise RuntimeError if library and package are of different builds.
     """
     with _attaching:  # two threads that each expand their first clip
         if address in _bridges:

@@ -63,7 +63,7 @@ class ExpandedClip:
     """One call of `core.hdr.Expand`.
 
     `clip` has format (a VapourSynth format id), colour_family, width, height and frames; `arguments` are those that the
-    user gave; `properties` are the first frame's. Raises ValueError, OSError or RuntimeError with one sentence for the
+    user gave; `properties` are the first frame's. Raise ValueError, OSError or RuntimeError with one sentence for the
     user.
     """
 
@@ -91,7 +91,7 @@ class ExpandedClip:
         self._trimmer = Trimmer()
 
     def _find_device_batches(self, properties: Mapping[str, Any]) -> DeviceBatches | None:
-        """What carries the clip's planes to a GPU and brings what is delivered back, where all is done there."""
+        """Return what carries the clip's planes to a GPU and brings what is delivered back, where all is done there."""
         clip, expander = self._clip, self._expander
         if not takes_planes(expander):
             return None
@@ -116,7 +116,7 @@ class ExpandedClip:
             )
 
     def settings(self) -> dict[str, dict[str, Any]]:
-        """The flat tables that C needs, by the names of `bridge.Group`."""
+        """Return the flat tables that C needs, by the names of `bridge.Group`."""
         batch, prefetch, radius = self._expander.batch, self.options.prefetch, self._expander.options.smooth
         reach = radius + LOOK  # to know where the shots of the frames within the radius begin
         # Requests for as many frames as there are threads are under way at a time, and share what they need.
@@ -147,7 +147,7 @@ class ExpandedClip:
         }
 
     def check(self, properties: Mapping[str, Any]) -> None:
-        """Raises ValueError if a frame with `properties` means other colours than the first frame."""
+        """Raise ValueError if a frame with `properties` means other colours than the first frame."""
         signal = self._describe(properties)
         if signal == self._signal:
             return
@@ -156,7 +156,7 @@ class ExpandedClip:
         raise ValueError(f"the colour description changes within the clip ({changes}); bring all frames to one first")
 
     def infer(self, planes: Sequence[Plane], frames: int, width: int, height: int) -> None:
-        """Expands a batch: reads `planes[3 * i + c].sdr` and writes `.linear` of frame i and channel c; with smoothing
+        """Expand a batch: reads `planes[3 * i + c].sdr` and writes `.linear` of frame i and channel c; with smoothing
         that is the gain, and where a device converts planes, what is delivered.
 
         Where planes are not converted on a device, C never runs two batches of one clip at a time, so two tensors serve
@@ -190,14 +190,14 @@ class ExpandedClip:
                 np.copyto(target, result)
 
     def smooth(self, number: int, window: Sequence[Neighbour], out: Sequence[Plane], width: int, height: int) -> None:
-        """Writes the linear light of frame `number` into `out`, smoothed over the frames of `window`."""
+        """Write the linear light of frame `number` into `out`, smoothed over the frames of `window`."""
         gain_frames = self._neighbours.gain_frames(number, window, (3, height, width))
         write_planes(out[:3], self._prepared(self._expander.smooth(number, gain_frames)[None])[0])
         self._trimmer.count(3 * len(window) * width * height * 4)
 
 
 def _chosen(options: type, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of the arguments that are fields of `options`. An array of one value has come as a bare number."""
+    """Return those of the arguments that are fields of `options`. An array of one value has come as a bare number."""
     chosen = {}
     for field in fields(options):
         if field.name in arguments:

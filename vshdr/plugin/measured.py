@@ -57,7 +57,7 @@ class MeasuredClip:
     """One call of `core.hdr.Flicker`.
 
     The clip that is measured and its SDR: of each format (a VapourSynth format id), colour_family, width, height and
-    frames, and the first frame's properties. Raises ValueError with one sentence for the user.
+    frames, and the first frame's properties. Raise ValueError with one sentence for the user.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class MeasuredClip:
         self._sdr_format, self._frames = sdr["format"], {}
 
     def settings(self) -> dict[str, dict[str, Any]]:
-        """The flat tables that C needs, by the names of `bridge.Group`."""
+        """Return the flat tables that C needs, by the names of `bridge.Group`."""
         to_sdr = sdr_arguments(self._sdr)
         as_it_is = not self._hdr.hdr_label and self._hdr.primaries == PRIMARIES_BT709
         return {
@@ -92,7 +92,7 @@ class MeasuredClip:
         }
 
     def measure(self, window: Sequence[Neighbour], width: int, height: int) -> dict[str, float]:
-        """The properties of the last frame of `window`, which begins with the frame before it."""
+        """Return the properties of the last frame of `window`, which begins with the frame before it."""
         seen = [self._look(neighbour, width, height) for neighbour in window]
         nothing = dict.fromkeys(PROPERTIES.values(), 0.0)
         if len(seen) < 2 or self._cut(window[-1], *seen):
@@ -104,15 +104,15 @@ class MeasuredClip:
         return {name: 0.0 if math.isnan(metrics[key]) else metrics[key] for key, name in PROPERTIES.items()}
 
     def _cut(self, neighbour: Neighbour, before: _Seen, now: _Seen) -> bool:
-        """Whether a shot begins: `_SceneChangePrev` of the SDR says so, or where it is silent, the two frames have
-        nothing in common.
+        """Return whether a shot begins: `_SceneChangePrev` of the SDR says so, or where it is silent, the two frames
+        have nothing in common.
         """
         if neighbour.scene_change >= 0:
             return bool(neighbour.scene_change)
         return not alike(signature(before.code), signature(now.code))
 
     def _look(self, neighbour: Neighbour, width: int, height: int) -> _Seen:
-        """What is known of one frame; C never measures two frames of one clip at a time."""
+        """Return what is known of one frame; C never measures two frames of one clip at a time."""
         if neighbour.number not in self._frames:
             code, linear = (torch.empty(3, height, width) for _ in range(2))
             read_planes(neighbour.planes, "sdr", code)

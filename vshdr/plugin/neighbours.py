@@ -31,8 +31,8 @@ class Neighbours:
         self._gain_frames = _Kept[GainFrame](2 * self._radius + 1 + _SPARE)
 
     def gain_frames(self, number: int, window: Sequence[Neighbour], shape: tuple[int, ...]) -> Mapping[int, GainFrame]:
-        """The frames with their gain within the radius of frame `number`. `window` is what C has of the frames from
-        which they, and where their shots begin, are known; `shape` is that of a frame, 3 x H x W.
+        """Return the frames with their gain within the radius of frame `number`. `window` is what C has of the frames
+        from which they, and where their shots begin, are known; `shape` is that of a frame, 3 x H x W.
         """
         signatures = {n.number: self._signatures.get(n.number, lambda n=n: self._signature(n, shape)) for n in window}
         return {
@@ -67,7 +67,7 @@ class _Kept[T]:
         self._size = size
 
     def get(self, number: int, make: Callable[[], T]) -> T:
-        """The value of `number`, made if it is not kept."""
+        """Return the value of `number`, made if it is not kept."""
         if number not in self._values:
             self._values[number] = make()
             if len(self._values) > self._size:

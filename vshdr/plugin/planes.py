@@ -14,21 +14,23 @@ from vshdr.plugin.bridge import Plane
 
 
 def read_planes(planes: Sequence[Plane], field: str, target: Tensor) -> None:
-    """Copies three planes, their "sdr" or "linear", into `target`, 3 x H x W."""
+    """Copy three planes, their "sdr" or "linear", into `target`, 3 x H x W."""
     height, width = target.shape[1:]
     for plane, channel in zip(planes, target, strict=True):
         channel.copy_(_view(getattr(plane, field), getattr(plane, f"{field}_stride"), width, height))
 
 
 def write_planes(planes: Sequence[Plane], linear: Tensor) -> None:
-    """Copies `linear`, 3 x H x W, into the "linear" of three planes."""
+    """Copy `linear`, 3 x H x W, into the "linear" of three planes."""
     height, width = linear.shape[1:]
     for plane, channel in zip(planes, linear, strict=True):
         _view(plane.linear, plane.linear_stride, width, height).copy_(channel)
 
 
 def samples(planes: Sequence[Plane], field: str, shapes: Sequence[tuple[int, int]], kind: type) -> list[NDArray]:
-    """Three planes of integers, their "sdr" or "linear", as arrays of height and width `shapes`, without a copy."""
+    """Return three planes of integers, their "sdr" or "linear", as arrays of height and width `shapes`,
+    without a copy.
+    """
     arrays = []
     for plane, (height, width) in zip(planes, shapes, strict=True):
         address, stride = getattr(plane, field), getattr(plane, f"{field}_stride")
@@ -38,7 +40,9 @@ def samples(planes: Sequence[Plane], field: str, shapes: Sequence[tuple[int, int
 
 
 def _view(address: int, stride: int, width: int, height: int) -> Tensor:
-    """A plane of floats in VapourSynth's memory as a tensor H x W, without a copy; rows are `stride` bytes apart."""
+    """Return a plane of floats in VapourSynth's memory as a tensor H x W, without a copy; rows are `stride` bytes
+    apart.
+    """
     row = stride // 4
     memory = (ctypes.c_float * (row * height)).from_address(address)
     return torch.frombuffer(memory, dtype=torch.float32).as_strided((height, width), (row, 1))

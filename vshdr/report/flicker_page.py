@@ -26,7 +26,7 @@ _HEAT_SHARE = 0.99  # of all places, that the colours of the heat maps tell apar
 
 
 def write_page(comparison: Comparison, path: str | Path) -> None:
-    """Writes the page: plots, the worst frames with their HDR pictures, heat maps, all numbers. Raises OSError where
+    """Write the page: plots, the worst frames with their HDR pictures, heat maps, all numbers. Raise OSError where
     the file cannot be written.
     """
     with whole(path) as part:
@@ -34,7 +34,7 @@ def write_page(comparison: Comparison, path: str | Path) -> None:
 
 
 def page(comparison: Comparison) -> str:
-    """The page as HTML."""
+    """Return the page as HTML."""
     folder = files("vshdr.report") / "assets"
     # In a script element nothing is escaped, and only "</" could end it.
     data = json.dumps(_data(comparison), allow_nan=False).replace("</", "<\\/")
@@ -84,7 +84,7 @@ def _data(comparison: Comparison) -> dict[str, Any]:
 
 
 def _thinned(values: NDArray[np.float32], step: int) -> list[float | None]:
-    """The largest of each `step` values, None where all are NaN."""
+    """Return the largest of each `step` values, None where all are NaN."""
     groups = (values[start : start + step] for start in range(0, len(values), step))
     largest = (max((float(v) for v in group if not math.isnan(v)), default=None) for group in groups)
     return [None if value is None else float(f"{value:.4g}") for value in largest]

@@ -50,7 +50,7 @@ def print_tables(comparison: Comparison, console: Console) -> None:
 
 
 def as_json(comparison: Comparison) -> dict[str, Any]:
-    """All that was measured, as JSON knows it: null for what is NaN or infinite."""
+    """Return all that was measured, as JSON knows it: null for what is NaN or infinite."""
     return {
         "vshdr": vshdr.__version__,
         "settings": dataclasses.asdict(comparison.options),
@@ -84,13 +84,13 @@ def _clip(comparison: Comparison, clip: Clip) -> dict[str, Any]:
 
 
 def write_json(comparison: Comparison, path: str | Path) -> None:
-    """Writes `as_json`. Raises OSError where the file cannot be written."""
+    """Write `as_json`. Raise OSError where the file cannot be written."""
     with whole(path) as part:
         part.write_text(json.dumps(as_json(comparison), allow_nan=False) + "\n")
 
 
 def write_csv(comparison: Comparison, path: str | Path) -> None:
-    """A row per frame and clip: frame, seconds, shot, clip, role, and the numbers of `PER_FRAME`, empty for NaN. Raises
+    """A row per frame and clip: frame, seconds, shot, clip, role, and the numbers of `PER_FRAME`, empty for NaN. Raise
     OSError where the file cannot be written.
     """
     with whole(path) as part, part.open("w", newline="") as file:
@@ -113,7 +113,7 @@ def _table(comparison: Comparison, first: str) -> Table:
 
 
 def _shot_table(comparison: Comparison) -> Table:
-    """The shots that flicker most, in their order in time."""
+    """Return the shots that flicker most, in their order in time."""
     metric = PER_FRAME["excess"]
     means = [
         [comparison.shot_means(clip, number)["excess"] for clip in comparison.clips]
@@ -132,7 +132,7 @@ def _shot_table(comparison: Comparison) -> Table:
 
 
 def _cells(metric: Metric, clips: list[Clip], values: list[float]) -> list[str]:
-    """The numbers as text; the best of the clips proper is bold where there are several."""
+    """Return the numbers as text; the best of the clips proper is bold where there are several."""
     texts = ["-" if math.isnan(value) else f"{value:.{metric.digits}f}" for value in values]
     rated = [v for clip, v in zip(clips, values, strict=True) if clip.role == "clip" and not math.isnan(v)]
     if len(rated) < 2 or not metric.best:

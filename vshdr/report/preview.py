@@ -53,10 +53,10 @@ def write_preview(
     primaries: int = 1,
     title: str = "",
 ) -> None:
-    """Writes three labelled panels as a PNG.
+    """Write three labelled panels as a PNG.
 
     `sdr` is 3 x H x W code values, `linear` 3 x H x W light with 1.0 = `white` nits in H.273 `primaries`; `peak` is the
-    nits that the tone-mapped panel shows as screen white (0: 10000). Raises OSError where the file cannot be written.
+    nits that the tone-mapped panel shows as screen white (0: 10000). Raise OSError where the file cannot be written.
     """
     linear = linear.float()
     nits = luminance(linear.unsqueeze(0), primaries)[0, 0] * white
@@ -89,14 +89,14 @@ def tone_map(linear: Tensor, ceiling: float) -> Tensor:
 
 
 def false_colours(nits: NDArray[np.float32], white: float) -> NDArray[np.uint8]:
-    """The map of `nits`, H x W, as H x W x 3 in the colours of `bands(white)`."""
+    """Return the map of `nits`, H x W, as H x W x 3 in the colours of `bands(white)`."""
     edges, colours = zip(*bands(white), strict=True)
     # A thousandth of tolerance: what SDR white became is not "above SDR white" because of rounding.
     return np.array(colours, np.uint8)[np.searchsorted(np.array(edges) * 1.001, nits)]
 
 
 def bands(white: float) -> list[tuple[float, tuple[int, int, int]]]:
-    """Upper edges in nits and colours of all bands; grey ends and colour begins at `white`."""
+    """Return upper edges in nits and colours of all bands; grey ends and colour begins at `white`."""
     below = [(edge, colour) for edge, colour in BANDS[:-1] if edge < white] + [(white, BANDS[-1][1])]
     return below + [(edge, colour) for edge, colour in HIGHLIGHT_BANDS if edge > white]
 

@@ -24,12 +24,12 @@ class Streams:
         self.up, self.work, self.down = (torch.cuda.Stream(device) if cuda else None for _ in range(3))
 
     def on(self, stream: Any) -> contextlib.AbstractContextManager:
-        """What is asked for in this context goes to `stream`."""
+        """Return what is asked for in this context goes to `stream`."""
         return torch.cuda.stream(stream) if stream is not None else contextlib.nullcontext()
 
     def mark(self, stream: Any, sleeps: bool = False) -> Any:
-        """An event that has happened once `stream` has done all that it was asked for so far; with `sleeps` waiting for
-        it takes no processor.
+        """Return an event that has happened once `stream` has done all that it was asked for so far; with `sleeps`
+        waiting for it takes no processor.
         """
         if stream is None:
             return None

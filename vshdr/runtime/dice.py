@@ -21,7 +21,7 @@ class Dice:
         return low + (high - low) * float(torch.rand((), generator=self.generator, dtype=torch.float64))
 
     def log_uniform(self, low: float, high: float) -> float:
-        """Every factor of two between `low` and `high` is as likely as any other."""
+        """Return every factor of two between `low` and `high` is as likely as any other."""
         return math.exp(self.uniform(math.log(low), math.log(high)))
 
     def normal(self, mean: float = 0.0, deviation: float = 1.0) -> float:
@@ -31,10 +31,10 @@ class Dice:
         return self.uniform() < probability
 
     def below(self, count: int) -> int:
-        """A whole number from 0 to count - 1."""
+        """Return a whole number from 0 to count - 1."""
         return int(torch.randint(count, (), generator=self.generator))
 
     def pick(self, weights: Sequence[float] | Tensor) -> int:
-        """A place in `weights`, as likely as its weight."""
+        """Return a place in `weights`, as likely as its weight."""
         weights = torch.as_tensor(weights, dtype=torch.float64)
         return int(torch.multinomial(weights, 1, generator=self.generator))

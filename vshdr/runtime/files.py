@@ -22,7 +22,7 @@ def whole(path: str | Path) -> Iterator[Path]:
 
 
 def check_reports(reports: Iterable[str], inputs: Iterable[str]) -> None:
-    """Raises ValueError where files that are to be written (empty: none) would replace an input or each other, or have
+    """Raise ValueError where files that are to be written (empty: none) would replace an input or each other, or have
     no folder: before the work, not after it.
     """
     taken = {Path(name).resolve(): f"{name} is an input" for name in inputs if name}

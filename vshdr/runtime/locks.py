@@ -8,9 +8,9 @@ from typing import BinaryIO
 
 
 def locked(path: Path, busy: str) -> BinaryIO:
-    """The file, open at its end, made where it is not there; nobody else can lock it until it is closed.
+    """Return the file, open at its end, made where it is not there; nobody else can lock it until it is closed.
 
-    Raises OSError that says `busy` where somebody else has, and where it cannot be written.
+    Raise OSError that says `busy` where somebody else has, and where it cannot be written.
     """
     file = path.open("ab")
     try:

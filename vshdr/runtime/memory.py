@@ -26,7 +26,7 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = (-1, 1 << 28), (-3, 1 << 25)
 
 
 def keep_what_is_freed() -> None:
-    """Has glibc keep freed memory for the next frame, for this process as a whole: for programs, not for libraries.
+    """Have glibc keep freed memory for the next frame, for this process as a whole: for programs, not for libraries.
 
     Else every large tensor is new memory, which the system clears page by page: a fifth of a frame's time.
     """
@@ -36,7 +36,7 @@ def keep_what_is_freed() -> None:
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether the memory of a device, or what is pinned for it, was too small. It has more names than one."""
+    """Return whether the memory of a device, or what is pinned for it, was too small. It has more names than one."""
     names = ("out of memory", "unable to find an engine", "ALLOC_FAILED")
     return isinstance(error, torch.OutOfMemoryError) or any(name in str(error) for name in names)
 
@@ -72,7 +72,7 @@ class Pool:
         self._idle: dict[int, list[NDArray]] = {}
 
     def empty(self, shape: Sequence[int]) -> Tensor:
-        """A float32 tensor on the CPU with no particular content."""
+        """Return a float32 tensor on the CPU with no particular content."""
         size = math.prod(shape)
         idle = self._idle.setdefault(size, [])
         buffer = idle.pop() if idle else np.empty(size, np.float32)
@@ -128,6 +128,6 @@ class Workspaces:
 
 
 def large(shape: Sequence[int]) -> Tensor:
-    """A float32 tensor on the CPU with no particular content: a borrowed one where there is, else a new one."""
+    """Return a float32 tensor on the CPU with no particular content: a borrowed one where there is, else a new one."""
     workspace = _current.workspace
     return workspace.take(tuple(shape)) if workspace else torch.empty(tuple(shape))

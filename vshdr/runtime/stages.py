@@ -33,7 +33,7 @@ class Channel:
         self._stop = stop
 
     def put(self, item: Any) -> None:
-        """Waits for room. Raises Stopped."""
+        """Wait for room. Raise Stopped."""
         while not self._stop.is_set():
             try:
                 return self._items.put(item, timeout=_POLL)
@@ -42,11 +42,11 @@ class Channel:
         raise Stopped
 
     def end(self) -> None:
-        """Tells the reader that nothing follows."""
+        """Tell the reader that nothing follows."""
         self.put(_End)
 
     def __iter__(self) -> Iterator[Any]:
-        """Items until the channel ends. Raises Stopped."""
+        """Yield items until the channel ends. Raise Stopped."""
         while not self._stop.is_set():
             try:
                 item = self._items.get(timeout=_POLL)
@@ -122,7 +122,7 @@ class Pipeline:
         self.stages: list[Stage] = []
 
     def channel(self, depth: int = 0) -> Channel:
-        """A new channel between two stages, `depth` items deep; 0 for the pipeline's own depth."""
+        """Return a new channel between two stages, `depth` items deep; 0 for the pipeline's own depth."""
         return Channel(depth or self._depth, self._stop)
 
     def add(
@@ -159,18 +159,18 @@ class Pipeline:
         self.add(name, handed_out, lambda future: future.result(), outputs)
 
     def fail(self, error: BaseException) -> None:
-        """Keeps the first error and stops all stages."""
+        """Keep the first error and stops all stages."""
         with self._lock:
             if self._error is None:
                 self._error = error
         self._stop.set()
 
     def stopped(self) -> bool:
-        """Whether a stage has failed or the user has interrupted."""
+        """Return whether a stage has failed or the user has interrupted."""
         return self._stop.is_set()
 
     def run(self, while_waiting: Callable[[], None]) -> None:
-        """Starts the stages, calls `while_waiting` a few times a second until all have ended, raises the first error.
+        """Start the stages, calls `while_waiting` a few times a second until all have ended, raises the first error.
 
         An interruption (Ctrl-C) stops the stages and is raised on once they have let go of their work.
         """
@@ -193,5 +193,5 @@ class Pipeline:
             raise self._error
 
     def limiting_stage(self) -> str:
-        """The name of the stage that has been busy longest."""
+        """Return the name of the stage that has been busy longest."""
         return max(self.stages, key=lambda stage: stage.busy).name

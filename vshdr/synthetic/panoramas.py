@@ -13,7 +13,7 @@ from vshdr.synthetic.harbour.patterns import fbm, mix
 
 
 def procedural_panorama(seed: int, width: int = 1024) -> Tensor:
-    """Linear light 3 x width/2 x width of a panorama: by turns an open sky with a sun and a room with windows
+    """Return linear light 3 x width/2 x width of a panorama: by turns an open sky with a sun and a room with windows
     and lamps."""
     dice = Dice(seed)
     lattice = torch.rand(256, 256, generator=dice.generator)
@@ -28,7 +28,7 @@ def procedural_panorama(seed: int, width: int = 1024) -> Tensor:
 
 
 def _ground(direction: Tensor, depth: float) -> tuple[Tensor, Tensor]:
-    """Places x and z on a plane `depth` below the camera; beyond the horizon the plane ends in the far."""
+    """Return places x and z on a plane `depth` below the camera; beyond the horizon the plane ends in the far."""
     drop = (-direction[:, 1]).clamp_min(0.02)
     return direction[:, 0] / drop * depth, direction[:, 2] / drop * depth
 
@@ -68,7 +68,7 @@ def _outdoors(direction: Tensor, lattice: Tensor, dice: Dice) -> Tensor:
 
 
 def _room(direction: Tensor, lattice: Tensor, dice: Dice) -> Tensor:
-    """A box of 8 x 3 x 8 units around the camera, with bright windows in its walls, pictures, and lamps on
+    """Return a box of 8 x 3 x 8 units around the camera, with bright windows in its walls, pictures, and lamps on
     its ceiling."""
     half = torch.tensor([4.0, 1.5, 4.0])
     reach = half / direction.abs().clamp_min(1e-6)

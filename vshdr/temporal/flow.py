@@ -27,7 +27,7 @@ def flow(here: Tensor, there: Tensor) -> Tensor:
 
 
 def inverse_search(here: Tensor, there: Tensor, preset: int = cv2.DISOPTICAL_FLOW_PRESET_FAST) -> Tensor:
-    """Dense inverse search (Kroeger, Timofte, Dai and Van Gool, ECCV 2016) by OpenCV, on a CPU. See `flow`."""
+    """Return dense inverse search (Kroeger, Timofte, Dai and Van Gool, ECCV 2016) by OpenCV, on a CPU. See `flow`."""
     pictures = ((luma[0, 0] * 255.0).round_().clamp_(0.0, 255.0).byte().numpy() for luma in (here, there))
     motion = cv2.DISOpticalFlow_create(preset).calc(*pictures, None)
     return torch.from_numpy(motion).permute(2, 0, 1)[None].contiguous()
@@ -62,21 +62,21 @@ def _refine(a: Tensor, b: Tensor, motion: Tensor) -> Tensor:
 
 
 def warp_by_flow(picture: Tensor, motion: Tensor) -> Tensor:
-    """1 x C x H x W looked up where `motion`, 1 x 2 x H x W pixels, says, bilinearly; the border is repeated."""
+    """Return 1 x C x H x W looked up where `motion`, 1 x 2 x H x W pixels, says, bilinearly; the border is repeated."""
     height, width = picture.shape[-2:]
     shares = motion * motion.new_tensor([2.0 / width, 2.0 / height])[:, None, None]
     return look_up(picture, pixel_centres(height, width, motion), shares)
 
 
 def pixel_centres(height: int, width: int, like: Tensor) -> Tensor:
-    """1 x 2 x H x W: x and y of the pixels, from -1 to 1 between the outer edges of the frame."""
+    """Return 1 x 2 x H x W: x and y of the pixels, from -1 to 1 between the outer edges of the frame."""
     x = (2.0 * torch.arange(width).to(like) + 1.0) / width - 1.0
     y = (2.0 * torch.arange(height).to(like) + 1.0) / height - 1.0
     return torch.stack(torch.meshgrid(x, y, indexing="xy"))[None]
 
 
 def look_up(picture: Tensor, place: Tensor, motion: Tensor) -> Tensor:
-    """1 x C x H x W at `place` + `motion`, both 1 x 2 x H x W as of `pixel_centres`, bilinearly; the border is
+    """Return 1 x C x H x W at `place` + `motion`, both 1 x 2 x H x W as of `pixel_centres`, bilinearly; the border is
     repeated.
     """
     grid = (place + motion).permute(0, 2, 3, 1)
@@ -84,10 +84,12 @@ def look_up(picture: Tensor, place: Tensor, motion: Tensor) -> Tensor:
 
 
 def enlarge(small: Tensor, factor: int, size: tuple[int, int]) -> Tensor:
-    """1 x C x h x w enlarged `factor` times, bilinearly, and cut to `size`: undoes `avg_pool2d` with ceil_mode."""
+    """Return 1 x C x h x w enlarged `factor` times, bilinearly, and cut to `size`: undoes `avg_pool2d`
+    with ceil_mode.
+    """
     return F.interpolate(small, scale_factor=factor, mode="bilinear")[..., : size[0], : size[1]]
 
 
 def box(picture: Tensor, side: int) -> Tensor:
-    """The mean over squares of `side` pixels (odd); beyond the border nothing is counted."""
+    """Return the mean over squares of `side` pixels (odd); beyond the border nothing is counted."""
     return F.avg_pool2d(picture, side, 1, side // 2, count_include_pad=False)

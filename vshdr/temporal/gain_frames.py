@@ -44,7 +44,7 @@ class GainFrame:
         starts_shot: bool,
         linearise: Callable[[Tensor], Tensor],
     ) -> GainFrame:
-        """A frame from its code values and its gain, 3 x H x W each."""
+        """Return a frame from its code values and its gain, 3 x H x W each."""
         luma = torch.einsum("c,chw->hw", code.new_tensor(LUMA_709), code)
         layers = torch.cat([gain, luma[None]])[None]
         if layers.device.type == "cpu":  # where a pixel's four numbers are looked up together
@@ -89,7 +89,7 @@ class GainFrame:
 
 
 def members(number: int, window: Mapping[int, GainFrame], radius: int) -> range:
-    """The frames within `radius` of `number` that belong to its shot."""
+    """Return the frames within `radius` of `number` that belong to its shot."""
     first = last = number
     while first > number - radius and not window[first].starts_shot and first - 1 in window:
         first -= 1

@@ -17,7 +17,7 @@ from vshdr.temporal.gain_frames import GainFrame
 
 
 def smooth_percentiles(number: int, window: Mapping[int, GainFrame], shot: range, radius: int) -> Tensor:
-    """The gain of frame `number`, 3 x H x W, after remapping its light.
+    """Return the gain of frame `number`, 3 x H x W, after remapping its light.
 
     The percentiles of the frames of `shot` are filtered with a Blackman window of 2 `radius` + 3 taps (the outermost
     are zero; `radius` 11 is the published filter), mirrored at the ends of the shot.
@@ -33,8 +33,8 @@ def smooth_percentiles(number: int, window: Mapping[int, GainFrame], shot: range
 
 
 def remap(light: Tensor, own: Tensor, wanted: Tensor) -> Tensor:
-    """Light with the percentiles `own` to light with those `wanted` (5 each, rising): straight in between, from zero to
-    the first, and shifted above the last.
+    """Return light with the percentiles `own` to light with those `wanted` (5 each, rising): straight in between, from
+    zero to the first, and shifted above the last.
     """
     result = wanted[0] * (light / own[0].clamp_min(1e-6)).clamp_max(1.0)
     for low, high, step in zip(own, own[1:], wanted.diff(), strict=False):

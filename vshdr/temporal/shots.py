@@ -32,7 +32,7 @@ def transitions(signatures: Iterable[Signature]) -> Iterator[Transition | None]:
 
 
 def with_boundaries[T](frames: Iterable[tuple[T, Signature]]) -> Iterator[tuple[T, Signature, bool]]:
-    """Frames with their signatures and whether a shot begins with them; three frames late."""
+    """Yield frames with their signatures and whether a shot begins with them; three frames late."""
     waiting: deque[tuple[T, Signature]] = deque()
 
     def signatures() -> Iterator[Signature]:
@@ -45,7 +45,7 @@ def with_boundaries[T](frames: Iterable[tuple[T, Signature]]) -> Iterator[tuple[
 
 
 def shots(signatures: Iterable[Signature]) -> Iterator[Shot]:
-    """The shots of a clip in order, each three frames after its end."""
+    """Yield the shots of a clip in order, each three frames after its end."""
     start, begins, flashes = 0, "start", []
     number = -1
     for number, event in enumerate(transitions(signatures)):

@@ -78,13 +78,13 @@ class Signature:
 
 
 def signature(sdr: Tensor, scene_change: bool | None = None) -> Signature:
-    """Looks at a frame, 3 x H x W code values in [0, 1] on any device."""
+    """Look at a frame, 3 x H x W code values in [0, 1] on any device."""
     thumbnail = F.adaptive_avg_pool2d(sdr[None].float(), (HEIGHT, WIDTH))[0]
     return Signature(thumbnail.cpu().numpy(), scene_change)
 
 
 def likeness(a: Signature, b: Signature) -> float:
-    """How much of the structure of `a` is found in `b`, from about 0 (another picture) to 1.
+    """Return how much of the structure of `a` is found in `b`, from about 0 (another picture) to 1.
 
     The largest normalised cross-correlation of their textures over shifts of up to a quarter of the frame (Padfield,
     "Masked FFT registration", CVPR 2010, without masks): light and the motion of the camera hardly change it.
@@ -96,24 +96,26 @@ def likeness(a: Signature, b: Signature) -> float:
 
 
 def colour_distance(a: Signature, b: Signature) -> float:
-    """Half the absolute difference of their histograms: 0 for equal shares of all colours, 1 for none in common."""
+    """Return half the absolute difference of their histograms: 0 for equal shares of all colours, 1 for
+    none in common.
+    """
     return 0.5 * float(np.abs(a.histogram - b.histogram).sum())
 
 
 def mean_difference(a: Signature, b: Signature) -> float:
-    """Mean absolute difference of their thumbnails, in code values."""
+    """Return mean absolute difference of their thumbnails, in code values."""
     return float(np.abs(a.thumbnail - b.thumbnail).mean())
 
 
 def _correlate(a: NDArray, b: NDArray) -> NDArray[np.float32]:
-    """Sum over x of a(x) b(x + shift), for shifts of at most `_FARTHEST`."""
+    """Return sum over x of a(x) b(x + shift), for shifts of at most `_FARTHEST`."""
     rows, columns = _FARTHEST
     all_shifts = np.fft.fftshift(np.fft.irfft2(np.conj(a) * b, _PADDED))
     return all_shifts[HEIGHT - rows : HEIGHT + rows + 1, WIDTH - columns : WIDTH + columns + 1]
 
 
 def _box(picture: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The mean over a square around each pixel; the border is repeated."""
+    """Return the mean over a square around each pixel; the border is repeated."""
     reach = _NEIGHBOURHOOD // 2
     for axis in (0, 1):
         edge = [(reach, reach) if side == axis else (0, 0) for side in (0, 1)]

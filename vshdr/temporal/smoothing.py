@@ -34,7 +34,7 @@ class Smoother:
         self._radius, self._mode = radius, mode
 
     def __call__(self, number: int, window: Mapping[int, GainFrame]) -> Tensor:
-        """The smoothed gain of frame `number`, 3 x H x W.
+        """Return the smoothed gain of frame `number`, 3 x H x W.
 
         `window` holds the frames within the radius as far as the clip has them. The result depends on those of its shot
         and on nothing else.
@@ -46,7 +46,7 @@ class Smoother:
 
 
 def smooth_gain(number: int, window: Mapping[int, GainFrame], shot: range) -> Tensor:
-    """The mean of the gains of the frames `shot`, each moved to where frame `number` has what it shows.
+    """Return the mean of the gains of the frames `shot`, each moved to where frame `number` has what it shows.
 
     Motion is sought in reduced pictures (`flow`). A neighbour's gain counts by how much its SDR looks the same there:
     exp(-d^2) with d for the reduced picture around the pixel, for the pixel itself, which keeps the edges of the full
@@ -77,8 +77,8 @@ def smooth_gain(number: int, window: Mapping[int, GainFrame], shot: range) -> Te
 
 
 def _motion_and_distance(here: GainFrame, there: GainFrame) -> Tensor:
-    """1 x 3 x h x w of the reduced size: motion from `here` to `there` as shares of half the frame's sides, and how far
-    what is found there looks otherwise, as the exponent of the weight.
+    """Return 1 x 3 x h x w of the reduced size: motion from `here` to `there` as shares of half the frame's sides, and
+    how far what is found there looks otherwise, as the exponent of the weight.
     """
     height, width = here.gain.shape[-2:]
     motion = flow(here.small_luma, there.small_luma)

@@ -22,7 +22,7 @@ _STEP_OF_A_FADE = 0.1  # code values: a frame without structure, and one that is
 
 
 def transition(number: int, signatures: Mapping[int, Signature]) -> Transition | None:
-    """What frame `number` begins: a shot, by "cut" or "fade", a "flash" within its shot, or nothing, None.
+    """Return what frame `number` begins: a shot, by "cut" or "fade", a "flash" within its shot, or nothing, None.
 
     `signatures` holds the frames from `number - LOOK` to `number + LOOK - 1` as far as the clip has them. A shot begins
     by a cut where no frame before the boundary looks like one behind it: a lamp that is switched on, an explosion, a
@@ -45,12 +45,12 @@ def transition(number: int, signatures: Mapping[int, Signature]) -> Transition |
 
 
 def starts_shot(number: int, signatures: Mapping[int, Signature]) -> bool:
-    """Whether frame `number` begins a shot. Arguments as for `transition`."""
+    """Return whether frame `number` begins a shot. Arguments as for `transition`."""
     return transition(number, signatures) in SHOT_BEGINS
 
 
 def alike(a: Signature, b: Signature) -> bool:
-    """Whether two frames may belong to one shot."""
+    """Return whether two frames may belong to one shot."""
     same = likeness(a, b)
     if same >= _ALIKE:
         return True

@@ -21,13 +21,13 @@ CHANGEABLE = (
 
 
 def save(path: Path, state: dict[str, Any]) -> None:
-    """Writes a checkpoint: tensors, numbers, text, lists and dictionaries."""
+    """Write a checkpoint: tensors, numbers, text, lists and dictionaries."""
     with whole(path) as part:
         torch.save(state, part)
 
 
 def load(path: Path) -> dict[str, Any]:
-    """Reads a checkpoint, running nothing that is in it. Raises OSError or ValueError naming the file."""
+    """Read a checkpoint, running nothing that is in it. Raise OSError or ValueError naming the file."""
     if not path.is_file():
         raise OSError(f"there is no run to resume: {path} does not exist")
     try:
@@ -39,7 +39,7 @@ def load(path: Path) -> dict[str, Any]:
 def resumed(options: TrainOptions, begun: dict[str, Any]) -> TrainOptions:
     """`options` of a run that goes on, where it was `begun` with some: what is left at its default is as it was.
 
-    Raises ValueError for what cannot change, as the run would no longer be one.
+    Raise ValueError for what cannot change, as the run would no longer be one.
     """
     values = {}
     for field in dataclasses.fields(options):
@@ -54,7 +54,7 @@ def resumed(options: TrainOptions, begun: dict[str, Any]) -> TrainOptions:
 
 
 def provenance(options: TrainOptions, data: str, step: int, validation: float, processes: int) -> dict[str, str]:
-    """What a weights file says about its making; folders by their last name only, for the file may travel."""
+    """Return what a weights file says about its making; folders by their last name only, for the file may travel."""
     return {
         "command": command(options, processes),
         "phase": options.phase,
@@ -71,7 +71,7 @@ def provenance(options: TrainOptions, data: str, step: int, validation: float, p
 
 
 def command(options: TrainOptions, processes: int = 1) -> str:
-    """The command line that trains the same."""
+    """Return the command line that trains the same."""
     words = (
         ["vshdr", "train"] if processes == 1 else ["torchrun", f"--nproc-per-node={processes}", "-m", "vshdr", "train"]
     )

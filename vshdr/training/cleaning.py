@@ -69,9 +69,9 @@ class Finding:
 
 
 def features(linear: Tensor, sdr: Tensor | None = None) -> dict[str, float]:
-    """The numbers of `FEATURES` of a picture 3 x H x W, light as it is stored.
+    """Return the numbers of `FEATURES` of a picture 3 x H x W, light as it is stored.
 
-    With `sdr`, code values of the same size, the residual; else it is 0. Raises ValueError for a tiny picture.
+    With `sdr`, code values of the same size, the residual; else it is 0. Raise ValueError for a tiny picture.
     """
     if min(linear.shape[1:]) < _SMALLEST:
         raise ValueError(f"{linear.shape[2]} x {linear.shape[1]} pixels are too few to say anything of")
@@ -104,7 +104,9 @@ def features(linear: Tensor, sdr: Tensor | None = None) -> dict[str, float]:
 
 
 def _residual(linear: Tensor, sdr: Tensor) -> float:
-    """How far `sdr` is from the best curve over `linear`: the mean code of all samples of about the same light."""
+    """Return how far `sdr` is from the best curve over `linear`: the mean code of all samples of about
+    the same light.
+    """
     steps = sdr.flatten()[linear.flatten().argsort()].tensor_split(_STEPS)
     return math.sqrt(sum(float((step - step.mean()).square().sum()) for step in steps if len(step)) / sdr.numel())
 
@@ -114,7 +116,7 @@ def _log_share(chosen: Tensor) -> float:
 
 
 def _noise(plane: Tensor) -> float:
-    """Standard deviation of noise, Immerkaer 1996, with the median in place of the mean, which edges
+    """Return standard deviation of noise, Immerkaer 1996, with the median in place of the mean, which edges
     raise."""
     kernel = torch.tensor([[1.0, -2.0, 1.0], [-2.0, 4.0, -2.0], [1.0, -2.0, 1.0]])[None, None]
     response = functional.conv2d(plane[None, None], kernel)  # of standard deviation 6 for noise of 1
@@ -162,10 +164,10 @@ DETECTORS: dict[str, Callable[[CleanOptions, np.ndarray], np.ndarray]] = {
 
 
 def detect(table: np.ndarray, options: CleanOptions) -> tuple[np.ndarray, np.ndarray]:
-    """Scores of rows of features, and how many robust deviations each feature lies from the median.
+    """Return scores of rows of features, and how many robust deviations each feature lies from the median.
 
     Deviations are limited to 10: beyond that a value is wrong, however wrong, and should not hide others.
-    Raises ValueError for fewer than 8 rows, RuntimeError where scikit-learn is not installed.
+    Raise ValueError for fewer than 8 rows, RuntimeError where scikit-learn is not installed.
     """
     if len(table) < 8:
         raise ValueError(f"outliers cannot be told among {len(table)} pictures; give 8 or more")
@@ -187,14 +189,14 @@ def detect(table: np.ndarray, options: CleanOptions) -> tuple[np.ndarray, np.nda
 
 
 def clean(folder: str | Path, report: str | Path, options: CleanOptions) -> list[Finding]:
-    """Looks for outliers among the pictures of `folder` and writes a report; nothing in `folder` is changed.
+    """Look for outliers among the pictures of `folder` and writes a report; nothing in `folder` is changed.
 
     `folder` holds .exr and .hdr files, pairs as `vshdr camera` writes them (`hdr` and `sdr`), or samples of HDRCNN's
     virtual camera (`bin` and `jpg`). The folder `report` gets `outliers.csv`, the most unusual first, with all
-    features, and `outliers.png`, thumbnails of what is flagged. Returns the findings in that order. A file that cannot
+    features, and `outliers.png`, thumbnails of what is flagged. Return the findings in that order. A file that cannot
     be read is flagged before all others.
 
-    Raises OSError where there are no pictures, and what `detect` raises.
+    Raise OSError where there are no pictures, and what `detect` raises.
     """
     folder = Path(folder)
     loaders = dict(_sources(folder))
@@ -240,7 +242,7 @@ def _write_table(path: Path, folder: Path, findings: Sequence[Finding], rows: di
 def without_outliers(paths: Sequence[Path], folder: str | Path, report: str | Path) -> list[Path]:
     """`paths`, pictures below `folder`, without those that the report (an `outliers.csv`) flags.
 
-    Raises OSError where there is no such file, ValueError where it is no report or one of another folder.
+    Raise OSError where there is no such file, ValueError where it is no report or one of another folder.
     """
     try:
         with Path(report).open(newline="", encoding="utf-8") as file:
@@ -258,7 +260,7 @@ Picture = tuple[Tensor, Tensor | None]
 
 
 def _sources(folder: Path) -> Iterator[tuple[Path, Callable[[], Picture]]]:
-    """Every picture's path and how to read it."""
+    """Yield every picture's path and how to read it."""
     if (folder / "bin").is_dir():
         for light, picture in find_samples(folder):
             yield light, lambda light=light, picture=picture: _stored(light, picture)
@@ -273,8 +275,8 @@ def _stored(light: Path, picture: Path) -> Picture:
 
 
 def _picture(path: Path) -> Picture:
-    """A picture of light, with its SDR picture where it has the name that `vshdr camera` gives it: hdr/0001.exr and
-    sdr/0001.png, or hdr.0001.exr and sdr.0001.png.
+    """Return a picture of light, with its SDR picture where it has the name that `vshdr camera` gives it: hdr/0001.exr
+    and sdr/0001.png, or hdr.0001.exr and sdr.0001.png.
     """
     light, sdr = read_picture(path), None
     if path.parent.name == "hdr":
@@ -299,7 +301,7 @@ def _reason(table: np.ndarray, deviations: np.ndarray, row: int) -> str:
 
 
 def _thumbnail(linear: Tensor) -> Image.Image:
-    """A small picture, exposed so that its median is a mid-grey; gone through x / (1 + x), so that highlights
+    """Return a small picture, exposed so that its median is a mid-grey; gone through x / (1 + x), so that highlights
     show."""
     height = max(1, round(linear.shape[1] * _THUMBNAIL / linear.shape[2]))
     small = functional.interpolate(linear[None], (height, _THUMBNAIL), mode="area")[0]
@@ -310,7 +312,7 @@ def _thumbnail(linear: Tensor) -> Image.Image:
 
 
 def _sheet(findings: Sequence[Finding], thumbnails: Sequence[Image.Image], columns: int = 4) -> Image.Image:
-    """Thumbnails in rows, each with its rank, name and reason below it."""
+    """Return thumbnails in rows, each with its rank, name and reason below it."""
     font, text = ImageFont.load_default(11), 44
     height = max([thumbnail.height for thumbnail in thumbnails], default=0) + text
     rows = max(1, math.ceil(len(findings) / columns))

@@ -36,10 +36,10 @@ class Data:
 
 
 def open_data(options: TrainOptions, camera: CameraOptions, device: torch.device) -> Data:
-    """Reads what `options.data` names: a folder with `bin` and `jpg` of HDRCNN's virtual camera, one of panoramas and
+    """Read what `options.data` names: a folder with `bin` and `jpg` of HDRCNN's virtual camera, one of panoramas and
     photos, or nothing, for scenes made by code. What the report `options.without` flags is left out.
 
-    Raises OSError and ValueError where pictures are missing, damaged or too few.
+    Raise OSError and ValueError where pictures are missing, damaged or too few.
     """
     size = options.size[1], options.size[0]
     folder = Path(options.data)

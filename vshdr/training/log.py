@@ -15,7 +15,7 @@ class Log:
     def __init__(self, folder: Path, *, resumed_at: int | None = None, tensorboard: bool = False) -> None:
         """A new log, or with `resumed_at` the one that is there, without what came after that step.
 
-        Raises ValueError where TensorBoard is wanted and not installed.
+        Raise ValueError where TensorBoard is wanted and not installed.
         """
         self._board = _open_board(folder, resumed_at) if tensorboard else None
         path = folder / "log.jsonl"
@@ -47,7 +47,7 @@ class Log:
 
 
 def read(path: Path) -> list[Record]:
-    """The records of a log; a last line that was cut off by a crash is left out."""
+    """Return the records of a log; a last line that was cut off by a crash is left out."""
     records = []
     for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
         if line.endswith("\n"):
@@ -56,7 +56,7 @@ def read(path: Path) -> list[Record]:
 
 
 def _flat(record: Record, prefix: str = "") -> list[tuple[str, float]]:
-    """Nested numbers as "outer/inner"."""
+    """Return nested numbers as "outer/inner"."""
     found = []
     for name, value in record.items():
         if isinstance(value, dict):

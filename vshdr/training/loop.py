@@ -60,10 +60,10 @@ class Summary:
 def train(
     options: TrainOptions, camera: CameraOptions | None = None, on_record: Callable[[Record], None] | None = None
 ) -> Summary:
-    """Trains a network, alone or as one of the processes that torchrun started.
+    """Train a network, alone or as one of the processes that torchrun started.
 
     `camera` says more of the virtual camera than `options.condition` and `options.motion` do, which it replaces.
-    `on_record` gets each record of the log. Raises ValueError for options that do not fit each other, the
+    `on_record` gets each record of the log. Raise ValueError for options that do not fit each other, the
     data or the run that is resumed, OSError for files that are missing, and RuntimeError where training ends
     in values that are not finite.
     """
@@ -77,14 +77,14 @@ def train(
 def _begin(
     options: TrainOptions, camera: CameraOptions | None, team: Team, on_record: Callable[[Record], None]
 ) -> _Run:
-    """The run, new or as its checkpoint has it, which is as large as the network thrice and not kept."""
+    """Return the run, new or as its checkpoint has it, which is as large as the network thrice and not kept."""
     saved = checkpoint.load(Path(options.output, "last.pt")) if options.resume else None
     options = resolve(checkpoint.resumed(options, saved["options"]) if saved else options)
     return _Run(options, camera or _camera(options), team, saved, on_record)
 
 
 def _camera(options: TrainOptions) -> CameraOptions:
-    """The virtual camera of a run."""
+    """Return the virtual camera of a run."""
     usual = CONDITIONS[options.condition]
     motion = {name: options.motion * value for name, value in dataclasses.asdict(usual.motion).items()}
     view = dataclasses.replace(usual.view, turned=RECIPES[options.model, options.phase].turned)
@@ -154,7 +154,7 @@ class _Run:
         )
 
     def go(self) -> Summary:
-        """Trains until steps, minutes or patience end, and leaves a checkpoint in any case."""
+        """Train until steps, minutes or patience end, and leaves a checkpoint in any case."""
         options, reason = self.options, "steps"
         if self.step == 0:
             self._validate()
@@ -185,7 +185,7 @@ class _Run:
         )
 
     def _train_step(self) -> dict[str, Tensor]:
-        """One step of Adam; what it measured, on the device."""
+        """Return one step of Adam; what it measured, on the device."""
         rate = rate_at(self.step, self.options)
         for group in self.adam.param_groups:
             group["lr"] = rate * group["share"]
@@ -230,7 +230,7 @@ class _Run:
         return self.seconds_before + time.monotonic() - self.started
 
     def _checkpoint(self) -> None:
-        """Validates, unless this step was, and saves what the run needs to go on."""
+        """Validate, unless this step was, and saves what the run needs to go on."""
         if self.validated_at != self.step:
             self._validate()
         members = self.team.gather(
@@ -287,7 +287,7 @@ class _Run:
         return self.average.module if self.average else self.learner
 
     def _validate(self) -> None:
-        """Measures the validation set; keeps the weights where they are the best so far. The leader's work."""
+        """Measure the validation set; keeps the weights where they are the best so far. The leader's work."""
         self.validated_at = self.step
         if not self.team.leads:
             return
@@ -331,7 +331,7 @@ _COUNTERS = ("step", "skipped", "without_better", "validated_at", "first", "best
 
 
 def _network(options: TrainOptions) -> Model:
-    """The network that a run begins with."""
+    """Return the network that a run begins with."""
     if options.phase == "stability" and not options.weights:
         raise ValueError("phase stability goes on from trained weights; name them with weights")
     model = initialise(options.model, options.seed, "random" if options.weights else options.encoder)
@@ -354,7 +354,7 @@ def _precision(name: str, device: torch.device) -> torch.dtype:
 
 
 def _warm_average(decay: float) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
-    """An exponential moving average that soon forgets the random start: after n steps the decay is at most
+    """Return an exponential moving average that soon forgets the random start: after n steps the decay is at most
     (1 + n) / (10 + n).
     """
 

@@ -38,7 +38,7 @@ _BRIGHTEST = 2.0**14  # times SDR white, four times the sun of the procedural sc
 
 
 def to_domain(light: Tensor, given: Domain, wanted: Domain, headroom: float) -> Tensor:
-    """A network's output from the domain it is `given` in to the one that is `wanted`; differentiable."""
+    """Return a network's output from the domain it is `given` in to the one that is `wanted`; differentiable."""
     if given == wanted:
         return light
     if given == "log":
@@ -51,7 +51,7 @@ def to_domain(light: Tensor, given: Domain, wanted: Domain, headroom: float) -> 
 
 
 def relative_truth(truth: Tensor, headroom: float, stretch: bool) -> Tensor:
-    """The truth in the domain "relative": clipped where it passes `headroom`, or with `stretch` each picture
+    """Return the truth in the domain "relative": clipped where it passes `headroom`, or with `stretch` each picture
     stretched to its own extremes as ExpandNet was published.
     """
     if not stretch:
@@ -110,7 +110,7 @@ def hdrcnn_log_loss(output: Tensor, truth: Tensor, sdr: Tensor) -> Tensor:
 
 
 def log_loss(output: Tensor, truth: Tensor, sdr: Tensor) -> Tensor:
-    """The plain log loss, for networks that answer for every pixel: mean(w (y - ln(y* + eps))^2) / mean(w).
+    """Return the plain log loss, for networks that answer for every pixel: mean(w (y - ln(y* + eps))^2) / mean(w).
 
     w = 1 + ln(1 + max_c y*) lets the few bright pixels count for more.
     """
@@ -127,7 +127,7 @@ def expandnet_loss(output: Tensor, truth: Tensor, sdr: Tensor) -> Tensor:
 
 
 def restoration_share(sdr: Tensor) -> Tensor:
-    """How far a pixel is the business of highlight restoration, N x 1 x H x W in [0, 1].
+    """Return how far a pixel is the business of highlight restoration, N x 1 x H x W in [0, 1].
 
     Rises smoothly with the brightest code value, from 0.6, where the shoulders of common grades begin, to
     0.98, where a sample is as good as clipped.
@@ -179,7 +179,7 @@ def highlight_loss(output: Tensor, truth: Tensor, sdr: Tensor, grade: float = 1.
 
 
 def _weighted(error: Tensor, weight: Tensor, least: float) -> Tensor:
-    """N means of `error` by `weight`; a picture with less weight than `least` counts for as much less."""
+    """Return N means of `error` by `weight`; a picture with less weight than `least` counts for as much less."""
     return (weight * error).mean(dim=(1, 2, 3)) / (weight.mean(dim=(1, 2, 3)) + least)
 
 

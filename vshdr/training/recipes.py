@@ -87,7 +87,7 @@ RECIPES: dict[tuple[str, str], Recipe] = {
 def resolve(options: TrainOptions) -> TrainOptions:
     """`options` with the recipe's value for all that was left open.
 
-    Raises ValueError where crops are no multiples of what the model needs.
+    Raise ValueError where crops are no multiples of what the model needs.
     """
     recipe = RECIPES[options.model, options.phase]
     size = options.size if options.size != (0, 0) else recipe.size
@@ -111,7 +111,7 @@ def resolve(options: TrainOptions) -> TrainOptions:
 
 
 def rate_at(step: int, options: TrainOptions) -> float:
-    """The learning rate of step `step`, from 0, under resolved `options`; a function of nothing else, so that
+    """Return the learning rate of step `step`, from 0, under resolved `options`; a function of nothing else, so that
     a resumed run needs no state of a scheduler.
     """
     recipe = RECIPES[options.model, options.phase]

@@ -19,18 +19,18 @@ _MARGIN, _LABEL, _LABEL_WIDTH = 6, 18, 100
 
 
 def tone_map(linear: Tensor) -> Tensor:
-    """Light as sRGB code values: Reinhard's curve with white at 16 times SDR white, per channel."""
+    """Return light as sRGB code values: Reinhard's curve with white at 16 times SDR white, per channel."""
     light = linear.clamp_min(0.0)
     return INVERSE_EOTF["srgb"]((light * (1.0 + light / 256.0) / (1.0 + light)).clamp(0.0, 1.0))
 
 
 def darken(linear: Tensor) -> Tensor:
-    """Light three stops down as sRGB code values: shows what is in the highlights and nothing else."""
+    """Return light three stops down as sRGB code values: shows what is in the highlights and nothing else."""
     return INVERSE_EOTF["srgb"]((linear / 8.0).clamp(0.0, 1.0))
 
 
 def contact_sheet(path: Path, sdr: Tensor, output: Tensor, truth: Tensor, title: str) -> None:
-    """Writes a PNG, a row per frame of N x 3 x H x W: SDR, output and truth tone-mapped, both three stops down."""
+    """Write a PNG, a row per frame of N x 3 x H x W: SDR, output and truth tone-mapped, both three stops down."""
     columns = {
         "SDR": sdr,
         "output": tone_map(output),
@@ -54,7 +54,7 @@ def contact_sheet(path: Path, sdr: Tensor, output: Tensor, truth: Tensor, title:
 
 
 def loss_plot(path: Path, records: list[Record]) -> None:
-    """Writes a PNG of the training and validation loss over the steps, logarithmic if all are positive."""
+    """Write a PNG of the training and validation loss over the steps, logarithmic if all are positive."""
     curves = {
         "training": [(record["step"], record["loss"]) for record in records if "loss" in record],
         "validation": [(record["step"], record["validation"]["loss"]) for record in records if "validation" in record],

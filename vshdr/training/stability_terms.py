@@ -56,7 +56,7 @@ def transform(first: Tensor, second: Tensor, pair: Pair, mask: Tensor) -> Tensor
 
 
 def sparse_jacobian(first: Tensor, second: Tensor, pair: Pair, mask: Tensor) -> Tensor:
-    """The sparse Jacobian, CVPR 2019, eq. 9: outputs may change as the truth does and no more, log domain.
+    """Return the sparse Jacobian, CVPR 2019, eq. 9: outputs may change as the truth does and no more, log domain.
 
     mean( ((f(T x + n) - f(x)) - (ln T(y*) - ln y*))^2 max(m, T(m))^2 )
     """
@@ -106,7 +106,7 @@ def _invariant(compare: Compare) -> Term:
 
 
 def _equivariant(compare: Compare) -> Term:
-    """The same with the first output warped onto the second: the output must move as the picture does.
+    """Return the same with the first output warped onto the second: the output must move as the picture does.
 
     Where the first view shows nothing of the second, the second is compared with itself.
     """
@@ -156,10 +156,10 @@ their _warped forms for equivariance."""
 
 
 def needs_own_view(term: Stability, pair: Pair) -> bool:
-    """Whether `second_view` must be called: the camera gave no second view, or the term is about noise alone."""
+    """Return whether `second_view` must be called: the camera gave no second view, or the term is about noise alone."""
     return term.motion == "noise" or pair.second_sdr is None
 
 
 def answered_for(truth: Tensor, highlights_only: bool) -> Tensor:
-    """The mask of a stability term, N x 1 x H x W: HDRCNN's of lost highlights, or every pixel."""
+    """Return the mask of a stability term, N x 1 x H x W: HDRCNN's of lost highlights, or every pixel."""
     return clipped_mask(truth) if highlights_only else torch.ones_like(truth[:, :1])

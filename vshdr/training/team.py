@@ -22,9 +22,9 @@ class Team:
 
     @classmethod
     def join(cls, device: str) -> Team:
-        """Joins the processes that torchrun started, or is alone. `device` is auto, cpu or cuda.
+        """Join the processes that torchrun started, or is alone. `device` is auto, cpu or cuda.
 
-        Raises RuntimeError where there is no CUDA device and one was asked for.
+        Raise RuntimeError where there is no CUDA device and one was asked for.
         """
         cuda = torch.cuda.is_available()
         if device == "cuda" and not cuda:
@@ -54,7 +54,7 @@ class Team:
         return DistributedDataParallel(learner, [self.device] if self.device.type == "cuda" else None)
 
     def decide(self, decision: bool) -> bool:
-        """The leader's decision, for all."""
+        """Return the leader's decision, for all."""
         if self.size == 1:
             return decision
         shared = torch.tensor(decision, dtype=torch.uint8, device=self.device)
@@ -62,13 +62,13 @@ class Team:
         return bool(shared)
 
     def mean(self, value: torch.Tensor) -> torch.Tensor:
-        """The team's mean of a tensor."""
+        """Return the team's mean of a tensor."""
         if self.size > 1:
             dist.all_reduce(value)
         return value / self.size
 
     def gather(self, item: Any) -> list[Any]:
-        """The items of all members by rank, for each of them."""
+        """Return the items of all members by rank, for each of them."""
         if self.size == 1:
             return [item]
         items: list[Any] = [None] * self.size

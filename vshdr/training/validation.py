@@ -23,7 +23,7 @@ class Validation:
     """A set of pairs that is drawn once; first views are the same in every run with the same pictures and size."""
 
     def __init__(self, open_camera: Callable[[int], Camera], objective: Objective, count: int, *, views: bool) -> None:
-        """Takes `count` samples of cameras that `open_camera` seeds, with second views of theirs for `views`."""
+        """Take `count` samples of cameras that `open_camera` seeds, with second views of theirs for `views`."""
         self._objective = objective
         self._pairs: list[Pair] = []
         while len(self._pairs) < count:
@@ -37,7 +37,7 @@ class Validation:
 
     @torch.no_grad()
     def measure(self, learner: Learner, autocast: torch.autocast) -> dict[str, Any]:
-        """The means of what the objective gives, and under "conditions" those of the loss by camera curve.
+        """Return the means of what the objective gives, and under "conditions" those of the loss by camera curve.
 
         `learner` is in evaluation mode.
         """
@@ -56,7 +56,7 @@ class Validation:
     def draw(
         self, path: Path, learner: Learner, autocast: torch.autocast, *, headroom: float, count: int, title: str
     ) -> None:
-        """Writes a contact sheet of the first `count` pairs; none for 0."""
+        """Write a contact sheet of the first `count` pairs; none for 0."""
         shown = self._pairs[:count]
         if not shown:
             return
@@ -67,7 +67,7 @@ class Validation:
 
 
 def _one(pair: Pair, index: int) -> Pair:
-    """A batch of one sample."""
+    """Return a batch of one sample."""
     part = slice(index, index + 1)
     values = {field.name: getattr(pair, field.name) for field in dataclasses.fields(pair)}
     return dataclasses.replace(pair, **{name: value[part] for name, value in values.items() if value is not None})

@@ -46,7 +46,7 @@ class Status:
 
 
 def status() -> list[Status]:
-    """What the package has, then all that the catalogue has, and what of it is here."""
+    """Return what the package has, then all that the catalogue has, and what of it is here."""
     lines = [
         Status(
             name=path.stem,
@@ -80,9 +80,9 @@ def status() -> list[Status]:
 
 
 def locate(name_or_path: str, model: str) -> Path:
-    """The file that `name_or_path` means for `model`: a file, or a name of the catalogue; "" is the model's own.
+    """Return the file that `name_or_path` means for `model`: a file, or a name of the catalogue; "" is the model's own.
 
-    A model's own weights are those inside the package, or else the first of the catalogue. Raises ValueError for what
+    A model's own weights are those inside the package, or else the first of the catalogue. Raise ValueError for what
     is neither and for weights of another model, OSError for weights that are not fetched yet.
     """
     path = Path(name_or_path)

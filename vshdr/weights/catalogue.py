@@ -132,12 +132,12 @@ ENTRIES = {
 
 
 def names(model: str) -> tuple[str, ...]:
-    """The names of the entries for `model`, its default first."""
+    """Return the names of the entries for `model`, its default first."""
     return tuple(entry.name for entry in ENTRIES.values() if entry.model == model)
 
 
 def find(name: str) -> Entry:
-    """The entry `name`. Raises ValueError that lists the known names, and for what need not be fetched."""
+    """Return the entry `name`. Raise ValueError that lists the known names, and for what need not be fetched."""
     if (PACKAGED / f"{name}.safetensors").is_file():
         raise ValueError(f"the weights '{name}' are packaged with vshdr; there is nothing to fetch")
     if name not in ENTRIES:

@@ -32,11 +32,11 @@ def folder() -> Path:
 
 
 def fetch(name: str, *, progress: Progress | None = None) -> Path:
-    """Downloads the catalogue's `name`, unless it is here already, and returns where it lies.
+    """Download the catalogue's `name`, unless it is here already, and return where it lies.
 
     What an earlier call left unfinished is continued. A file whose SHA-256 is not the one expected never gets
     its final name. Where none is published, the first download is trusted, and its SHA-256 recorded for all
-    later ones. Raises ValueError for an unknown name, OSError where the download fails or is not what it
+    later ones. Raise ValueError for an unknown name, OSError where the download fails or is not what it
     should be.
     """
     entry = find(name)
@@ -66,12 +66,12 @@ def fetch(name: str, *, progress: Progress | None = None) -> Path:
 
 
 def recorded_sha256(entry: Entry) -> str:
-    """The SHA-256 that the first download of `entry` had, "" if there was none."""
+    """Return the SHA-256 that the first download of `entry` had, "" if there was none."""
     return _records().get(entry.name, {}).get("sha256", "")
 
 
 def _download(url: str, file: BinaryIO, part: Path, progress: Progress) -> None:
-    """Appends to `file` (open at `part`) what it lacks of `url`, or all of it where the server's file is
+    """Append to `file` (open at `part`) what it lacks of `url`, or all of it where the server's file is
     another by now.
     """
     start = file.tell()
@@ -105,7 +105,7 @@ def _download(url: str, file: BinaryIO, part: Path, progress: Progress) -> None:
 
 
 def _copy(response: http.client.HTTPResponse, file: BinaryIO, done: int, total: int | None, progress: Progress) -> int:
-    """Appends the response to `file` and returns how many bytes there are then."""
+    """Append the response to `file` and return how many bytes there are then."""
     progress(done, total)
     while True:
         try:

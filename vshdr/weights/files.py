@@ -29,9 +29,9 @@ _WRAPPERS = ("state_dict", "model", "model_state_dict", "params", "net")
 
 
 def read(path: str | Path) -> dict[str, Tensor]:
-    """The tensors of a `.safetensors`, `.pth`, `.pt`, `.ckpt` or `.npz` file by name, in float32 on the CPU.
+    """Return the tensors of a `.safetensors`, `.pth`, `.pt`, `.ckpt` or `.npz` file by name, in float32 on the CPU.
 
-    A list of arrays, as HDRCNN was published, comes back named "0", "1" and so on. Raises OSError where the
+    A list of arrays, as HDRCNN was published, comes back named "0", "1" and so on. Raise OSError where the
     file cannot be opened, and ValueError, naming it, where it is damaged, is something else, or holds
     anything but floats.
     """
@@ -50,11 +50,11 @@ def read(path: str | Path) -> dict[str, Tensor]:
 
 
 def convert(source: str | Path, target: str | Path, *, half: bool = False) -> str:
-    """Writes the weights in `source` as safetensors, in this package's own names, and returns the model that
+    """Write the weights in `source` as safetensors, in this package's own names, and return the model that
     they fit.
 
     With `half` they are rounded to half precision. The file's metadata say the model, the name of `source` and its
-    SHA-256, and all that the metadata of `source` say of its making. Raises ValueError where `source`
+    SHA-256, and all that the metadata of `source` say of its making. Raise ValueError where `source`
     fits no network or `target` does not end in .safetensors, OSError where `source` cannot be read or
     `target` is there already.
     """
@@ -66,11 +66,11 @@ def convert(source: str | Path, target: str | Path, *, half: bool = False) -> st
 
 
 def mean(sources: Sequence[str | Path], target: str | Path, *, half: bool = False) -> str:
-    """Writes the mean of the weights in `sources`, of one network and moments of one training, and returns the model.
+    """Write the mean of the weights in `sources`, of one network and moments of one training, and return the model.
 
     What a network learns late it learns of its scenes by heart; the mean of early and late weights keeps what both know
     (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models"). The file's metadata are those of the first of
-    `sources`, and the names of all. Raises as `convert` does, and ValueError where they are of different networks.
+    `sources`, and the names of all. Raise as `convert` does, and ValueError where they are of different networks.
     """
     paths = [_checked(source, target)[0] for source in sources]
     model, *others = (_network(path) for path in paths)
@@ -86,7 +86,7 @@ def mean(sources: Sequence[str | Path], target: str | Path, *, half: bool = Fals
 
 
 def _checked(source: str | Path, target: str | Path) -> tuple[Path, Path]:
-    """Both as paths. Raises what `convert` promises about them."""
+    """Return both as paths. Raise what `convert` promises about them."""
     source, target = Path(source), Path(target)
     if target.suffix.lower() != ".safetensors":
         raise ValueError(f"{target} must end in .safetensors")
@@ -97,7 +97,7 @@ def _checked(source: str | Path, target: str | Path) -> tuple[Path, Path]:
 
 
 def _network(source: Path) -> Model:
-    """The network that the weights in `source` fit. Raises ValueError with all misfits where there is none."""
+    """Return the network that the weights in `source` fit. Raise ValueError with all misfits where there is none."""
     from vshdr import models  # the networks look their weights up in this room
 
     misfits = []
@@ -112,7 +112,7 @@ def _network(source: Path) -> Model:
 
 
 def write(model: Model, path: Path, metadata: dict[str, str]) -> None:
-    """Writes the weights of `model` as safetensors, whole or not at all, with `metadata` and its name in the header."""
+    """Write the weights of `model` as safetensors, whole or not at all, with `metadata` and its name in the header."""
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     # Not `save_file`, whose files are its user's alone, and whose errors are of its own kind.
     data = save(state, metadata | {"model": model.description.name})
@@ -121,7 +121,7 @@ def write(model: Model, path: Path, metadata: dict[str, str]) -> None:
 
 
 def sha256(path: Path) -> str:
-    """The file's SHA-256 in hexadecimal."""
+    """Return the file's SHA-256 in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -192,14 +192,14 @@ def _read_npz(path: Path) -> dict[str, Any]:
 
 
 def _to_tensor(array: Any) -> Any:
-    """The array as a tensor; what is not one of numbers as it is, for `read` to refuse by its name."""
+    """Return the array as a tensor; what is not one of numbers as it is, for `read` to refuse by its name."""
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiub":
         return array
     return torch.from_numpy(array.astype(array.dtype.newbyteorder("="), order="C"))
 
 
 def _read_npy(file: IO[bytes]) -> np.ndarray:
-    """One array; one of objects through the restricted unpickler."""
+    """Return one array; one of objects through the restricted unpickler."""
     version = np.lib.format.read_magic(file)
     header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, fortran, dtype = header(file)
@@ -241,7 +241,7 @@ class _ArrayUnpickler(pickle.Unpickler):
 
 
 def _encode_latin1(text: str, encoding: str = "latin1") -> bytes:
-    """What `_codecs.encode` does for the bytes of an array in an old pickle; other encodings would import
+    """Return what `_codecs.encode` does for the bytes of an array in an old pickle; other encodings would import
     modules by name.
     """
     if encoding != "latin1":

@@ -22,7 +22,7 @@ Patches = list[tuple[int, bytes]]
 
 
 def content_light_patches(data: bytes, codec: str, light: ContentLight, nal_length_size: int = 4) -> Patches:
-    """What makes every content light level of a packet equal to `light`, one patch for each; no length
+    """Return what makes every content light level of a packet equal to `light`, one patch for each; no length
     changes.
 
     `codec` is "hevc" (NAL units behind lengths of `nal_length_size` bytes) or "av1"; other codecs carry no
@@ -47,7 +47,7 @@ def configuration_patches(data: bytes, codec: str, light: ContentLight) -> Patch
 
 
 def hvcc_length_size(configuration: bytes) -> int:
-    """Bytes of the length before each NAL unit, from an `hvcC` record (ISO/IEC 14496-15, 8.3.3.1)."""
+    """Return bytes of the length before each NAL unit, from an `hvcC` record (ISO/IEC 14496-15, 8.3.3.1)."""
     return (configuration[21] & 3) + 1
 
 
@@ -81,7 +81,7 @@ def _patches_of_units(data: bytes, units: Iterator[tuple[int, int]], light: Cont
 
 
 def _replace_in_sei(unit: bytes, light: ContentLight) -> bytes | None:
-    """A SEI unit with the light level replaced; None if it has none."""
+    """Return a SEI unit with the light level replaced; None if it has none."""
     payload = bytearray(_unescape(unit))
     position, found = 2, False  # after the unit's header
     while position + 2 < len(payload):  # what is left then is at most the trailing bits
@@ -100,7 +100,7 @@ def _replace_in_sei(unit: bytes, light: ContentLight) -> bytes | None:
 
 
 def _sei_number(data: bytes, position: int) -> tuple[int, int]:
-    """A payload type or size: a run of 0xFF and a last byte, added up."""
+    """Return a payload type or size: a run of 0xFF and a last byte, added up."""
     number = 0
     while data[position] == 0xFF:
         number, position = number + 255, position + 1

@@ -15,9 +15,9 @@ from vshdr.media.containers.video_header import VideoHeader
 
 
 def read_header(path: str | os.PathLike[str]) -> VideoHeader | None:
-    """The header of the first video track of a Matroska, WebM, MP4 or QuickTime file; None for others.
+    """Return the header of the first video track of a Matroska, WebM, MP4 or QuickTime file; None for others.
 
-    Raises OSError if the file cannot be read, ValueError if its structure is broken.
+    Raise OSError if the file cannot be read, ValueError if its structure is broken.
     """
     with Path(path).open("rb") as file:
         magic = file.read(12)

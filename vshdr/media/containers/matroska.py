@@ -40,7 +40,7 @@ def template(
     mastering: MasteringDisplay | None,
     light: ContentLight | None,
 ) -> bytes:
-    """A Matroska file of one `codec` video track without frames, BT.2020 limited range, with HDR metadata.
+    """Return a Matroska file of one `codec` video track without frames, BT.2020 limited range, with HDR metadata.
 
     FFmpeg reads the Colour element into stream side data, which PyAV cannot set but copies from a template
     stream.
@@ -88,11 +88,11 @@ DISPLAY_SIZE_ROOM = " " * 48
 
 
 def set_display_size(path: str | os.PathLike[str], width: int, height: int) -> None:
-    """Gives the video track of a Matroska file the size in square samples that it is shown at.
+    """Give the video track of a Matroska file the size in square samples that it is shown at.
 
     FFmpeg's muxer takes the sample aspect ratio from a field that PyAV cannot set, and says that it is
     unknown instead. The track therefore gets a title that ends in `DISPLAY_SIZE_ROOM`, which makes room here
-    without moving anything behind the track. Raises RuntimeError without room.
+    without moving anything behind the track. Raise RuntimeError without room.
     """
     with Path(path).open("rb") as file:
         place = _video_track(file, file.seek(0, os.SEEK_END))
@@ -131,7 +131,7 @@ def _uint(identity: int, value: int) -> bytes:
 
 
 def _elements(file: BinaryIO, start: int, end: int) -> Iterator[tuple[int, int, int]]:
-    """EBML elements in a range of the file: identity, start and end of the content."""
+    """Yield EBML elements in a range of the file: identity, start and end of the content."""
     while start < end:
         file.seek(start)
         head = file.read(12)
@@ -146,7 +146,7 @@ def _elements(file: BinaryIO, start: int, end: int) -> Iterator[tuple[int, int, 
 
 
 def read_matroska(file: BinaryIO, end: int) -> VideoHeader:
-    """The header of the first video track of a Matroska or WebM file of `end` bytes."""
+    """Return the header of the first video track of a Matroska or WebM file of `end` bytes."""
     place = _video_track(file, end)
     if place is None:
         return VideoHeader()
@@ -154,7 +154,7 @@ def read_matroska(file: BinaryIO, end: int) -> VideoHeader:
 
 
 def _video_track(file: BinaryIO, end: int) -> tuple[int, int] | None:
-    """Start and end of the content of the first video track's TrackEntry."""
+    """Return start and end of the content of the first video track's TrackEntry."""
     segment = _find(file, (0, end), _SEGMENT)
     tracks = segment and _find(file, segment, _TRACKS, before=_CLUSTER)
     for _, *entry in _elements(file, *tracks) if tracks else ():
@@ -165,7 +165,7 @@ def _video_track(file: BinaryIO, end: int) -> tuple[int, int] | None:
 
 
 def _find(file: BinaryIO, place: tuple[int, int], wanted: int, before: int | None = None) -> tuple[int, int] | None:
-    """The content of the first element `wanted` in a place, unless an element `before` comes first."""
+    """Return the content of the first element `wanted` in a place, unless an element `before` comes first."""
     for identity, start, end in _elements(file, *place):
         if identity == wanted:
             return start, end

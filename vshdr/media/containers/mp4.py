@@ -16,7 +16,7 @@ _VISUAL_SAMPLE_ENTRY = 78  # bytes of fields before the boxes inside a video sam
 
 
 def _boxes(file: BinaryIO, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """Boxes in a range of the file: type, start and end of the content."""
+    """Yield boxes in a range of the file: type, start and end of the content."""
     while start + 8 <= end:
         file.seek(start)
         size, kind = struct.unpack(">I4s", file.read(8))
@@ -31,7 +31,7 @@ def _boxes(file: BinaryIO, start: int, end: int) -> Iterator[tuple[bytes, int, i
 
 
 def _inside(file: BinaryIO, start: int, end: int, *path: bytes) -> Iterator[tuple[int, int]]:
-    """The contents of all boxes at `path` below a range."""
+    """Yield the contents of all boxes at `path` below a range."""
     if not path:
         yield start, end
         return
@@ -41,7 +41,7 @@ def _inside(file: BinaryIO, start: int, end: int, *path: bytes) -> Iterator[tupl
 
 
 def read_mp4(file: BinaryIO, end: int) -> VideoHeader:
-    """The header of the first video track of an MP4 or QuickTime file of `end` bytes."""
+    """Return the header of the first video track of an MP4 or QuickTime file of `end` bytes."""
     for track in _inside(file, 0, end, b"moov", b"trak"):
         kinds = [read_bytes(file, start + 8, start + 12) for start, _ in _inside(file, *track, b"mdia", b"hdlr")]
         if kinds == [b"vide"]:

@@ -45,7 +45,7 @@ class VideoHeader:
 
 
 def patch(path: str | os.PathLike[str], patches: list[tuple[int, bytes]]) -> None:
-    """Overwrites bytes of a file in place, each at its offset, and waits until they are on the disk."""
+    """Overwrite bytes of a file in place, each at its offset, and waits until they are on the disk."""
     with Path(path).open("r+b") as file:
         for offset, data in patches:
             file.seek(offset)
@@ -55,11 +55,11 @@ def patch(path: str | os.PathLike[str], patches: list[tuple[int, bytes]]) -> Non
 
 
 def read_bytes(file: BinaryIO, start: int, end: int) -> bytes:
-    """The bytes of a file from `start` up to `end`."""
+    """Return the bytes of a file from `start` up to `end`."""
     file.seek(start)
     return file.read(end - start)
 
 
 def field(start: int, end: int) -> Field:
-    """The bytes from `start` up to `end` as a `Field`."""
+    """Return the bytes from `start` up to `end` as a `Field`."""
     return Field(offset=start, size=end - start)

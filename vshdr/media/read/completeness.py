@@ -13,7 +13,7 @@ _SEGMENT_MAGIC = b"\x18\x53\x80\x67"
 
 
 def promised_size(path: Path) -> int | None:
-    """Bytes that the container of `path` says the file has, at least; None for containers that do not say.
+    """Return bytes that the container of `path` says the file has, at least; None for containers that do not say.
 
     Known are Matroska and WebM (RFC 9559, the size of the segment), MP4 and MOV (ISO/IEC 14496-12, the top-level boxes)
     and AVI (the RIFF chunk). A file that was cut off while it was copied is shorter.
@@ -42,7 +42,7 @@ def _matroska(file: BinaryIO) -> int | None:
 
 
 def _ebml_size(file: BinaryIO) -> int | None:
-    """A variable-length size (RFC 8794, section 4); None where it is unknown, as in a live recording."""
+    """Return a variable-length size (RFC 8794, section 4); None where it is unknown, as in a live recording."""
     first = file.read(1)
     if not first or first[0] == 0:
         return None

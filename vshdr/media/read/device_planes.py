@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def planes_of(frame: av.VideoFrame, bits: int) -> list[Tensor]:
-    """Y, Cb and Cr of a 4:2:0 frame, H x W and twice H/2 x W/2, as copies of its memory where that is.
+    """Return Y, Cb and Cr of a 4:2:0 frame, H x W and twice H/2 x W/2, as copies of its memory where that is.
 
     `frame` has three planes, or two with Cb and Cr side by side, as hardware gives them (nv12; p010 and its like, whose
     16-bit samples have their `bits` at the top).

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 
 def read_exr(path: str | Path) -> tuple[NDArray[np.float32], dict[str, Any]]:
-    """R, G and B of an EXR file as float32, 3 x H x W, and its header.
+    """Return R, G and B of an EXR file as float32, 3 x H x W, and its header.
 
-    Raises ValueError where the file cannot be read to its end or has no R, G and B.
+    Raise ValueError where the file cannot be read to its end or has no R, G and B.
     """
     pixels, header = _read(Path(path))
     return np.stack(pixels).astype(np.float32), header

@@ -47,9 +47,9 @@ class ImageSource(Source):
 
 
 def open_images(paths: Sequence[Path], name: str, *, frame_rate: Fraction, allow_hdr: bool = False) -> ImageSource:
-    """The images `paths`, in this order, as a clip of `frame_rate`; time is counted in frames.
+    """Return the images `paths`, in this order, as a clip of `frame_rate`; time is counted in frames.
 
-    Raises ValueError, one sentence, where an image cannot be read; the first is read now, the others when their turn
+    Raise ValueError, one sentence, where an image cannot be read; the first is read now, the others when their turn
     comes.
     """
     for path in paths:
@@ -63,9 +63,9 @@ def open_images(paths: Sequence[Path], name: str, *, frame_rate: Fraction, allow
 
 
 def pattern_files(pattern: NumberedName) -> list[Path]:
-    """The files of a numbered sequence in order, beginning with the lowest number that is there.
+    """Return the files of a numbered sequence in order, beginning with the lowest number that is there.
 
-    Raises ValueError where none matches or a number is missing in between.
+    Raise ValueError where none matches or a number is missing in between.
     """
     numbered = pattern.files() if pattern.folder.is_dir() else {}
     if not numbered:
@@ -74,9 +74,9 @@ def pattern_files(pattern: NumberedName) -> list[Path]:
 
 
 def folder_files(folder: Path) -> list[Path]:
-    """The images of a folder in natural order (2 before 10).
+    """Return the images of a folder in natural order (2 before 10).
 
-    Raises ValueError where there is none, and where names that differ only in their number leave one out.
+    Raise ValueError where there is none, and where names that differ only in their number leave one out.
     """
     paths = [
         path
@@ -96,7 +96,7 @@ def folder_files(folder: Path) -> list[Path]:
 
 
 def decode_image(path: Path) -> av.VideoFrame:
-    """The first picture of an image file. Raises ValueError where it is not an image or not complete."""
+    """Return the first picture of an image file. Raise ValueError where it is not an image or not complete."""
     try:
         # Through a file object: FFmpeg then goes by content and does not take a % in the name for a counter.
         with path.open("rb") as file, av.open(file) as container:
@@ -115,7 +115,7 @@ def decode_image(path: Path) -> av.VideoFrame:
 
 
 def _decode_ahead(paths: Sequence[Path]) -> Iterator[av.VideoFrame]:
-    """The pictures in order; one per core is decoded ahead."""
+    """Yield the pictures in order; one per core is decoded ahead."""
     workers = os.cpu_count() or 1
     with ThreadPoolExecutor(workers, thread_name_prefix="image-reader") as pool:
         waiting: deque[Future[av.VideoFrame]] = deque()

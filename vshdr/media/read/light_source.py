@@ -53,10 +53,10 @@ class LightSource:
 
 
 def open_light(path: str | Path, *, white: float = 203.0, frame_rate: Fraction | None = None) -> LightSource:
-    """Opens whatever shows light: EXR images (1.0 = SDR white), PQ and HLG video or scripts, where `white` nits become
+    """Open whatever shows light: EXR images (1.0 = SDR white), PQ and HLG video or scripts, where `white` nits become
     1.0, and SDR, through its display's curve. Scripts may also be linear RGB.
 
-    `frame_rate` is for images. Raises ValueError, one sentence that names the file, for what cannot be read.
+    `frame_rate` is for images. Raise ValueError, one sentence that names the file, for what cannot be read.
     """
     path = Path(path)
     if exr := _exr_files(path):
@@ -75,7 +75,7 @@ def open_light(path: str | Path, *, white: float = 203.0, frame_rate: Fraction |
 
 
 def _exr_files(path: Path) -> list[Path]:
-    """The EXR files that `path` names, none if it names something else."""
+    """Return the EXR files that `path` names, none if it names something else."""
     if path.is_dir():
         files = folder_files(path)
     elif not path.exists() and path.suffix.lower() in HDR_SUFFIXES and (pattern := NumberedName.parse(path)):

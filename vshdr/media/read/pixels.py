@@ -51,7 +51,9 @@ class PixelLayout:
     _dtype: np.dtype
 
     def planes(self, frame: av.VideoFrame) -> list[NDArray]:
-        """The planes of `frame` in VapourSynth's order: views that keep it alive, copied to swap bytes or shift."""
+        """Return the planes of `frame` in VapourSynth's order: views that keep it alive, copied to swap
+        bytes or shift.
+        """
         if self.name == "pal8":
             return _palette_planes(frame)
         if _BELOW_8_BIT.fullmatch(self.name):
@@ -70,9 +72,9 @@ class PixelLayout:
 
 
 def layout_of(name: str) -> PixelLayout:
-    """The layout of FFmpeg's pixel format `name`.
+    """Return the layout of FFmpeg's pixel format `name`.
 
-    Raises ValueError for a format without an equivalent in VapourSynth (Bayer, XYZ, 32-bit integers, frames on a GPU).
+    Raise ValueError for a format without an equivalent in VapourSynth (Bayer, XYZ, 32-bit integers, frames on a GPU).
     """
     pixel_format = VideoFormat(name, 64, 64)
     components = [component for component in pixel_format.components if not component.is_alpha]
@@ -130,7 +132,9 @@ def _layout(
 
 
 def _views(name: str, pixel_format: VideoFormat) -> tuple[_View, ...] | None:
-    """The place of each component but alpha, in the order R, G, B or Y, U, V; None for a format not known here."""
+    """Return the place of each component but alpha, in the order R, G, B or Y, U, V; None for a format
+    not known here.
+    """
     components = [component for component in pixel_format.components if not component.is_alpha]
     if pixel_format.is_bayer or not components or name.startswith("xyz"):
         return None
@@ -161,7 +165,7 @@ def _views(name: str, pixel_format: VideoFormat) -> tuple[_View, ...] | None:
 
 
 def _rows(plane: av.video.plane.VideoPlane, height: int, dtype: np.dtype) -> NDArray:
-    """All samples of a plane, padding included, as `height` rows from the top one down."""
+    """Return all samples of a plane, padding included, as `height` rows from the top one down."""
     stride = plane.line_size
     rows = np.ndarray(
         (height, abs(stride) // dtype.itemsize), dtype, buffer=plane, strides=(abs(stride), dtype.itemsize)
@@ -170,7 +174,7 @@ def _rows(plane: av.video.plane.VideoPlane, height: int, dtype: np.dtype) -> NDA
 
 
 def _palette_planes(frame: av.VideoFrame) -> list[NDArray]:
-    """R, G and B of a palette frame; FFmpeg keeps a palette as 256 native-endian words 0xAARRGGBB."""
+    """Return R, G and B of a palette frame; FFmpeg keeps a palette as 256 native-endian words 0xAARRGGBB."""
     palette = np.frombuffer(frame.planes[1], np.uint32, 256)
     indices = _rows(frame.planes[0], frame.height, np.dtype(np.uint8))[:, : frame.width]
     return [(palette >> shift).astype(np.uint8)[indices] for shift in (16, 8, 0)]

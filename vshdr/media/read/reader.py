@@ -23,11 +23,11 @@ IMAGE_FRAME_RATE = Fraction(24)
 
 
 def open_source(path: str | Path, *, frame_rate: Fraction | None = None, allow_hdr: bool = False) -> Source:
-    """Opens a video file, an image, an image sequence (`shot.%04d.png`, `shot.####.png` or a folder) or a `.vpy`
+    """Open a video file, an image, an image sequence (`shot.%04d.png`, `shot.####.png` or a folder) or a `.vpy`
     script.
 
     `frame_rate` is for images only: video and scripts have timestamps of their own. `allow_hdr` takes a clip that is
-    tagged PQ or HLG for SDR. Raises ValueError, one sentence that names the file, for everything that cannot be read.
+    tagged PQ or HLG for SDR. Raise ValueError, one sentence that names the file, for everything that cannot be read.
     """
     try:
         return _open(Path(path), frame_rate, allow_hdr)
@@ -59,7 +59,7 @@ class SdrConverter:
     """Frames of one source to SDR code values as the networks see them. One instance serves one thread at a time."""
 
     def __init__(self, source: Source) -> None:
-        """Raises ValueError where zimg has no conversion for the source's colour description."""
+        """Raise ValueError where zimg has no conversion for the source's colour description."""
         self._source = source
         self._pool = Pool()
         self._resizer = Resizer(
@@ -67,7 +67,7 @@ class SdrConverter:
         )
 
     def __call__(self, frame: Frame) -> Tensor:
-        """RGB code values, 3 x H x W, float32, upright, cropped to the true size; in memory of its own."""
+        """Return RGB code values, 3 x H x W, float32, upright, cropped to the true size; in memory of its own."""
         source = self._source
         sdr = self._pool.empty((3, source.height, source.width))
         for channel, plane in zip(sdr.numpy(), self._resizer(frame.planes), strict=True):
@@ -76,7 +76,7 @@ class SdrConverter:
 
 
 def read_sdr(source: Source) -> Iterator[tuple[Frame, Tensor]]:
-    """Every frame of `source` with its SDR code values, 3 x H x W."""
+    """Yield every frame of `source` with its SDR code values, 3 x H x W."""
     convert = SdrConverter(source)
     for frame in source:
         yield frame, convert(frame)

@@ -56,9 +56,9 @@ class ScriptSource(Source):
 
 
 def open_script(path: Path, *, allow_hdr: bool = False) -> ScriptSource:
-    """Runs the script `path` as vspipe does: in its own folder, with `__name__` set to "__vapoursynth__".
+    """Run the script `path` as vspipe does: in its own folder, with `__name__` set to "__vapoursynth__".
 
-    Raises ValueError, one sentence with file and line where the script fails, and where its first output is not a clip
+    Raise ValueError, one sentence with file and line where the script fails, and where its first output is not a clip
     of one format and size.
     """
     clip = first_output(path)
@@ -87,9 +87,9 @@ def open_script(path: Path, *, allow_hdr: bool = False) -> ScriptSource:
 
 
 def first_output(path: Path) -> vs.VideoNode:
-    """The clip that the script `path` sets as output 0.
+    """Return the clip that the script `path` sets as output 0.
 
-    Raises ValueError, one sentence with file and line where the script fails, and where there is no clip of one format
+    Raise ValueError, one sentence with file and line where the script fails, and where there is no clip of one format
     and size.
     """
     vs.clear_outputs()
@@ -110,7 +110,7 @@ def first_output(path: Path) -> vs.VideoNode:
 
 
 def _where(error: BaseException, path: Path) -> str:
-    """The error in one line, with the line of the script that led to it."""
+    """Return the error in one line, with the line of the script that led to it."""
     line = error.lineno if isinstance(error, SyntaxError) else None
     for entry in traceback.extract_tb(error.__traceback__):
         if entry.filename == str(path.absolute()):
@@ -121,7 +121,7 @@ def _where(error: BaseException, path: Path) -> str:
 
 
 def _last_line(error: Exception) -> str:
-    """The message itself: VapourSynth puts a whole traceback before it where a script's function failed."""
+    """Return the message itself: VapourSynth puts a whole traceback before it where a script's function failed."""
     return (str(error).strip().splitlines() or [type(error).__name__])[-1]
 
 
@@ -135,7 +135,7 @@ def _resize_properties(frame: vs.VideoFrame, clip: vs.VideoNode, allow_hdr: bool
 
 
 def _seconds(frame: vs.VideoFrame, frame_rate: Fraction) -> Fraction:
-    """How long a frame is shown: by its own properties, else by the clip's rate."""
+    """Return how long a frame is shown: by its own properties, else by the clip's rate."""
     numerator, denominator = frame.props.get("_DurationNum", 0), frame.props.get("_DurationDen", 0)
     return Fraction(numerator, denominator) if numerator > 0 and denominator > 0 else 1 / frame_rate
 

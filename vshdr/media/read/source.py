@@ -43,7 +43,7 @@ class Orientation:
     flip_horizontally: bool = False
 
     def upright(self, plane: NDArray) -> NDArray:
-        """Turns a plane, H x W, without copying it."""
+        """Turn a plane, H x W, without copying it."""
         if self.transpose:
             plane = plane.T
         return plane[:: -1 if self.flip_vertically else 1, :: -1 if self.flip_horizontally else 1]
@@ -108,18 +108,18 @@ class Source(ABC):
         return -(-self.stored_height >> self.subsampling[1]) << self.subsampling[1]
 
     def note(self, topic: str, sentence: str) -> None:
-        """Adds a sentence to `notes` unless there is one on the same topic already, so that they stay few."""
+        """Add a sentence to `notes` unless there is one on the same topic already, so that they stay few."""
         if topic not in self._topics:
             self._topics.add(topic)
             self.notes.append(sentence)
 
     @abstractmethod
     def __iter__(self) -> Iterator[Frame]:
-        """The frames from the first on. Raises ValueError with the frame's number where one cannot be read."""
+        """Yield the frames from the first on. Raise ValueError with the frame's number where one cannot be read."""
 
 
 def pad_to_coded_size(planes: Sequence[NDArray], width: int, height: int) -> list[NDArray]:
-    """Repeats the last column and row of the first plane until it is `width` x `height`; chroma planes are complete
+    """Repeat the last column and row of the first plane until it is `width` x `height`; chroma planes are complete
     anyway.
     """
     missing = (height - planes[0].shape[0], width - planes[0].shape[1])

@@ -42,7 +42,8 @@ class VideoSource(Source):
         return self._frames(_decode(self.path, self.name, self.stored_count, self.note), planes)
 
     def on_device(self, device: torch.device) -> Iterator[Frame] | None:
-        """The same frames, decoded on a CUDA device and left there: their planes are tensors. On a CPU, tensors too.
+        """Return the same frames, decoded on a CUDA device and left there: their planes are tensors. On a CPU, tensors
+        too.
 
         None where the device's decoder does not take the clip, or it is not 4:2:0.
         """
@@ -82,7 +83,7 @@ class VideoSource(Source):
         return max(1, round(1 / (self.frame_rate * self.time_base)))
 
     def _pts(self, decoded: av.VideoFrame, previous: tuple | None, promised: int) -> int:
-        """The frame's own timestamp, or where it has none or runs backwards, the end of the frame before it."""
+        """Return the frame's own timestamp, or where it has none or runs backwards, the end of the frame before it."""
         pts = decoded.pts
         if previous is None:
             return 0 if pts is None else pts
@@ -113,9 +114,9 @@ class VideoSource(Source):
 
 
 def open_video(path: Path, *, allow_hdr: bool = False) -> VideoSource:
-    """The first video stream of `path` that is not a cover picture.
+    """Return the first video stream of `path` that is not a cover picture.
 
-    Raises ValueError, one sentence, where the file holds no video that can be decoded, or already is HDR.
+    Raise ValueError, one sentence, where the file holds no video that can be decoded, or already is HDR.
     """
     _check_complete(path)
     with _open(path) as container:
@@ -147,9 +148,10 @@ def open_video(path: Path, *, allow_hdr: bool = False) -> VideoSource:
 def describe_first_frame(
     frame: av.VideoFrame, name: str, *, aspect: Fraction, allow_hdr: bool, defaults: dict[str, int] | None = None
 ) -> dict:
-    """The fields of a source that a decoded frame tells; `defaults` are properties for what it leaves unspecified.
+    """Return the fields of a source that a decoded frame tells; `defaults` are properties for what it leaves
+    unspecified.
 
-    Raises ValueError for a pixel format without a counterpart and for a clip that already is HDR.
+    Raise ValueError for a pixel format without a counterpart and for a clip that already is HDR.
     """
     try:
         layout = layout_of(frame.format.name)
@@ -175,7 +177,7 @@ def describe_first_frame(
 
 
 def tagged_properties(frame: av.VideoFrame, layout: PixelLayout) -> dict[str, int]:
-    """The frame's colour tags as VapourSynth properties; FFmpeg's numbers are those of H.273, but for 0-based
+    """Return the frame's colour tags as VapourSynth properties; FFmpeg's numbers are those of H.273, but for 0-based
     locations.
     """
     tags = {"_Transfer": int(frame.color_trc), "_Primaries": int(frame.color_primaries)}
@@ -194,7 +196,7 @@ def tagged_properties(frame: av.VideoFrame, layout: PixelLayout) -> dict[str, in
 
 
 def orientation_of(frame: av.VideoFrame) -> Orientation:
-    """The orientation from a frame's display matrix (ISO/IEC 14496-12, 6.2.2), to the nearest quarter turn."""
+    """Return the orientation from a frame's display matrix (ISO/IEC 14496-12, 6.2.2), to the nearest quarter turn."""
     side_data = frame.side_data.get(SideDataType.DISPLAYMATRIX)
     if side_data is None:
         return Orientation()
@@ -207,7 +209,7 @@ def orientation_of(frame: av.VideoFrame) -> Orientation:
 
 
 def note_first_frame(source: Source, layout: PixelLayout) -> None:
-    """Says what happens to the alpha and the rotation of a source's frames."""
+    """Say what happens to the alpha and the rotation of a source's frames."""
     if layout.has_alpha:
         source.note("alpha", "alpha is dropped; colours are used as stored")
     if source.orientation != Orientation():
@@ -215,7 +217,7 @@ def note_first_frame(source: Source, layout: PixelLayout) -> None:
 
 
 def video_stream(container: av.container.InputContainer, name: str) -> av.VideoStream:
-    """The first video stream that is not an attached picture. Raises ValueError where there is none."""
+    """Return the first video stream that is not an attached picture. Raise ValueError where there is none."""
     for stream in container.streams.video:
         if not stream.disposition & Disposition.attached_pic:
             return stream
@@ -242,7 +244,7 @@ def _open(path: Path, hardware: HWAccel | None = None) -> av.container.InputCont
 def _decode(
     path: Path, name: str, stored_count: int, note: Callable[[str, str], None], hardware: HWAccel | None = None
 ) -> Iterator[av.VideoFrame]:
-    """Decodes to the end. Raises ValueError with the number of the first frame that cannot be had."""
+    """Decode to the end. Raise ValueError with the number of the first frame that cannot be had."""
     count = packets = 0
     with _open(path, hardware) as container:
         stream = video_stream(container, name)
@@ -277,12 +279,12 @@ def _decode(
 
 
 def reason(error: av.FFmpegError) -> str:
-    """What FFmpeg said, without the number and the file name that PyAV puts around it."""
+    """Return what FFmpeg said, without the number and the file name that PyAV puts around it."""
     return (error.strerror or str(error)).lower()
 
 
 def look_of(frame: av.VideoFrame) -> tuple:
-    """What has to stay the same in a clip: size, pixel format, H.273 matrix, transfer and primaries, range."""
+    """Return what has to stay the same in a clip: size, pixel format, H.273 matrix, transfer and primaries, range."""
     return (
         frame.width,
         frame.height,

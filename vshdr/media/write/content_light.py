@@ -23,10 +23,10 @@ _BLOCK_HEADER = 4  # Matroska: track number (one byte for a track below 127), ti
 
 
 def patch_content_light(path: str | os.PathLike[str], light: ContentLight) -> None:
-    """Replaces every content light level of the first video stream of a .mkv, .mp4 or .mov file by `light`,
+    """Replace every content light level of the first video stream of a .mkv, .mp4 or .mov file by `light`,
     in place.
 
-    Raises RuntimeError if the container has no such fields or a packet is not where it should be.
+    Raise RuntimeError if the container has no such fields or a packet is not where it should be.
     """
     header = read_header(path)
     if header is None or header.light_fields is None:

@@ -76,14 +76,14 @@ class VideoSettings:
         return 12 if "p12" in self.format else 10
 
     def plane_shapes(self) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
-        """Rows and columns of Y, Cb and Cr."""
+        """Return rows and columns of Y, Cb and Cr."""
         across, down = {"420": (2, 2), "422": (2, 1), "444": (1, 1)}[self.format[3:6]]
         chroma = self.height // down, self.width // across
         return (self.height, self.width), chroma, chroma
 
 
 def check(settings: VideoSettings, suffix: str) -> None:
-    """Raises ValueError, in one sentence, for settings that cannot become a file with this suffix."""
+    """Raise ValueError, in one sentence, for settings that cannot become a file with this suffix."""
     if suffix not in CONTAINERS:
         raise ValueError(f"video cannot be written to {suffix or 'a name without suffix'}; use .mkv, .mp4 or .mov")
     if settings.codec not in ENCODERS:
@@ -133,7 +133,7 @@ def check(settings: VideoSettings, suffix: str) -> None:
 
 
 def set_colour_tags(target, settings: VideoSettings) -> None:
-    """Sets a codec context to BT.2020, PQ or HLG, limited range, top-left chroma, and to the aspect ratio."""
+    """Set a codec context to BT.2020, PQ or HLG, limited range, top-left chroma, and to the aspect ratio."""
     target.color_primaries, target.colorspace = BT2020_PRIMARIES, BT2020_NCL
     target.color_trc = TRANSFER_NUMBERS[settings.transfer]
     target.color_range = LIMITED_RANGE
@@ -143,9 +143,9 @@ def set_colour_tags(target, settings: VideoSettings) -> None:
 
 
 def open_encoder(settings: VideoSettings) -> av.VideoCodecContext:
-    """An encoder, opened, whose bitstream says all that the settings say. `settings` have passed `check`.
+    """Return an encoder, opened, whose bitstream says all that the settings say. `settings` have passed `check`.
 
-    Raises ValueError if the encoder refuses them.
+    Raise ValueError if the encoder refuses them.
     """
     encoder = settings.encoder
     context = av.CodecContext.create(encoder.name, "w")
@@ -209,5 +209,5 @@ def _options(settings: VideoSettings) -> dict[str, str]:
 
 
 def _plausible_rate(time_base: Fraction) -> Fraction:
-    """A frame rate for rate control where none is known: one frame a tick, if frames ever are as fast."""
+    """Return a frame rate for rate control where none is known: one frame a tick, if frames ever are as fast."""
     return 1 / time_base if 1 / time_base <= 240 else Fraction(25)

@@ -59,13 +59,13 @@ class ExrWriter:
         sample_aspect_ratio: Fraction = Fraction(1),
         single: bool = False,
     ) -> None:
-        """Prepares a sequence at `pattern` (`shot.####.exr` or `shot.%04d.exr`; with `single` a plain name will do).
+        """Prepare a sequence at `pattern` (`shot.####.exr` or `shot.%04d.exr`; with `single` a plain name will do).
 
         `start` is the number of the first frame. `white` is the nits of 1.0, `primaries` an H.273 number (1 or 9).
         `dwa_level` is the loss of dwaa and dwab (45 is visually lossless, more is smaller). `settings` is stored in
         every frame; `resume` keeps complete frames that were written with the same.
 
-        Raises ValueError for options that do not fit and for frames that are there already with neither `resume` nor
+        Raise ValueError for options that do not fit and for frames that are there already with neither `resume` nor
         `overwrite`, OSError where the folder cannot be made or written to.
         """
         self._pattern = Path(pattern)
@@ -106,13 +106,13 @@ class ExrWriter:
         self._waiting: deque[Future[None]] = deque()
 
     def path(self, index: int) -> Path:
-        """The file of frame `index`, counted from 0."""
+        """Return the file of frame `index`, counted from 0."""
         return self._numbered.path(self._start + index) if self._numbered else self._pattern
 
     def write(self, index: int, rgb: NDArray[np.float32] | Tensor) -> None:
-        """Takes frame `index`, 3 x H x W, 1.0 = SDR white; it must not be changed afterwards.
+        """Take frame `index`, 3 x H x W, 1.0 = SDR white; it must not be changed afterwards.
 
-        With half pixels, what is beyond 65504 is written as 65504. Raises OSError where this frame or one before it
+        With half pixels, what is beyond 65504 is written as 65504. Raise OSError where this frame or one before it
         cannot be written, ValueError for a frame of another size.
         """
         width, height = self._size
@@ -123,7 +123,7 @@ class ExrWriter:
             self._waiting.popleft().result()
 
     def finish(self) -> None:
-        """Waits until all frames are on disk. Raises OSError where one cannot be written."""
+        """Wait until all frames are on disk. Raise OSError where one cannot be written."""
         try:
             while self._waiting:
                 self._waiting.popleft().result()
@@ -131,13 +131,14 @@ class ExrWriter:
             self.close()
 
     def close(self) -> None:
-        """Ends the pool; frames that nobody waited for are given up, those in work are completed."""
+        """End the pool; frames that nobody waited for are given up, those in work are completed."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def done(self, index: int) -> bool:
-        """True where `resume` may keep frame `index`: the file reads to its end and has this sequence's size and type.
+        """Return True where `resume` may keep frame `index`: the file reads to its end and has this sequence's size and
+        type.
 
-        Raises ValueError for a frame that was written with other settings.
+        Raise ValueError for a frame that was written with other settings.
         """
         path = self.path(index)
         if not self._resume or not path.exists():
@@ -155,7 +156,7 @@ class ExrWriter:
         return all(plane.shape == shape and plane.dtype == self._dtype for plane in pixels)
 
     def beyond(self, count: int) -> list[Path]:
-        """Files of this sequence's name from frame `count` on, which an earlier, longer run has left."""
+        """Return files of this sequence's name from frame `count` on, which an earlier, longer run has left."""
         if self._numbered is None:
             return []
         return [path for number, path in sorted(self._numbered.files().items()) if number >= self._start + count]

@@ -52,7 +52,7 @@ class _Route:
 class Passthrough:
     """Copies the other streams of `source` into `output`.
 
-    `output` has its video stream already, and its header is not written yet. Raises OSError or ValueError if
+    `output` has its video stream already, and its header is not written yet. Raise OSError or ValueError if
     `source` cannot be opened.
     """
 
@@ -73,19 +73,19 @@ class Passthrough:
         self._next = next(self._packets, None)
 
     def write_until(self, seconds: Fraction) -> None:
-        """Writes all packets that belong before this time of the picture."""
+        """Write all packets that belong before this time of the picture."""
         while self._next is not None and _time(self._next) <= seconds:
             self._write(self._next)
             self._next = next(self._packets, None)
 
     def finish(self) -> None:
-        """Writes what is left."""
+        """Write what is left."""
         while self._next is not None:
             self._write(self._next)
             self._next = next(self._packets, None)
 
     def close(self) -> None:
-        """Closes the source."""
+        """Close the source."""
         self._input.close()
 
     def _copy_tags(self) -> None:
@@ -157,7 +157,7 @@ class Passthrough:
         )
 
     def _holds(self, stream: Stream) -> bool:
-        """Whether the container takes such a stream: tried, as muxers refuse some at the header only."""
+        """Return whether the container takes such a stream: tried, as muxers refuse some at the header only."""
         try:
             with av.open(io.BytesIO(), "w", format=self._output.format.name) as trial:
                 target = trial.add_stream_from_template(stream, opaque=True)
@@ -187,7 +187,7 @@ class Passthrough:
                 yield packet
 
     def _readable(self, packets: Iterator[av.Packet]) -> Iterator[av.Packet]:
-        """The packets up to where a damaged source cannot be read any more: no reason to lose the picture."""
+        """Yield the packets up to where a damaged source cannot be read any more: no reason to lose the picture."""
         try:
             yield from packets
         except av.FFmpegError as error:
@@ -227,7 +227,7 @@ class Passthrough:
 
 
 def main_video(container: InputContainer) -> Stream | None:
-    """The first video stream that is not a cover picture."""
+    """Return the first video stream that is not a cover picture."""
     return next(
         (stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic),
         None,
@@ -235,7 +235,7 @@ def main_video(container: InputContainer) -> Stream | None:
 
 
 def has_streams(path: str | os.PathLike[str]) -> bool:
-    """Whether a source is one file that can hold other streams: no folder, image sequence or script."""
+    """Return whether a source is one file that can hold other streams: no folder, image sequence or script."""
     return Path(path).is_file() and Path(path).suffix.lower() not in {".vpy", ".py"}
 
 

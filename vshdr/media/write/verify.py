@@ -90,9 +90,9 @@ class HDRMetadata:
 
 
 def read_hdr_metadata(path: str | os.PathLike[str]) -> HDRMetadata:
-    """The HDR metadata of the first video stream of a file.
+    """Return the HDR metadata of the first video stream of a file.
 
-    Raises OSError if the file cannot be read, ValueError if it has no video or a broken header.
+    Raise OSError if the file cannot be read, ValueError if it has no video or a broken header.
     """
     header = read_header(path)
     try:
@@ -120,11 +120,11 @@ def verify(
     light: ContentLight | None,
     earliest: Fraction,
 ) -> None:
-    """Checks a finished file against what was meant: frames, timestamps, metadata of container and bitstream.
+    """Check a finished file against what was meant: frames, timestamps, metadata of container and bitstream.
 
     `timestamps` are those of all frames in ticks of `settings.time_base`. `earliest` is the time of the first
     packet of any stream in seconds: where it is negative, containers without negative time may move all
-    streams by as much. Raises RuntimeError that names what was expected and what was found.
+    streams by as much. Raise RuntimeError that names what was expected and what was found.
     """
     header = read_header(path)
     if header is None:
@@ -178,7 +178,7 @@ def _check_timestamps(
 def _light_checker(
     path: str | os.PathLike[str], header: VideoHeader, codec: str, light: ContentLight | None
 ) -> Callable[[av.Packet], None]:
-    """Checks the decoder configuration; returns a check that a packet has no light levels but `light`."""
+    """Check the decoder configuration; return a check that a packet has no light levels but `light`."""
     length_size = 4
     if light is None or header.configuration is None:
         return lambda packet: None
@@ -221,12 +221,12 @@ def _expected(settings: VideoSettings, light: ContentLight | None) -> HDRDescrip
 
 
 def _in_container(expected: HDRDescription, suffix: str) -> HDRDescription:
-    """What is left of it where fields are missing: siting in MP4 and QuickTime, range in QuickTime."""
+    """Return what is left of it where fields are missing: siting in MP4 and QuickTime, range in QuickTime."""
     return _without(expected, chroma_location=suffix != ".mkv", full_range=suffix == ".mov")
 
 
 def _in_bitstream(expected: HDRDescription, codec: str) -> HDRDescription:
-    """What is left of it in a bitstream: all, but ProRes says the colour space only and FFV1 nothing."""
+    """Return what is left of it in a bitstream: all, but ProRes says the colour space only and FFV1 nothing."""
     if codec == "ffv1":
         return HDRDescription()
     if codec == "prores":
@@ -259,7 +259,7 @@ def _container_view(header: VideoHeader) -> HDRDescription:
 
 
 def _bitstream_view(stream: av.VideoStream, keyframe: bytes) -> HDRDescription:
-    """Decodes a keyframe with nothing but the decoder configuration, so that the container does not count."""
+    """Decode a keyframe with nothing but the decoder configuration, so that the container does not count."""
     known = stream.codec_context
     decoder = av.CodecContext.create(known.codec.name, "r")
     decoder.extradata = known.extradata

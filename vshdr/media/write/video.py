@@ -51,11 +51,11 @@ class VideoWriter:
         source: str | os.PathLike[str] | None = None,
         overwrite: bool = True,
     ) -> None:
-        """Opens the encoder and the file.
+        """Open the encoder and the file.
 
         `source` is the file that audio, subtitles, attachments, chapters and tags are copied from; an image
         sequence or a script has none, which is fine. A file that has the final name is replaced in the end,
-        or refused now if not `overwrite`. Raises ValueError for settings that do not fit, OSError if a file
+        or refused now if not `overwrite`. Raise ValueError for settings that do not fit, OSError if a file
         cannot be opened.
         """
         self.path, self.settings = Path(path), settings
@@ -103,11 +103,11 @@ class VideoWriter:
             self._leave(failed=error is not None)
 
     def write(self, planes: Sequence[np.ndarray], pts: int, duration: int = 0) -> None:
-        """Encodes one frame.
+        """Encode one frame.
 
         `planes` are Y, Cb and Cr, uint16 arrays of rows x columns with limited-range BT.2020 code values of
         the pixel format's depth. `pts`, and `duration` where it is known, are in ticks of
-        `settings.time_base`; `pts` has to rise. Raises ValueError for planes or timestamps that do not fit,
+        `settings.time_base`; `pts` has to rise. Raise ValueError for planes or timestamps that do not fit,
         OSError if the file cannot be written.
         """
         if self._timestamps and pts <= self._timestamps[-1]:
@@ -118,9 +118,9 @@ class VideoWriter:
         self._held = frame, duration
 
     def finish(self, max_cll: float, max_fall: float) -> None:
-        """Ends the file, fills in the measured light levels in nits, checks it and gives it its final name.
+        """End the file, fills in the measured light levels in nits, checks it and gives it its final name.
 
-        HLG carries no light levels; there the two are ignored. Raises ValueError if no frame was written,
+        HLG carries no light levels; there the two are ignored. Raise ValueError if no frame was written,
         RuntimeError if the written file is not what was meant, OSError if it cannot be written; the partial
         file then stays.
         """
@@ -140,7 +140,7 @@ class VideoWriter:
         os.replace(self.partial, self.path)
 
     def _leave(self, failed: bool) -> None:
-        """Closes what is open yet. Raises what goes wrong there, unless something `failed` before."""
+        """Close what is open yet. Raise what goes wrong there, unless something `failed` before."""
         if self._output is None:
             return
         failure = None
@@ -217,7 +217,7 @@ class VideoWriter:
         self._mux(self._encoder.encode(frame))
 
     def _flush(self, complete: bool) -> None:
-        """Empties the encoder. Other streams go on to their end if `complete`, else end with the picture."""
+        """Empty the encoder. Other streams go on to their end if `complete`, else end with the picture."""
         self._encode_held(None)
         if self._timestamps:
             self._mux(self._encoder.encode(None))
@@ -240,7 +240,7 @@ class VideoWriter:
             self._output.mux_one(packet)
 
     def _close(self) -> None:
-        """Writes the trailer and lets go of both files."""
+        """Write the trailer and lets go of both files."""
         output, self._output = self._output, None
         try:
             output.close()

@@ -13,13 +13,13 @@ _WINDOW = 9  # pixels: a change that is alike over these is no boiling
 
 
 def cell_size(width: int) -> int:
-    """Pixels along the side of a cell."""
+    """Return pixels along the side of a cell."""
     return max(1, width // CELLS)
 
 
 def cells(change: Change, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """The mean change of the gain in each cell in stops, h x w, signed; and whether the cell counts: a quarter of it
-    has `weight`, 1 x 1 x H x W. Cells that do not count are 0.
+    """Return the mean change of the gain in each cell in stops, h x w, signed; and whether the cell counts: a quarter
+    of it has `weight`, 1 x 1 x H x W. Cells that do not count are 0.
     """
     size = cell_size(weight.shape[3])
     share = avg_pool2d(weight, size)
@@ -29,8 +29,8 @@ def cells(change: Change, weight: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def pumping(change: Change) -> dict[str, float]:
-    """Local pumping, in stops per frame: the mean over still cells of |c - median of c|, where c is a cell's mean
-    change of gain and the picture is 16 cells wide.
+    """Return local pumping, in stops per frame: the mean over still cells of |c - median of c|, where c is a cell's
+    mean change of gain and the picture is 16 cells wide.
 
     The median is what the picture does as a whole (`exposure.exposure_jitter` has that); cells are the low spatial
     frequencies. A region that covers a share r < 1/2 of the picture and flickers alone gives r times its flicker. NaN
@@ -43,8 +43,8 @@ def pumping(change: Change) -> dict[str, float]:
 
 
 def boiling(change: Change) -> dict[str, float]:
-    """Boiling, in stops per frame: in still highlights the mean |D G - its mean over the 9 x 9 pixels around|, the
-    change of gain in high spatial frequencies. Of the pixels around, still highlights alone count. NaN where there
+    """Return boiling, in stops per frame: in still highlights the mean |D G - its mean over the 9 x 9 pixels around|,
+    the change of gain in high spatial frequencies. Of the pixels around, still highlights alone count. NaN where there
     are none.
     """
     weight = change.weight * change.still * change.highlight

@@ -85,20 +85,20 @@ class Change(NamedTuple):
 
 
 def light_of(linear: Tensor) -> Light:
-    """Linear light 1 x 3 x H x W, BT.709, 1.0 = SDR white."""
+    """Return linear light 1 x 3 x H x W, BT.709, 1.0 = SDR white."""
     return Light(stops(linear.clamp_min(0.0), FLOOR), pu21_encode(luminance(linear) * WHITE))
 
 
 def from_source(linear: Tensor) -> Reference:
-    """The reference that linearised SDR, 1 x 3 x H x W in 0..1, is."""
+    """Return the reference that linearised SDR, 1 x 3 x H x W in 0..1, is."""
     grey = luminance(linear).clamp(0.0, 1.0)
     highlight = linear.amax(dim=1, keepdim=True) >= HIGHLIGHT
     return Reference(light_of(linear), grey >= DARK, highlight, INVERSE_EOTF["bt1886"](grey))
 
 
 def from_itself(linear: Tensor) -> Reference:
-    """The reference of a clip without a source: nothing to subtract, and what Reinhard et al. 2002 make of the clip
-    (eq. 3, Y / (1 + Y)) to follow motion in. Highlights are what is brighter than 1.0.
+    """Return the reference of a clip without a source: nothing to subtract, and what Reinhard et al. 2002 make of the
+    clip (eq. 3, Y / (1 + Y)) to follow motion in. Highlights are what is brighter than 1.0.
     """
     grey = luminance(linear).clamp_min(0.0)
     nothing = torch.zeros_like(grey)
@@ -106,9 +106,9 @@ def from_itself(linear: Tensor) -> Reference:
 
 
 def scale_to(linear: Tensor, source: Tensor | None) -> float | None:
-    """The factor by which a clip has to be multiplied to have the source's mid-tones, or without a source a geometric
-    mean of middle grey (Reinhard et al. 2002, eq. 1 and 2), from one frame of each, 1 x 3 x H x W. None for a frame
-    that is too dark to tell; 1 for a clip that is black where its source is not.
+    """Return the factor by which a clip has to be multiplied to have the source's mid-tones, or without a source a
+    geometric mean of middle grey (Reinhard et al. 2002, eq. 1 and 2), from one frame of each, 1 x 3 x H x W. None for a
+    frame that is too dark to tell; 1 for a clip that is black where its source is not.
     """
     light = luminance(linear)
     ground = light if source is None else luminance(source)
@@ -122,7 +122,7 @@ def scale_to(linear: Tensor, source: Tensor | None) -> float | None:
 
 
 def change(now: Light, before: Light, reference: Reference, reference_before: Reference, motion: Motion) -> Change:
-    """The change between two frames of a clip and of its reference.
+    """Return the change between two frames of a clip and of its reference.
 
     D X(p) = X(p) - X'(w(p)) for each quantity X, X' being the frame before and w the motion: the warped difference of
     Lai et al., "Learning Blind Video Temporal Consistency", ECCV 2018, taken in log luminance. The gain's is
@@ -152,8 +152,8 @@ def change(now: Light, before: Light, reference: Reference, reference_before: Re
 
 
 def averaged_down(light: Tensor, width: int, height: int = 0) -> Tensor:
-    """1 x C x H x W averaged to `width` pixels and, unless a height is given, in proportion; as it is where it is no
-    wider. Metrics are taken there: sampling noise of single pixels is not what flickers.
+    """Return 1 x C x H x W averaged to `width` pixels and, unless a height is given, in proportion; as it is where it
+    is no wider. Metrics are taken there: sampling noise of single pixels is not what flickers.
     """
     if light.shape[3] <= width:
         return light
@@ -162,7 +162,7 @@ def averaged_down(light: Tensor, width: int, height: int = 0) -> Tensor:
 
 
 def mean(values: Tensor, weight: Tensor) -> float:
-    """The weighted mean, NaN where nothing has weight."""
+    """Return the weighted mean, NaN where nothing has weight."""
     total = float(weight.sum(dtype=torch.float64))
     return float((values * weight).sum(dtype=torch.float64)) / total if total > 0.0 else math.nan
 
@@ -184,7 +184,7 @@ def _beyond(change: Tensor, source: Tensor, weight: Tensor) -> Tensor:
 
 
 def _confidence(gain: Tensor, motion: Motion) -> Tensor:
-    """1 / (1 + (e / 0.02)^2), where e is the change in stops that a wrong place would look like.
+    """Return 1 / (1 + (e / 0.02)^2), where e is the change in stops that a wrong place would look like.
 
     A place that is off by d pixels brings in d |grad G|, and looking between pixels, x and y from the nearest ones,
     x (1 - x) / 2 |G_xx| + y (1 - y) / 2 |G_yy|: the error of linear interpolation. G is averaged over 3 x 3 pixels

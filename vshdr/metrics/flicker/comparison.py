@@ -57,7 +57,7 @@ class Comparison:
     """Of `options.model`, in stops."""
 
     def shot_means(self, clip: Clip, number: int) -> dict[str, float]:
-        """The numbers of `PER_FRAME` and `PER_SHOT` for one shot of one clip."""
+        """Return the numbers of `PER_FRAME` and `PER_SHOT` for one shot of one clip."""
         shot = self.shots[number]
         return clip.meter.track.means(shot.start, shot.end) | clip.meter.shots[number]
 
@@ -71,10 +71,10 @@ def compare(
     options: FlickerOptions,
     on_progress: Callable[[int, int | None], None] = lambda done, total: None,
 ) -> Comparison:
-    """Measures the flicker of the clips `paths`, which show the same frames in the same size.
+    """Measure the flicker of the clips `paths`, which show the same frames in the same size.
 
     `on_progress` is called with the frames done and their number as far as it is known. Memory does not grow with the
-    clips' length, but for a few numbers per frame. Raises ValueError, one sentence, for clips that cannot be read or
+    clips' length, but for a few numbers per frame. Raise ValueError, one sentence, for clips that cannot be read or
     do not fit together, and RuntimeError where ColorVideoVDP is asked for and not there.
     """
     rate = Fraction(options.frame_rate).limit_denominator(1001) if options.frame_rate else None
@@ -152,7 +152,7 @@ class _Run:
         return [light * (clip.scale or 1.0) for clip, light in zip(self._clips, lights, strict=True)]
 
     def _references(self, lights: list[Tensor]) -> list[Reference]:
-        """One of the source, or each clip's own."""
+        """Return one of the source, or each clip's own."""
         return [from_source(lights[0])] if self._has_source else [from_itself(light) for light in lights]
 
     def _motions(self, references: list[Reference]) -> list[motion.Motion | None]:
@@ -169,7 +169,7 @@ class _Run:
         self._before = []
 
     def finish(self, frames: int) -> Comparison:
-        """All numbers, once the clips are over."""
+        """Return all numbers, once the clips are over."""
         self._cut()
         ends = [*(start for start, _ in self._starts[1:]), frames]
         shots = [Shot(start=s, end=end, begins=b) for (s, b), end in zip(self._starts, ends, strict=True)]

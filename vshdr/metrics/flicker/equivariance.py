@@ -15,7 +15,7 @@ from vshdr.metrics.stops import stops
 
 
 def warp(picture: Tensor, grid: Tensor) -> Tensor:
-    """N x C x H x W looked up at `grid`, N x H x W x 2 in [-1, 1] (align_corners=False), bilinearly; the
+    """Return N x C x H x W looked up at `grid`, N x H x W x 2 in [-1, 1] (align_corners=False), bilinearly; the
     border is repeated.
     """
     return functional.grid_sample(picture, grid.to(picture), padding_mode="border", align_corners=False)
@@ -24,7 +24,7 @@ def warp(picture: Tensor, grid: Tensor) -> Tensor:
 def affine_grid(
     count: int, height: int, width: int, generator: torch.Generator, scale: float = 1.0, shear_down: float = 1.0
 ) -> Tensor:
-    """One random small transform per sample as a grid N x H x W x 2, on the generator's device.
+    """Return one random small transform per sample as a grid N x H x W x 2, on the generator's device.
 
     Eilertsen et al., CVPR 2019: translation U[-2, 2] pixels, rotation and shear U[-1, 1] degrees, zoom U[0.97, 1.03],
     all ranges times `scale`, and the shear of columns times `shear_down` besides. A point of the second view lies in
@@ -50,7 +50,7 @@ def affine_grid(
 
 
 def looks_inside(grid: Tensor) -> Tensor:
-    """N x 1 x H x W bool: `grid`, N x H x W x 2, looks between the centres of the outermost pixels, where `warp`
+    """Return N x 1 x H x W bool: `grid`, N x H x W x 2, looks between the centres of the outermost pixels, where `warp`
     repeats nothing.
     """
     height, width = grid.shape[1:3]
@@ -58,7 +58,7 @@ def looks_inside(grid: Tensor) -> Tensor:
 
 
 def equivariance_error(of_moved: Tensor, output: Tensor, grid: Tensor, valid: Tensor) -> float:
-    """Mean |f(T x) - T f(x)| in stops: `of_moved` is f(T x), `output` is f(x), `grid` is T.
+    """Return mean |f(T x) - T f(x)| in stops: `of_moved` is f(T x), `output` is f(x), `grid` is T.
 
     Linear light N x 3 x H x W; `valid`, N x 1 x H x W, is set where T looks inside the picture. The measure
     behind Eilertsen, Mantiuk and Unger, "Single-frame Regularization for Temporally Stable CNNs", CVPR 2019.
@@ -68,7 +68,7 @@ def equivariance_error(of_moved: Tensor, output: Tensor, grid: Tensor, valid: Te
 
 
 def excess_flicker(test: Tensor, truth: Tensor, grid: Tensor, mask: Tensor) -> float:
-    """Mean of max(0, |D test| - |D truth|) in stops per frame, where D is the change since the frame before
+    """Return mean of max(0, |D test| - |D truth|) in stops per frame, where D is the change since the frame before
     along the flow.
 
     Linear light T x 3 x H x W; `grid`, T x H x W x 2, says where each pixel was in the frame before, and
@@ -81,7 +81,7 @@ def excess_flicker(test: Tensor, truth: Tensor, grid: Tensor, mask: Tensor) -> f
 
 
 def pumping(test: Tensor, truth: Tensor, grid: Tensor, mask: Tensor) -> float:
-    """Mean over frames of |mean over pixels of D test - D truth|: how far the whole picture brightens or
+    """Return mean over frames of |mean over pixels of D test - D truth|: how far the whole picture brightens or
     darkens from frame to frame. Arguments as for `excess_flicker`; frames without a pixel in `mask` are left
     out.
     """
@@ -91,7 +91,7 @@ def pumping(test: Tensor, truth: Tensor, grid: Tensor, mask: Tensor) -> float:
 
 
 def still_instability(outputs: Tensor, mask: Tensor) -> float:
-    """Mean |difference| in stops between successive outputs, T x 3 x H x W, of one frame with fresh noise and
+    """Return mean |difference| in stops between successive outputs, T x 3 x H x W, of one frame with fresh noise and
     compression, where `mask`, T x 1 x H x W, is set.
     """
     return float(stops(outputs).diff(dim=0).abs()[mask[1:]].mean())

@@ -48,7 +48,7 @@ def looked_at(source: LightSource, widest: int) -> tuple[int, int]:
 
 
 def instants(sources: list[LightSource], size: tuple[int, int]) -> Iterator[Instant]:
-    """The clips in step. Raises ValueError where one ends before the others."""
+    """Yield the clips in step. Raise ValueError where one ends before the others."""
     iterators = [iter(source) for source in sources]
     count = 0
     while True:
@@ -69,7 +69,7 @@ def instants(sources: list[LightSource], size: tuple[int, int]) -> Iterator[Inst
 
 
 def with_transitions(instants: Iterator[Instant]) -> Iterator[tuple[Instant, str | None]]:
-    """Each instant with what happens before it. The detector looks a few frames ahead, which wait here."""
+    """Yield each instant with what happens before it. The detector looks a few frames ahead, which wait here."""
     waiting: deque[Instant] = deque()
 
     def signatures() -> Iterator[Signature]:
@@ -82,7 +82,9 @@ def with_transitions(instants: Iterator[Instant]) -> Iterator[tuple[Instant, str
 
 
 def names(paths: list[Path]) -> list[str]:
-    """What to call each clip: the file's name without suffix and counter, with its folder where two are alike."""
+    """Return what to call each clip: the file's name without suffix and counter, with its folder where
+    two are alike.
+    """
 
     def short(path: Path) -> str:
         numbered = NumberedName.parse(path)

@@ -97,11 +97,11 @@ class Track:
         return len(next(iter(self._columns.values())))
 
     def column(self, name: str) -> NDArray[np.float32]:
-        """All frames' numbers of one name."""
+        """Return all frames' numbers of one name."""
         return np.frombuffer(self._columns[name], np.float32) if len(self) else np.zeros(0, np.float32)
 
     def means(self, start: int, end: int) -> dict[str, float]:
-        """The mean of each over frames `start` to `end` - 1 that have it."""
+        """Return the mean of each over frames `start` to `end` - 1 that have it."""
         return {name: _mean(self.column(name)[start:end]) for name in self._columns}
 
 
@@ -127,7 +127,7 @@ class ClipMeter:
         motion: Motion | None,
         truth: Change | None = None,
     ) -> Change | None:
-        """The next frame; `before` and `motion` are None where a shot begins. Returns what changed."""
+        """Return the next frame; `before` and `motion` are None where a shot begins. Return what changed."""
         if self._before is None or before is None or motion is None:
             self._before = light
             self.track.add({})
@@ -174,7 +174,7 @@ class ClipMeter:
         return {"frequencies": self._spectrum.frequencies, "whole": amplitudes[:, -1], "local": local}
 
     def totals(self) -> dict[str, float]:
-        """The whole clip's numbers: means of `PER_FRAME`, of `PER_SHOT`, and the spectrum's peaks."""
+        """Return the whole clip's numbers: means of `PER_FRAME`, of `PER_SHOT`, and the spectrum's peaks."""
         spectrum = self.spectrum()
         values = self.track.means(0, len(self.track)) | self._whole_lamp.summary()
         for prefix, curve in (("", "whole"), ("local_", "local")):
@@ -184,7 +184,7 @@ class ClipMeter:
 
 
 def frame_metrics(now: Change, light: Light, reference: Reference) -> dict[str, float]:
-    """The numbers of `PER_FRAME` but for those that need the truth."""
+    """Return the numbers of `PER_FRAME` but for those that need the truth."""
     return {
         **excess(now),
         **warped_error(now),

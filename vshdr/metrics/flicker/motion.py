@@ -34,7 +34,7 @@ class Motion(NamedTuple):
 
 
 def exact(grid: Tensor, visible: Tensor) -> Motion:
-    """Motion that is known: `grid` 1 x H x W x 2 and `visible` 1 x 1 x H x W, as rendered scenes have them."""
+    """Return motion that is known: `grid` 1 x H x W x 2 and `visible` 1 x 1 x H x W, as rendered scenes have them."""
     height, width = grid.shape[1:3]
     offset = (grid - identity(height, width)) * grid.new_tensor((width / 2, height / 2))
     speed = offset.norm(dim=-1).unsqueeze(1)
@@ -42,13 +42,13 @@ def exact(grid: Tensor, visible: Tensor) -> Motion:
 
 
 def identity(height: int, width: int) -> Tensor:
-    """1 x H x W x 2: the pixels' own centres, as `grid_sample` counts them without aligned corners."""
+    """Return 1 x H x W x 2: the pixels' own centres, as `grid_sample` counts them without aligned corners."""
     return pixel_centres(height, width, torch.empty(0)).permute(0, 2, 3, 1)
 
 
 def follow(now: Tensor, before: Tensor) -> Motion:
-    """Motion between two pictures, luma codes 1 x 1 x H x W in [0, 1], at least `SMALLEST` pixels a side: DIS with
-    OpenCV's medium preset (`temporal.flow.inverse_search`), there and back.
+    """Return motion between two pictures, luma codes 1 x 1 x H x W in [0, 1], at least `SMALLEST` pixels a side: DIS
+    with OpenCV's medium preset (`temporal.flow.inverse_search`), there and back.
 
     A pixel is visible where its place lies in the frame before and the flow from there leads back to it (Sundaram et
     al. 2010). What is left between its place and the way back is its doubt.

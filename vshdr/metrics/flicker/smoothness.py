@@ -38,7 +38,7 @@ class Energy:
         self._count = self._done = 0
 
     def _filter(self, length: int | None) -> None:
-        """Takes the next frame whose neighbours are known; beyond `length`, where the shot ends, come mirrored ones."""
+        """Take the next frame whose neighbours are known; beyond `length`, where the shot ends, come mirrored ones."""
         oldest, centre = self._count - len(self._recent), self._done
         low = np.zeros_like(self._recent[0])
         for offset, weight in zip(range(-_RADIUS, _RADIUS + 1), _KERNEL, strict=True):

@@ -10,7 +10,7 @@ from vshdr.metrics.flicker.change import Change, mean
 
 
 def warped_error(change: Change) -> dict[str, float]:
-    """How much the picture itself changes along the motion: the mean of |D X|.
+    """Return how much the picture itself changes along the motion: the mean of |D X|.
 
     D X(p) = X(p) - X'(w(p)) is the difference to the frame before at the place w(p) that the pixel came from, in stops
     and in PU21 units; over all pixels that were visible there, and over highlights alone. The warping error of Lai et
@@ -26,8 +26,8 @@ def warped_error(change: Change) -> dict[str, float]:
 
 
 def excess(change: Change) -> dict[str, float]:
-    """How much the expansion adds to that: the mean of |D X - b D S|, S being the source's light and b the share of its
-    changes that the clip has kept (`change.change`).
+    """Return how much the expansion adds to that: the mean of |D X - b D S|, S being the source's light and b the share
+    of its changes that the clip has kept (`change.change`).
 
     For an expansion b is 1, and in stops this is |D G|, the change of the gain G = log2 (HDR / linearised SDR) along
     the motion. It is zero for the source itself, and equals the flicker where a steady clip is multiplied with one.
@@ -43,7 +43,7 @@ def excess(change: Change) -> dict[str, float]:
 
 
 def beyond_truth(change: Change, truth: Change) -> dict[str, float]:
-    """How much more the gain changes than it has to: the mean of max(0, |D G| - |D G of the truth|), in stops.
+    """Return how much more the gain changes than it has to: the mean of max(0, |D G| - |D G of the truth|), in stops.
 
     The truth's own change is what the scene does in light that the source does not show (waves that glitter, things
     that pass before a lamp), and what the followed motion gets wrong. Zero for the truth itself.

@@ -74,7 +74,7 @@ class Spectrum:
 
 
 def peak(frequencies: NDArray[np.float64], amplitudes: NDArray[np.float64]) -> tuple[float, float]:
-    """Frequency in hertz and amplitude in stops of a spectrum's strongest component from `SLOWEST` on."""
+    """Return frequency in hertz and amplitude in stops of a spectrum's strongest component from `SLOWEST` on."""
     top = int(np.argmax(np.where(frequencies >= SLOWEST, amplitudes, 0.0)))
     return float(frequencies[top]), float(amplitudes[top])
 

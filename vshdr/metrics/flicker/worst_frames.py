@@ -60,7 +60,7 @@ class WorstFrames:
         self._before = []
 
     def _wants(self, frame: int, score: float) -> bool:
-        """Whether a frame is worse than what it would take the place of, which is then given up."""
+        """Return whether a frame is worse than what it would take the place of, which is then given up."""
         if not score > 0.0:
             return False
         near = [kept for kept in self._kept if frame - kept.frame < self._apart]
@@ -81,7 +81,7 @@ def small(linear: Tensor) -> Tensor:
 
 
 def packed(before: Tensor, now: Tensor) -> str:
-    """Two pictures, 3 x h x w, as text for the page.
+    """Return two pictures, 3 x h x w, as text for the page.
 
     Each sample becomes a code of 12 bits, round(204.75 (log2 L + 12)). A row is stored as differences of neighbours,
     the picture before as its difference to the one now, all modulo 4096; low bytes, then high bytes; deflated; base 64.

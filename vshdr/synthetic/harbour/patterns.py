@@ -13,7 +13,7 @@ Colour = tuple[float, float, float]
 
 
 def noise(lattice: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """Smooth value noise in [0, 1]; one cell of the lattice per unit."""
+    """Return smooth value noise in [0, 1]; one cell of the lattice per unit."""
     column, row = x.floor(), y.floor()
     u, v = x - column, y - row
     u, v = u * u * (3 - 2 * u), v * v * (3 - 2 * v)
@@ -24,7 +24,7 @@ def noise(lattice: Tensor, x: Tensor, y: Tensor) -> Tensor:
 
 
 def fbm(lattice: Tensor, x: Tensor, y: Tensor, octaves: int) -> Tensor:
-    """Fractal sum of `noise`, each octave half as strong and twice as fine, in [0, 1]."""
+    """Return fractal sum of `noise`, each octave half as strong and twice as fine, in [0, 1]."""
     total = torch.zeros_like(x)
     for octave in range(octaves):
         finer = 2**octave
@@ -33,7 +33,7 @@ def fbm(lattice: Tensor, x: Tensor, y: Tensor, octaves: int) -> Tensor:
 
 
 def _cell(lattice: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """One random number in [0, 1] per unit cell."""
+    """Return one random number in [0, 1] per unit cell."""
     return lattice[y.floor().long() % 256, x.floor().long() % 256]
 
 
@@ -89,7 +89,7 @@ def _hoops(local: Tensor, normal: Tensor, albedo: Tensor, lattice: Tensor) -> tu
 
 
 def _poster(local: Tensor, normal: Tensor, albedo: Tensor, lattice: Tensor) -> tuple[Tensor, Tensor]:
-    """A headline, a picture of sea and sun in ink, and lines of small print made of random letters."""
+    """Return a headline, a picture of sea and sun in ink, and lines of small print made of random letters."""
     x, y = local[:, 0] + 0.66, 0.52 - local[:, 1]
 
     def letters(size: float, top: float, lines: int, right: float, salt: float) -> Tensor:

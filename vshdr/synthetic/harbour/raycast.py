@@ -76,7 +76,7 @@ class Hit:
 
 
 def trace(shapes: Shapes, origin: Tensor, direction: Tensor, *, solid: Tensor | None = None) -> Hit:
-    """The nearest hit of each ray. `solid` is a bool per object: False lets the rays through.
+    """Return the nearest hit of each ray. `solid` is a bool per object: False lets the rays through.
 
     Rays that start near each other and run about the same way should come in one call: objects that none of
     them can meet are found by one look at all of them.
@@ -118,7 +118,7 @@ def _in_reach(shapes: Shapes, origin: Tensor, direction: Tensor) -> Tensor:
 
 
 def to_box(shapes: Shapes, number: Tensor, vector: Tensor) -> Tensor:
-    """Vectors N x 3 in the axes of the boxes with these numbers; other objects' vectors stay as they are."""
+    """Return vectors N x 3 in the axes of the boxes with these numbers; other objects' vectors stay as they are."""
     _, first, water = shapes.offsets
     box = (number >= first) & (number < water)
     yaw = torch.where(box, shapes.box_yaw[(number - first).clamp(0, water - first - 1)], 0.0)
@@ -126,7 +126,7 @@ def to_box(shapes: Shapes, number: Tensor, vector: Tensor) -> Tensor:
 
 
 def centre_of(shapes: Shapes, number: Tensor) -> Tensor:
-    """The points N x 3 that textures of these objects are fixed to."""
+    """Return the points N x 3 that textures of these objects are fixed to."""
     centres = torch.cat(
         (shapes.sphere_centre, shapes.cylinder_base, shapes.box_centre, shapes.box_centre.new_zeros(1, 3))
     )
@@ -134,7 +134,7 @@ def centre_of(shapes: Shapes, number: Tensor) -> Tensor:
 
 
 def normal_at(shapes: Shapes, number: Tensor, point: Tensor) -> Tensor:
-    """The outward unit normals N x 3 at points on the surfaces of the objects with these numbers."""
+    """Return the outward unit normals N x 3 at points on the surfaces of the objects with these numbers."""
     cylinders, boxes, water = shapes.offsets
     offset = point - centre_of(shapes, number)
     up = torch.tensor([0.0, 1.0, 0.0], device=point.device)
@@ -163,7 +163,7 @@ def _turn(vector: Tensor, yaw: Tensor) -> Tensor:
 
 
 def _nearest_root(middle: Tensor, half: Tensor, real: Tensor) -> Tensor:
-    """The smaller of middle -+ half that lies in front of the ray's origin, infinite where there is none."""
+    """Return the smaller of middle -+ half that lies in front of the ray's origin, infinite where there is none."""
     first, second = middle - half, middle + half
     root = torch.where(first > NEAR, first, second)
     return torch.where(real & (root > NEAR), root, torch.inf)

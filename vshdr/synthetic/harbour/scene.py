@@ -53,7 +53,7 @@ class Flow(NamedTuple):
 
 
 def camera_at(time: float) -> Camera:
-    """The camera's smooth path at any time in seconds: it walks to the right and turns against its walk."""
+    """Return the camera's smooth path at any time in seconds: it walks to the right and turns against its walk."""
     walk = math.sin(0.45 * (time - 1.5))
     return Camera(
         position=(1.5 * walk, 1.72 + 0.04 * math.sin(1.3 * time), 0.10 * time - 0.6),
@@ -72,7 +72,7 @@ def render(
     glare: float = 1.0,
     device: torch.device | str = "cpu",
 ) -> Tensor:
-    """The scene as linear light, 3 x H x W float32, BT.709 primaries, 1.0 = SDR white, unbounded above.
+    """Return the scene as linear light, 3 x H x W float32, BT.709 primaries, 1.0 = SDR white, unbounded above.
 
     `when` is a time on `camera_at`'s path in seconds or a camera of one's own. A pixel is the mean of
     `samples` x `samples` rays. `glare` is the strength of the light that the lens scatters (0: none). The
@@ -127,7 +127,7 @@ def flow(
 
 
 def camera_curve(light: Tensor, n: float = 0.9, sigma: float = 0.6) -> Tensor:
-    """The sigmoid camera curve (1 + sigma) h^n / (h^n + sigma) of Eilertsen et al. 2017: 0 to 0, 1 to 1."""
+    """Return the sigmoid camera curve (1 + sigma) h^n / (h^n + sigma) of Eilertsen et al. 2017: 0 to 0, 1 to 1."""
     power = light.clamp_min(0.0).pow(n)
     return (1.0 + sigma) * power / (power + sigma)
 
@@ -140,11 +140,11 @@ def camera_sdr(
     noise: float = 0.0,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """What an SDR camera makes of linear light: code values in [0, 1] of the same shape, not quantised.
+    """Return what an SDR camera makes of linear light: code values in [0, 1] of the same shape, not quantised.
 
     Light times `exposure` plus Gaussian noise of standard deviation `noise` (in linear light, drawn from
     `generator`) is clipped at 1 and goes through `curve`: "sigmoid" (`camera_curve`) or a key of
-    `colour.INVERSE_EOTF`, of which "bt1886" makes what a display shows equal the light below clipping. Raises
+    `colour.INVERSE_EOTF`, of which "bt1886" makes what a display shows equal the light below clipping. Raise
     ValueError for another name.
     """
     if curve != "sigmoid" and curve not in INVERSE_EOTF:
@@ -163,7 +163,7 @@ def _world(seed: int, device: str) -> World:
 
 
 def _axes(camera: Camera, like: Tensor) -> Tensor:
-    """The rows are the picture's right, up and forward as unit vectors of the world."""
+    """Return the rows are the picture's right, up and forward as unit vectors of the world."""
     forward = functional.normalize(like.new_tensor(camera.target) - like.new_tensor(camera.position), dim=0)
     right = functional.normalize(torch.linalg.cross(like.new_tensor([0.0, 1.0, 0.0]), forward), dim=0)
     return torch.stack((right, torch.linalg.cross(forward, right), forward))
@@ -177,7 +177,7 @@ def _pixels(width: int, height: int, place: tuple[float, float], device: torch.d
 
 
 def _rays(camera: Camera, width: int, height: int, place: tuple[float, float], device: torch.device | str) -> Tensor:
-    """Unit directions H*W x 3 through this place of each pixel, (0.5, 0.5) being its centre."""
+    """Return unit directions H*W x 3 through this place of each pixel, (0.5, 0.5) being its centre."""
     half = math.tan(math.radians(camera.view) / 2)
     x, y = _pixels(width, height, place, device)
     right = (2 * x / width - 1) * half
@@ -187,13 +187,13 @@ def _rays(camera: Camera, width: int, height: int, place: tuple[float, float], d
 
 
 def _tiles(width: int, height: int, device: torch.device | str) -> list[Tensor]:
-    """The picture's pixel numbers, in tiles."""
+    """Return the picture's pixel numbers, in tiles."""
     numbers = torch.arange(height * width, device=device).reshape(height, width)
     return [tile.flatten() for rows in numbers.split(TILE) for tile in rows.split(TILE, dim=1)]
 
 
 def _project(camera: Camera, direction: Tensor, width: int, height: int) -> tuple[Tensor, Tensor]:
-    """Pixel coordinates N x 2 of directions, and whether they lie in the picture. The inverse of `_rays`."""
+    """Return pixel coordinates N x 2 of directions, and whether they lie in the picture. The inverse of `_rays`."""
     half = math.tan(math.radians(camera.view) / 2)
     right, up, forward = (direction @ _axes(camera, direction).T).unbind(1)
     x = (right / forward / half + 1) * width / 2
@@ -202,7 +202,7 @@ def _project(camera: Camera, direction: Tensor, width: int, height: int) -> tupl
 
 
 def _scatter(picture: Tensor, strength: float) -> Tensor:
-    """Glare of lens and sensor: small shares of the light spread over wider and wider Gaussians."""
+    """Return glare of lens and sensor: small shares of the light spread over wider and wider Gaussians."""
     width = picture.shape[2]
     total, kept = torch.zeros_like(picture), 1.0
     for share, sigma in ((0.05, 0.0009), (0.003, 0.005), (0.0006, 0.025)):
@@ -212,7 +212,7 @@ def _scatter(picture: Tensor, strength: float) -> Tensor:
 
 
 def _blur(picture: Tensor, sigma: float) -> Tensor:
-    """Gaussian blur of 3 x H x W; wide ones on a smaller picture, where they cost less and look the same."""
+    """Return Gaussian blur of 3 x H x W; wide ones on a smaller picture, where they cost less and look the same."""
     factor = max(1, int(sigma / 3))
     height, width = picture.shape[1:]
     size = math.ceil(height / factor), math.ceil(width / factor)

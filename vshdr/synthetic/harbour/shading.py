@@ -18,7 +18,7 @@ from vshdr.synthetic.harbour.world import SUN_RADIANCE, SUN_RADIUS, World, sky
 
 
 def radiance(world: World, origin: Tensor, direction: Tensor, time: float, pixel: float) -> Tensor:
-    """Light N x 3 along rays, with one reflection. `pixel` is the angle between neighbouring pixels' rays."""
+    """Return light N x 3 along rays, with one reflection. `pixel` is the angle between neighbouring pixels' rays."""
     hit = trace(world.shapes, origin, direction)
     distance = torch.where(hit.sky, 0.0, hit.distance)
     point = origin + distance[:, None] * direction
@@ -40,7 +40,7 @@ def radiance(world: World, origin: Tensor, direction: Tensor, time: float, pixel
 
 
 def _scattered(world: World, hit: Hit, point: Tensor, direction: Tensor) -> Tensor:
-    """Sky, or what surfaces scatter and give off: N x 3."""
+    """Return sky, or what surfaces scatter and give off: N x 3."""
     colour = torch.empty_like(direction)
     colour[hit.sky] = sky(world, direction[hit.sky])
     solid = (~hit.sky).nonzero().squeeze(1)
@@ -52,7 +52,7 @@ def _scattered(world: World, hit: Hit, point: Tensor, direction: Tensor) -> Tens
 
 
 def _paint(world: World, number: Tensor, point: Tensor, normal: Tensor) -> tuple[Tensor, Tensor]:
-    """Albedo and emission N x 3 of surface points, patterns included."""
+    """Return albedo and emission N x 3 of surface points, patterns included."""
     local = to_box(world.shapes, number, point - centre_of(world.shapes, number))
     turned = to_box(world.shapes, number, normal)
     albedo, emission = world.albedo[number], world.emission[number]
@@ -66,7 +66,7 @@ def _paint(world: World, number: Tensor, point: Tensor, normal: Tensor) -> tuple
 
 
 def _light_on(world: World, point: Tensor, normal: Tensor) -> Tensor:
-    """Irradiance / pi, N x 3: what a white matt surface would scatter. Sun with shadow, sky, lamps."""
+    """Return irradiance / pi, N x 3: what a white matt surface would scatter. Sun with shadow, sky, lamps."""
     shapes = world.shapes
     up, sunward = 0.5 + 0.5 * normal[:, 1:2], 0.5 + 0.5 * (normal @ world.sun)[:, None]
     sky = up * point.new_tensor([0.055, 0.07, 0.125]) + sunward * point.new_tensor([0.11, 0.062, 0.042])
@@ -93,7 +93,7 @@ def _light_on(world: World, point: Tensor, normal: Tensor) -> Tensor:
 def _gloss(
     world: World, number: Tensor, point: Tensor, direction: Tensor, distance: Tensor, time: float, pixel: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Normal N x 3, mirror N and roughness N of glossy points: waves on the water, puddles on the stone."""
+    """Return normal N x 3, mirror N and roughness N of glossy points: waves on the water, puddles on the stone."""
     normal = normal_at(world.shapes, number, point)
     mirror, rough = world.mirror[number].clone(), world.rough[number].clone()
     water = (number == world.shapes.offsets[2]).nonzero().squeeze(1)
@@ -119,7 +119,7 @@ def _gloss(
 
 
 def _reflected(world: World, point: Tensor, direction: Tensor, normal: Tensor, rough: Tensor) -> Tensor:
-    """Light N x 3 that a glossy surface mirrors. Roughness spreads lamps and sun, but not other things."""
+    """Return light N x 3 that a glossy surface mirrors. Roughness spreads lamps and sun, but not other things."""
     shapes, lamps = world.shapes, world.lamps
     hit = trace(shapes, point + 2e-3 * normal, direction, solid=world.emission.sum(dim=1) == 0)
     met = point + torch.where(hit.sky, 0.0, hit.distance)[:, None] * direction
@@ -136,7 +136,7 @@ def _reflected(world: World, point: Tensor, direction: Tensor, normal: Tensor, r
 
 
 def _lobe(direction: Tensor, normal: Tensor, rough: Tensor, towards: Tensor, radius: Tensor) -> Tensor:
-    """Share N x L of a disc's radiance seen in a rough mirror: disc and slopes as Gaussians, convolved.
+    """Return share N x L of a disc's radiance seen in a rough mirror: disc and slopes as Gaussians, convolved.
 
     A slope s turns the mirrored ray by 2 s up or down but only by 2 s cos(incidence) sideways: that is why
     the sun draws a long narrow road on the water.

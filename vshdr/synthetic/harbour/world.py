@@ -91,7 +91,7 @@ class World:
 
 
 def build(seed: int = 0) -> World:
-    """The harbour of this seed, on the CPU. The same seed gives the same harbour everywhere."""
+    """Return the harbour of this seed, on the CPU. The same seed gives the same harbour everywhere."""
     generator = torch.Generator().manual_seed(seed)
     things = _Inventory()
     _quay(things)
@@ -246,7 +246,7 @@ def _waves(generator: torch.Generator) -> Tensor:
 
 
 def sky(world: World, direction: Tensor) -> Tensor:
-    """Radiance N x 3 of sky, clouds and hills in these directions, all at infinity, without the sun."""
+    """Return radiance N x 3 of sky, clouds and hills in these directions, all at infinity, without the sun."""
     up = direction[:, 1].clamp_min(0.0)
     towards = (direction @ world.sun).clamp(-1.0, 1.0)
     flat = normalize(direction[:, ::2], dim=1) @ normalize(world.sun[::2], dim=0)

@@ -140,8 +140,8 @@ def nothing(reel: Footage, bits: int) -> dict:
 
 
 def agreement(reel: Footage) -> dict:
-    """Say whether the order of the planted clips agree with ColorVideoVDP's? Spearman's rank correlation of `excess_pu21` and
-    of `excess` with the JOD lost against the clip without flicker.
+    """Say whether the order of the planted clips agree with ColorVideoVDP's? Spearman's rank correlation of
+    `excess_pu21` and of `excess` with the JOD lost against the clip without flicker.
     """
     light, sdr = exposed(reel)
     light = light.clamp_max(1500.0 / WHITE)

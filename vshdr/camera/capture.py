@@ -18,6 +18,7 @@ from vshdr.camera.panoramas import HALF_MAXIMUM, Panoramas, load_folder
 from vshdr.camera.views import MotionOptions
 from vshdr.camera.virtual_camera import CONDITIONS, VirtualCamera
 from vshdr.colour.primaries import chromaticities
+from vshdr.errors import InputError
 from vshdr.options.tools import CaptureOptions
 from vshdr.runtime.files import whole
 
@@ -31,12 +32,12 @@ def write_pairs(folder: str | Path, options: CaptureOptions) -> int:
     half-float BT.709 light, 1.0 = SDR white: the truth of training (see `curves`). `conditions.csv` tells
     what was drawn for each, and what share of its samples is brighter than SDR white.
 
-    Raise ValueError for a folder that has files in it and for options that do not fit, OSError where
+    Raise InputError for a folder that has files in it and for options that do not fit, OSError where
     `options.data` has no pictures or nothing can be written.
     """
     folder = Path(folder)
     if folder.exists() and any(folder.iterdir()):
-        raise ValueError(f"{folder}: there are files in this folder; name an empty or a new one")
+        raise InputError(f"{folder}: there are files in this folder; name an empty or a new one")
     camera = _camera(options)
     drawn, frames = [], 0
     for number in range(1, options.count + 1):

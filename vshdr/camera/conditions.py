@@ -15,6 +15,7 @@ from vshdr.camera.degradations import jpeg_steps
 from vshdr.camera.overlays import KINDS, draw_overlays
 from vshdr.camera.views import MotionOptions, ViewOptions
 from vshdr.colour.primaries import rgb_to_xyz
+from vshdr.errors import InputError
 from vshdr.runtime.dice import Dice
 
 GRAPHICS = tuple(kind for kind in KINDS if kind != "bars")
@@ -92,11 +93,11 @@ class CameraOptions:
     def __post_init__(self) -> None:
         for name in ("noise", "rgb", "ten_bit", "subsample", "dct", "codec", "bars", "graphics"):
             if not 0.0 <= getattr(self, name) <= 1.0:
-                raise ValueError(f"{name} is a share of samples, from 0 to 1, not {getattr(self, name):g}")
+                raise InputError(f"{name} is a share of samples, from 0 to 1, not {getattr(self, name):g}")
         for name, table in (("curves", FAMILIES), ("codecs", ENCODERS)):
             for key in getattr(self, name):
                 if key not in table:
-                    raise ValueError(f"{name} may name {', '.join(table)}, not '{key}'")
+                    raise InputError(f"{name} may name {', '.join(table)}, not '{key}'")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from vshdr.colour.primaries import luminance, rgb_to_xyz
+from vshdr.errors import InputError
 from vshdr.synthetic.panoramas import procedural_panorama
 
 HALF_MAXIMUM = 65504.0
@@ -55,7 +56,7 @@ def split(
     names that of a path.
 
     A scene's place in the draw depends on its name and `seed` only, so that adding pictures moves few scenes.
-    Raise ValueError where nothing would be left for training.
+    Raise InputError where nothing would be left for training.
     """
     scenes = sorted(
         {scene(path) for path in paths},
@@ -64,7 +65,7 @@ def split(
     held = set(scenes[: max(1, round(share * len(scenes)))])
     training = [path for path in paths if scene(path) not in held]
     if not training:
-        raise ValueError(f"a share of {share:g} of {len(scenes)} scenes leaves nothing to train on; give more pictures")
+        raise InputError(f"a share of {share:g} of {len(scenes)} scenes leaves nothing to train on; give more pictures")
     return training, [path for path in paths if scene(path) in held]
 
 
@@ -72,7 +73,7 @@ def read_picture(path: str | Path) -> Tensor:
     """Return linear light of an .exr or Radiance .hdr file as it is stored, 3 x H x W float32 >= 0, in BT.709
     primaries.
 
-    An EXR that names other chromaticities is converted. Raise ValueError where the file cannot be read.
+    An EXR that names other chromaticities is converted. Raise InputError where the file cannot be read.
     """
     path = Path(path)
     picture = _read_exr(path) if path.suffix.lower() == ".exr" else _read_radiance(path)
@@ -85,7 +86,7 @@ def _read_exr(path: Path) -> np.ndarray:
             channels, header = file.channels(), dict(file.header())
             picture = np.stack([channels[name].pixels for name in "RGB"]).astype(np.float32)
     except (RuntimeError, ValueError, KeyError, OSError):
-        raise ValueError(f"{path}: this is not a complete EXR file with R, G and B") from None
+        raise InputError(f"{path}: this is not a complete EXR file with R, G and B") from None
     if "chromaticities" in header:
         to_bt709 = np.linalg.inv(rgb_to_xyz(1).numpy()) @ _xyz(header["chromaticities"])
         if np.abs(to_bt709 - np.eye(3)).max() > 0.01:  # else the same primaries, rounded
@@ -106,7 +107,7 @@ def _read_radiance(path: Path) -> np.ndarray:
             frame = next(container.decode(video=0))
             return np.moveaxis(frame.to_ndarray(format="gbrpf32le"), 2, 0).copy()
     except (av.FFmpegError, StopIteration, IndexError):
-        raise ValueError(f"{path}: this is not a Radiance HDR picture that can be read") from None
+        raise InputError(f"{path}: this is not a Radiance HDR picture that can be read") from None
 
 
 def sampling_weight(path: str | Path) -> float:
@@ -142,10 +143,10 @@ class Panoramas:
         """Read `pictures`: paths, or tensors 3 x H x W of linear light. Those wider than `max_width` are
         averaged down.
 
-        Raise ValueError where a file cannot be read, is black, or no picture is given.
+        Raise InputError where a file cannot be read, is black, or no picture is given.
         """
         if not pictures:
-            raise ValueError("no pictures were given; name a folder with .exr or .hdr files")
+            raise InputError("no pictures were given; name a folder with .exr or .hdr files")
         self.names = [
             f"picture {index}" if isinstance(picture, Tensor) else Path(picture).stem
             for index, picture in enumerate(pictures)
@@ -226,7 +227,7 @@ def _scale(light: Tensor, name: str) -> Tensor:
     bright = luminance(light[None]).flatten()
     middle = float(bright.median()) or float(bright.mean())
     if middle == 0.0:
-        raise ValueError(f"{name}: the picture is black; take it out of the folder")
+        raise InputError(f"{name}: the picture is black; take it out of the folder")
     return light * 2.0 ** (-2 - np.ceil(np.log2(middle)))
 
 

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from vshdr.camera.curves import SIGMOID, Curves, known_sigmoid
 from vshdr.camera.virtual_camera import Pair
+from vshdr.errors import InputError
 from vshdr.runtime.dice import Dice
 from vshdr.synthetic.harbour.scene import camera_curve
 
@@ -65,28 +66,28 @@ def source_name(light: Path) -> str:
 
 
 def read_sdr(path: str | Path) -> Tensor:
-    """Return code values in [0, 1], 3 x H x W, of a JPEG or PNG of 8 bits. Raise ValueError where it cannot be read."""
+    """Return code values in [0, 1], 3 x H x W, of a JPEG or PNG of 8 bits. Raise InputError where it cannot be read."""
     try:
         with Image.open(path) as image:
             return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1) / 255
     except (UnidentifiedImageError, OSError):
-        raise ValueError(f"{path}: this picture cannot be read") from None
+        raise InputError(f"{path}: this picture cannot be read") from None
 
 
 def read_sample(light: str | Path, picture: str | Path) -> Sample:
-    """Return the sample in a .bin and a .jpg file. Raise ValueError where one of them is damaged or their sizes
+    """Return the sample in a .bin and a .jpg file. Raise InputError where one of them is damaged or their sizes
     differ."""
     data = np.fromfile(light, dtype="<f4")
     if len(data) < 5 or not all(1 <= length <= 65536 for length in data[:3]) or data[2] != 3:
-        raise ValueError(f"{light}: this is no sample of HDRCNN's virtual camera with three channels")
+        raise InputError(f"{light}: this is no sample of HDRCNN's virtual camera with three channels")
     height, width, channels = (int(length) for length in data[:3])
     count = height * width * channels
     if len(data) < 5 + count:
-        raise ValueError(f"{light}: {5 + count} numbers were expected, there are {len(data)}; the file is cut off")
+        raise InputError(f"{light}: {5 + count} numbers were expected, there are {len(data)}; the file is cut off")
     scene = torch.from_numpy(data[-count:].reshape(height, width, channels).astype(np.float32)).permute(2, 0, 1)
     sdr = read_sdr(picture)
     if sdr.shape != scene.shape:
-        raise ValueError(
+        raise InputError(
             f"{picture}: {sdr.shape[2]} x {sdr.shape[1]} pixels, but {width} x {height} in {Path(light).name}"
         )
     return Sample(sdr=sdr.contiguous(), scene=scene.contiguous(), n=float(data[3]), sigma=float(data[4]))
@@ -149,10 +150,10 @@ class StoredSamples:
         """`n` samples, each cut at a random place and mirrored for half of them; the truth follows the
         camera's curve (`fitted_curve`).
 
-        Raise ValueError for `stability`, and where a sample is damaged or smaller than `size`.
+        Raise InputError for `stability`, and where a sample is damaged or smaller than `size`.
         """
         if stability:
-            raise ValueError("stored samples have one view each; add --views affine, which bends it")
+            raise InputError("stored samples have one view each; add --views affine, which bends it")
         drawn = [self._draw() for _ in range(n)]
         sdr, scene, linear = (torch.stack(parts).to(self.device) for parts in zip(*drawn, strict=True))
         return Pair(sdr=sdr, linear=linear, scene=scene, kind=["sigmoid+stored"] * n)
@@ -170,7 +171,7 @@ class StoredSamples:
         height, width = self.size
         spare = sample.scene.shape[1] - height, sample.scene.shape[2] - width
         if min(spare) < 0:
-            raise ValueError(f"{light}: the sample is smaller than {height} x {width}; choose a smaller size")
+            raise InputError(f"{light}: the sample is smaller than {height} x {width}; choose a smaller size")
         top, left = (self._dice.below(room + 1) for room in spare)
         sdr, scene = (part[:, top : top + height, left : left + width] for part in (sample.sdr, sample.scene))
         if self._dice.chance(0.5):

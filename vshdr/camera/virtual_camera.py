@@ -24,6 +24,7 @@ from vshdr.camera.conditions import CameraOptions, Conditions, draw_conditions
 from vshdr.camera.overlays import compose
 from vshdr.camera.panoramas import Panoramas
 from vshdr.colour.transfer import EOTF, INVERSE_EOTF
+from vshdr.errors import InputError
 from vshdr.runtime.dice import Dice
 
 
@@ -132,9 +133,9 @@ class VirtualCamera:
         size: tuple[int, int] = (256, 256),
         seed: int = 0,
     ) -> None:
-        """`size` is height and width; both must be even for 4:2:0. Raise ValueError where they are not."""
+        """`size` is height and width; both must be even for 4:2:0. Raise InputError where they are not."""
         if min(size) < 16 or size[0] % 2 or size[1] % 2:
-            raise ValueError(f"the camera's height and width must be even and at least 16, not {size[0]} x {size[1]}")
+            raise InputError(f"the camera's height and width must be even and at least 16, not {size[0]} x {size[1]}")
         self.panoramas, self.device = panoramas, panoramas.device
         self.options = options or CameraOptions()
         self.size = size
@@ -175,11 +176,11 @@ class VirtualCamera:
         per frame.
 
         One exposure, curve and overlay for all; fresh noise in each frame; a codec sees them as one clip.
-        Raise ValueError where there are only photos.
+        Raise InputError where there are only photos.
         """
         sphere = torch.tensor(self.panoramas.spherical)
         if not sphere.any():
-            raise ValueError("a moving clip needs a panorama, a picture twice as wide as high; there are only photos")
+            raise InputError("a moving clip needs a panorama, a picture twice as wide as high; there are only photos")
         view = views.draw_views(self.panoramas, 1, self.size, self.options.view, self._dice)
         while not sphere[view.picture]:
             view = views.draw_views(self.panoramas, 1, self.size, self.options.view, self._dice)

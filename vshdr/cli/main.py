@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import vshdr
 from vshdr.cli import camera, clean, convert, encoder_args, flicker, models, shots, train, weights
 from vshdr.cli.console import console
+from vshdr.errors import sentence
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -16,18 +17,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options.run(options)
     except (ValueError, OSError, RuntimeError) as error:
-        console.print(f"vshdr: {_sentence(error)}", style="bold red", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"vshdr: {sentence(error)}", style="bold red", markup=False, highlight=False, soft_wrap=True)
         return 1
     except KeyboardInterrupt:
         console.print("vshdr: interrupted; what has its final name is complete", soft_wrap=True)
         return 130
     return 0
-
-
-def _sentence(error: Exception) -> str:
-    if isinstance(error, OSError) and error.strerror and error.filename is not None:
-        return f"{error.filename}: {error.strerror}"
-    return str(error) or type(error).__name__
 
 
 def _parser() -> argparse.ArgumentParser:

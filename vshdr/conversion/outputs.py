@@ -12,6 +12,7 @@ import vapoursynth as vs
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vshdr.errors import InputError
 from vshdr.expand.device_batches import InFlightBatch
 from vshdr.expand.expander import Expander
 from vshdr.media.light_levels import LightMeter
@@ -205,7 +206,7 @@ class PreviewOutput(Output):
         self._indices = {int((position + 0.5) * total / count) for position in range(count)}
         there = [path for path in map(self._path, sorted(self._indices)) if path.exists()]
         if there and not (options.overwrite or options.resume):
-            raise ValueError(f"{there[0]} exists already; choose another preview_dir or overwrite it")
+            raise InputError(f"{there[0]} exists already; choose another preview_dir or overwrite it")
         folder.mkdir(parents=True, exist_ok=True)
 
     def wants(self, index: int) -> bool:
@@ -232,18 +233,18 @@ class PreviewOutput(Output):
 
 
 def open_output(path: Path, clip: Source, expander: Expander, options: ConvertOptions, fingerprint: str) -> Output:
-    """Return the output that the suffix of `path` asks for. Raise ValueError for one that is not known, and what
+    """Return the output that the suffix of `path` asks for. Raise InputError for one that is not known, and what
     writers raise.
     """
     if clip.video_path is not None and path.resolve() == clip.video_path.resolve():
-        raise ValueError(f"{path} is the input; name another output")
+        raise InputError(f"{path} is the input; name another output")
     if not path.parent.is_dir():
-        raise ValueError(f"{path.parent}: there is no such folder; make it first")
+        raise InputError(f"{path.parent}: there is no such folder; make it first")
     if path.suffix.lower() in VIDEO_SUFFIXES:
         return VideoOutput(path, clip, expander, options)
     if path.suffix.lower() == ".exr":
         return ExrOutput(path, clip, expander, options, fingerprint)
-    raise ValueError(f"{path}: outputs end in {', '.join(VIDEO_SUFFIXES)} or .exr")
+    raise InputError(f"{path}: outputs end in {', '.join(VIDEO_SUFFIXES)} or .exr")
 
 
 def _vapoursynth_format(pixel_format: str) -> int:
@@ -252,7 +253,7 @@ def _vapoursynth_format(pixel_format: str) -> int:
     try:
         return int(vs.PresetVideoFormat[name if name.startswith("YUV") else ""])
     except KeyError:
-        raise ValueError(
+        raise InputError(
             f"pixel_format '{pixel_format}' is not known; try yuv420p10le, yuv422p10le or yuv444p12le"
         ) from None
 

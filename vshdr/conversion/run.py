@@ -17,6 +17,7 @@ from pathlib import Path
 from vshdr import __version__
 from vshdr.conversion.frames import add_device_expansion, add_expansion
 from vshdr.conversion.outputs import Delivered, Expanded, Output, PreviewOutput, VideoOutput, open_output
+from vshdr.errors import InputError
 from vshdr.expand.device_batches import DeviceBatches, plane_conversion, takes_planes
 from vshdr.expand.expander import Expander
 from vshdr.media.light_levels import LightMeter
@@ -74,7 +75,7 @@ def convert(
 
     Memory does not grow with the clip's length. Outputs have their final name only once they are complete and checked.
 
-    Raise ValueError for input or options that do not fit, OSError for files that cannot be read or written,
+    Raise InputError for input or options that do not fit, OSError for files that cannot be read or written,
     RuntimeError for what fails on the way; each says in one sentence what and where.
     """
     expand_names = {field.name for field in dataclasses.fields(ExpandOptions)}
@@ -100,7 +101,7 @@ def _expanders(options: ExpandOptions, convert_options: ConvertOptions, eotf: st
     if not convert_options.devices:
         return [Expander(**chosen, eotf=eotf)]
     if options.device == "cpu":
-        raise ValueError(f"devices {convert_options.devices} are CUDA devices; leave them out with device cpu")
+        raise InputError(f"devices {convert_options.devices} are CUDA devices; leave them out with device cpu")
     chosen["device"] = "cuda"
     indices = dict.fromkeys(map(int, convert_options.devices.split(",")))
     return [Expander(**chosen | {"device_index": index}, eotf=eotf) for index in indices]
@@ -113,9 +114,9 @@ def _open(source: str | Path, options: ConvertOptions) -> Source:
 
 def _distinct(paths: list[Path]) -> list[Path]:
     if not paths:
-        raise ValueError("name at least one output: a video (.mkv, .mp4, .mov) or an EXR sequence (shot.####.exr)")
+        raise InputError("name at least one output: a video (.mkv, .mp4, .mov) or an EXR sequence (shot.####.exr)")
     if len({path.resolve() for path in paths}) < len(paths):
-        raise ValueError(f"two outputs have the same name: {', '.join(map(str, paths))}")
+        raise InputError(f"two outputs have the same name: {', '.join(map(str, paths))}")
     return paths
 
 

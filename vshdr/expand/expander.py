@@ -18,6 +18,7 @@ from vshdr import kernels, models
 from vshdr.colour.gain import apply_gain, gain_of
 from vshdr.colour.roll_off import RollOff, roll_off
 from vshdr.colour.transfer import EOTF
+from vshdr.errors import DeviceError, InputError, NotFiniteError, OutOfMemoryError
 from vshdr.expand.tiles import clamp_and_pad, in_tiles
 from vshdr.models.contract import Display, round_up
 from vshdr.options.expand import ExpandOptions
@@ -42,7 +43,7 @@ class Expander:
         linear = Expander("gainmap", peak=600).expand(sdr)
 
     Parameters: `model` and the fields of `ExpandOptions`, and `eotf`, the SDR display's curve (a key of
-    `vshdr.colour.transfer.EOTF`). Raise ValueError for options that do not fit, OSError for weights that cannot be
+    `vshdr.colour.transfer.EOTF`). Raise InputError for options that do not fit, OSError for weights that cannot be
     read and RuntimeError for a device that is not there.
 
     The same frame gives the same output, bit for bit, at any place in a clip and in any batch: on a CPU frames go
@@ -53,7 +54,7 @@ class Expander:
     def __init__(self, model: str = "", *, eotf: str = "bt1886", **options) -> None:
         self.options = ExpandOptions(model=model, **options)
         if eotf not in EOTF:
-            raise ValueError(f"eotf must be one of {', '.join(EOTF)}, not '{eotf}'")
+            raise InputError(f"eotf must be one of {', '.join(EOTF)}, not '{eotf}'")
         self._linearise = EOTF[eotf]
         peak = self.options.peak or _LARGEST_PEAK
         display = Display(eotf=eotf, white=self.options.white, peak=peak)
@@ -81,9 +82,9 @@ class Expander:
         if wanted == "cpu" or (wanted == "auto" and not torch.cuda.is_available()):
             return torch.device("cpu")
         if not torch.cuda.is_available():
-            raise RuntimeError("device 'cuda' was asked for, but torch sees no CUDA device; use device 'cpu' or 'auto'")
+            raise DeviceError("device 'cuda' was asked for, but torch sees no CUDA device; use device 'cpu' or 'auto'")
         if index >= torch.cuda.device_count():
-            raise RuntimeError(
+            raise DeviceError(
                 f"device_index {index} was asked for, but torch sees {torch.cuda.device_count()} CUDA devices"
             )
         return torch.device("cuda", index)
@@ -105,7 +106,7 @@ class Expander:
         `sdr`; 1.0 is SDR white, nothing is negative or above `peak / white`. With `out`, a float32 tensor of the shape
         of `sdr`, that is filled and returned.
 
-        Raise ValueError for another shape or type, and RuntimeError where the model gives NaN or infinity or the
+        Raise InputError for another shape or type, and RuntimeError where the model gives NaN or infinity or the
         device's memory is too small.
         """
         _refuse_other_shapes(sdr)
@@ -132,7 +133,7 @@ class Expander:
     def refuse_infinite(self, finite: Tensor) -> None:
         """Raise RuntimeError where `finite`, of `enqueue`, is false. Waits for the device."""
         if not finite:
-            raise RuntimeError(
+            raise NotFiniteError(
                 f"{self.description.name} gave values that are not finite; try precision fp32 or other weights"
             )
 
@@ -204,7 +205,7 @@ class Expander:
         if out is None:
             out = torch.empty(sdr.shape, device=sdr.device)
         elif out.shape != sdr.shape or out.dtype != torch.float32:
-            raise ValueError(f"out must be float32 {tuple(sdr.shape)}, not {out.dtype} {tuple(out.shape)}")
+            raise InputError(f"out must be float32 {tuple(sdr.shape)}, not {out.dtype} {tuple(out.shape)}")
         start = 0
         with self._memory_explained(sdr):
             while start < len(sdr):
@@ -263,7 +264,7 @@ class Expander:
         except RuntimeError as error:
             if not out_of_memory(error):
                 raise
-            raise RuntimeError(
+            raise OutOfMemoryError(
                 f"{self.device} ran out of memory on {frames.shape[-1]}x{frames.shape[-2]} frames; lower batch "
                 f"(now {self.batch}), set tile, or use a smaller model"
             ) from error
@@ -330,9 +331,9 @@ class Expander:
 
 def _refuse_other_shapes(sdr: Tensor) -> None:
     if not isinstance(sdr, Tensor):
-        raise ValueError(f"frames must be a float tensor N x 3 x H x W, not {type(sdr).__name__}")
+        raise InputError(f"frames must be a float tensor N x 3 x H x W, not {type(sdr).__name__}")
     if sdr.ndim != 4 or sdr.shape[1] != 3 or not sdr.is_floating_point() or 0 in sdr.shape:
-        raise ValueError(f"frames must be a float tensor N x 3 x H x W, not {sdr.dtype} {tuple(sdr.shape)}")
+        raise InputError(f"frames must be a float tensor N x 3 x H x W, not {sdr.dtype} {tuple(sdr.shape)}")
 
 
 def _corner(pictures: Tensor, out: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 import vapoursynth as vs
 
+from vshdr.errors import InputError
 from vshdr.media.light_levels import LightMeter
 from vshdr.media.metadata import ffmpeg_arguments
 from vshdr.media.read.script_source import first_output
@@ -24,10 +25,10 @@ def encoder_arguments(source: Path, codec: str, *, measure: bool = False) -> lis
 
     `source` is a .vpy script whose first output is PQ or HLG, or an HDR video. A file's light levels are those of its
     metadata; a script's are measured by playing it once if `measure` says so, and otherwise bounded by its peak.
-    `codec` is x265 or svtav1. Raise ValueError for a source that is not HDR, and what reading it raises.
+    `codec` is x265 or svtav1. Raise InputError for a source that is not HDR, and what reading it raises.
     """
     if not source.exists():
-        raise ValueError(f"{source}: there is no such file")
+        raise InputError(f"{source}: there is no such file")
     if source.suffix.lower() != ".vpy":
         return _of_file(source, codec)
     clip = first_output(source)
@@ -35,7 +36,7 @@ def encoder_arguments(source: Path, codec: str, *, measure: bool = False) -> lis
         transfer = _TRANSFER_NAMES.get(frame.props.get("_Transfer", 0))
         peak = frame.props.get("MasteringDisplayMaxLuminance", 1000.0)
     if transfer is None:
-        raise ValueError(f'{source.name}: the output is neither PQ nor HLG; use core.hdr.Expand(clip, output="pq")')
+        raise InputError(f'{source.name}: the output is neither PQ nor HLG; use core.hdr.Expand(clip, output="pq")')
     chosen = {"transfer": transfer, "peak": peak, "pixel_format": f"{clip.format.name.lower()}le"}
     if not measure or transfer == "hlg":
         return ffmpeg_arguments(codec, **chosen)
@@ -47,7 +48,7 @@ def _of_file(path: Path, codec: str) -> list[str]:
     metadata = read_hdr_metadata(path)
     transfer = _TRANSFER_NAMES.get(metadata.transfer)
     if transfer is None:
-        raise ValueError(f"{path.name}: the video is neither PQ nor HLG; convert it first")
+        raise InputError(f"{path.name}: the video is neither PQ nor HLG; convert it first")
     light, display = metadata.content_light, metadata.mastering_display
     return ffmpeg_arguments(
         codec,

@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from vshdr.errors import InputError
 from vshdr.runtime.memory import large
 
 _ABI = 4
@@ -173,7 +174,7 @@ def look_up(
     high, wide = coefficients.shape[2:]
     fold = reduced.shape[3] // wide
     if fold % 2 or reduced.shape[2:] != (fold * high, fold * wide):
-        raise ValueError(f"curves of {wide} x {high} cells do not fit a picture of {tuple(reduced.shape)}")
+        raise InputError(f"curves of {wide} x {high} cells do not fit a picture of {tuple(reduced.shape)}")
     gain = large(reduced.shape)
     places = (c_float * len(knots))(*knots)
     for curves, code, target in zip(coefficients.contiguous(), reduced, gain, strict=True):

@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from vshdr.errors import InputError
 from vshdr.media.codecs import ENCODERS
 
 # H.273 numbers of BT.2020 primaries and non-constant luminance, and of the two HDR transfers.
@@ -69,7 +70,7 @@ class ContentLight:
 def peak_bound(peak: float) -> float:
     """Return nits that no sample exceeds: `peak`, or PQ's 10000 for a `peak` of 0. ValueError if impossible."""
     if not (peak == 0.0 or 1.0 <= peak <= PEAK_LIMIT):
-        raise ValueError(f"peak is {peak:g} nits; give 1 to {PEAK_LIMIT:.0f}, or 0 for no limit but that of PQ")
+        raise InputError(f"peak is {peak:g} nits; give 1 to {PEAK_LIMIT:.0f}, or 0 for no limit but that of PQ")
     return float(peak) or PEAK_LIMIT
 
 
@@ -91,11 +92,11 @@ def content_light_bound(peak: float) -> ContentLight:
 def content_light(max_cll: float, max_fall: float) -> ContentLight:
     """Return measured light levels in nits as they are written: rounded to whole nits.
 
-    Raise ValueError for values that no PQ picture has.
+    Raise InputError for values that no PQ picture has.
     """
     for name, value in (("max_cll", max_cll), ("max_fall", max_fall)):
         if not 0.0 <= value <= PEAK_LIMIT:
-            raise ValueError(f"{name} is {value} nits; it has to be between 0 and {PEAK_LIMIT:.0f}")
+            raise InputError(f"{name} is {value} nits; it has to be between 0 and {PEAK_LIMIT:.0f}")
     cll, fall = round(max_cll), round(max_fall)
     # HEVC forbids the bytes 00 00 00..03 inside a NAL unit and escapes them with one byte more. The values
     # are patched into a finished file, where nothing may change its length: one nit more on MaxCLL (which is
@@ -217,11 +218,11 @@ def ffmpeg_arguments(
     """
     encoder = ENCODERS.get(codec)
     if encoder is None or not encoder.parameters:
-        raise ValueError(f"no ffmpeg arguments are known for the codec {codec!r}; use x265 or svtav1")
+        raise InputError(f"no ffmpeg arguments are known for the codec {codec!r}; use x265 or svtav1")
     if transfer not in TRANSFER_NAMES:
-        raise ValueError(f"transfer is {transfer!r}; use pq or hlg")
+        raise InputError(f"transfer is {transfer!r}; use pq or hlg")
     if (max_cll is None) != (max_fall is None):
-        raise ValueError("max_cll and max_fall belong together; give both or neither")
+        raise InputError("max_cll and max_fall belong together; give both or neither")
     light = content_light_bound(peak) if max_cll is None else content_light(max_cll, max_fall)
     if pixel_format not in encoder.pixel_formats:  # the nearest that the encoder has
         pixel_format = encoder.pixel_formats[0]

@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from vshdr.errors import InputError
+
 _COUNTER = re.compile(r"%(?:0?(\d+))?d|(#+)")
 
 
@@ -23,13 +25,13 @@ class NumberedName:
     def parse(cls, pattern: Path) -> NumberedName | None:
         """Return the numbered name that `pattern` writes as %04d or ####, None where it has no counter.
 
-        Raise ValueError where it has several.
+        Raise InputError where it has several.
         """
         counters = list(_COUNTER.finditer(pattern.name))
         if not counters:
             return None
         if len(counters) > 1:
-            raise ValueError(f"{pattern.name}: the name of a sequence has one counter, such as %04d or ####")
+            raise InputError(f"{pattern.name}: the name of a sequence has one counter, such as %04d or ####")
         counter = counters[0]
         digits = len(counter[2]) if counter[2] else int(counter[1] or 1)
         return cls(pattern.parent, pattern.name[: counter.start()], digits, pattern.name[counter.end() :])

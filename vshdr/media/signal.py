@@ -15,6 +15,7 @@ from torch import Tensor
 
 from vshdr.colour.primaries import convert_primaries
 from vshdr.colour.transfer import HLG_PEAK, hlg_decode, hlg_encode
+from vshdr.errors import InputError
 from vshdr.media.metadata import mastering_properties
 
 # H.273 numbers that this file reasons about.
@@ -83,7 +84,7 @@ def signal_of(props: Mapping[str, int], *, rgb: bool, allow_hdr: bool = False) -
     What is absent or unspecified is taken as BT.709 shown through BT.1886 in video range for YUV and grey, and as sRGB
     in full range for RGB. With `allow_hdr` a PQ or HLG clip is taken for SDR with BT.1886, whatever its label says.
 
-    Raise ValueError for a clip that already is HDR, and for a transfer that has no display curve here.
+    Raise InputError for a clip that already is HDR, and for a transfer that has no display curve here.
     """
 
     nothing_said = (0, UNSPECIFIED, 3)  # 0 and 3 are reserved; as a matrix 0 is RGB's, which says nothing about YUV
@@ -96,12 +97,12 @@ def signal_of(props: Mapping[str, int], *, rgb: bool, allow_hdr: bool = False) -
     if transfer in (TRANSFER_PQ, TRANSFER_HLG):
         if not allow_hdr:
             name = "PQ" if transfer == TRANSFER_PQ else "HLG"
-            raise ValueError(f"the clip already is HDR ({name}); allow_hdr treats it as SDR all the same")
+            raise InputError(f"the clip already is HDR ({name}); allow_hdr treats it as SDR all the same")
         hdr_label, transfer = transfer, TRANSFER_BT709
     if transfer in _BT709_BEYOND_WHITE:
         transfer = TRANSFER_BT709
     if transfer not in EOTF_OF_TRANSFER:
-        raise ValueError(
+        raise InputError(
             f"no display curve is known for transfer {transfer}; set _Transfer to what the clip is shown through"
         )
     return Signal(
@@ -178,16 +179,16 @@ class Delivery:
 
     def __post_init__(self) -> None:
         if self.output not in ("linear", "pq", "hlg"):
-            raise ValueError(f"output must be linear, pq or hlg, not '{self.output}'")
+            raise InputError(f"output must be linear, pq or hlg, not '{self.output}'")
         if self.dither not in DITHERS:
-            raise ValueError(f"dither must be one of {', '.join(DITHERS)}, not '{self.dither}'")
+            raise InputError(f"dither must be one of {', '.join(DITHERS)}, not '{self.dither}'")
         if self.output == "hlg" and not 0 < self.peak <= HLG_PEAK:
             asked = f"{self.peak:g}" if self.peak else "0, no limit"
-            raise ValueError(f"hlg carries at most {HLG_PEAK:g} nits; set peak to that or less, not {asked}")
+            raise InputError(f"hlg carries at most {HLG_PEAK:g} nits; set peak to that or less, not {asked}")
         allowed = LINEAR_FORMATS if self.output == "linear" else DELIVERY_FORMATS
         if self.format_id not in allowed:
             names = ", ".join(vs.PresetVideoFormat(known).name for known in allowed)
-            raise ValueError(f"output '{self.output}' comes in {names}; format id {self.format_id} is none of them")
+            raise InputError(f"output '{self.output}' comes in {names}; format id {self.format_id} is none of them")
 
     @property
     def format_id(self) -> int:

@@ -9,6 +9,8 @@ import numpy as np
 import vapoursynth as vs
 from numpy.typing import NDArray
 
+from vshdr.errors import InputError
+
 
 class Resizer:
     """`core.resize.Bilinear(**arguments)` as a function from planes to planes.
@@ -22,7 +24,7 @@ class Resizer:
     ) -> None:
         """A converter for frames of `width` x `height` in VapourSynth's format `format_id` that carry `properties`.
 
-        Raise ValueError where `core.resize` knows no such conversion.
+        Raise InputError where `core.resize` knows no such conversion.
         """
         core = vs.core.core
         self._environment = vs.get_current_environment()
@@ -45,7 +47,7 @@ class Resizer:
             core.std.SetVideoCache(self._clip, mode=0)
             self(blank_planes(blank))  # zimg builds its path with the first frame: a wrong combination is found now
         except vs.Error as error:
-            raise ValueError(f"core.resize cannot convert this clip: {error}") from None
+            raise InputError(f"core.resize cannot convert this clip: {error}") from None
 
     def __call__(self, planes: Sequence[NDArray]) -> list[NDArray]:
         """Convert `planes`, H x W each, in VapourSynth's order. The result is read-only and owned by its arrays."""

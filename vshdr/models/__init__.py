@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 
 from vshdr import weights as weights_room
+from vshdr.errors import InputError
 from vshdr.models.contract import Description, Display, Model
 
 REGISTRY = {
@@ -21,7 +22,7 @@ DEFAULT = "gainmap"
 
 def _model_class(name: str) -> type[Model]:
     if name not in REGISTRY:
-        raise ValueError(f"unknown model '{name}'; there are {', '.join(REGISTRY)}")
+        raise InputError(f"unknown model '{name}'; there are {', '.join(REGISTRY)}")
     module, attribute = REGISTRY[name].split(":")
     return getattr(importlib.import_module(module), attribute)
 
@@ -32,20 +33,20 @@ def names() -> list[str]:
 
 
 def describe(name: str) -> Description:
-    """Return the description of the model `name`. Raise ValueError for an unknown name."""
+    """Return the description of the model `name`. Raise InputError for an unknown name."""
     return _model_class(name).description
 
 
 def build(name: str, weights: str, display: Display) -> Model:
     """Return the model `name` for `display`, in evaluation mode on the CPU, in float32.
 
-    `weights` is a file or a name of the weights catalogue; "" takes the model's first. Raise ValueError for an unknown
+    `weights` is a file or a name of the weights catalogue; "" takes the model's first. Raise InputError for an unknown
     name, for weights given to an operator, and for a file that does not fit; OSError for one that cannot be read.
     """
     model_class = _model_class(name)
     if not model_class.description.weights:
         if weights:
-            raise ValueError(f"{name} is an operator without weights; leave out weights '{weights}'")
+            raise InputError(f"{name} is an operator without weights; leave out weights '{weights}'")
         model = model_class(display)
     else:
         path = weights_room.locate(weights, name)
@@ -56,9 +57,9 @@ def build(name: str, weights: str, display: Display) -> Model:
 def untrained(name: str, display: Display) -> Model:
     """Return the network `name` as its class makes it before any training, on the CPU, with gradients.
 
-    Raise ValueError for an unknown name and for an operator, which has nothing to train.
+    Raise InputError for an unknown name and for an operator, which has nothing to train.
     """
     model_class = _model_class(name)
     if not model_class.description.weights:
-        raise ValueError(f"{name} is an operator without weights; it cannot be trained")
+        raise InputError(f"{name} is an operator without weights; it cannot be trained")
     return model_class(display, None, "")

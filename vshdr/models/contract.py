@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from vshdr.errors import InputError
+
 
 @dataclass(frozen=True, kw_only=True)
 class Display:
@@ -107,21 +109,21 @@ def round_up(value: int, multiple: int) -> int:
 def load_state(model: Model, state: dict[str, Tensor], origin: str) -> None:
     """Fill `model` with `state`, and refuses what does not fit or is not finite.
 
-    Raise ValueError naming `origin` (the file) and the first tensor that is missing, unknown, of another shape or that
+    Raise InputError naming `origin` (the file) and the first tensor that is missing, unknown, of another shape or that
     holds a NaN or an infinity.
     """
     own = model.state_dict()
     for name, tensor in own.items():
         if name not in state:
-            raise ValueError(f"{origin} does not fit {model.description.name}: {name} is missing")
+            raise InputError(f"{origin} does not fit {model.description.name}: {name} is missing")
         if state[name].shape != tensor.shape:
             found, wanted = (tuple(t.shape) for t in (state[name], tensor))
-            raise ValueError(f"{origin} does not fit {model.description.name}: {name} has shape {found}, not {wanted}")
+            raise InputError(f"{origin} does not fit {model.description.name}: {name} has shape {found}, not {wanted}")
         if not torch.isfinite(state[name]).all():
-            raise ValueError(f"{origin} holds values that are not finite, first in {name}")
+            raise InputError(f"{origin} holds values that are not finite, first in {name}")
     unknown = sorted(set(state) - set(own))
     if unknown:
-        raise ValueError(
+        raise InputError(
             f"{origin} does not fit {model.description.name}: it has {unknown[0]}, which the network has not"
         )
     model.load_state_dict(state)

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vshdr.colour.gain import ramp
+from vshdr.errors import InputError
 from vshdr.models.contract import Description, Display, Model, load_state
 from vshdr.weights import catalogue
 
@@ -105,7 +106,7 @@ class HDRCNN(Model):
         """Take a state dict of this class, or the published arrays named "0" to "79"; None leaves the layers
         as PyTorch initialises them, untrained.
 
-        Raise ValueError naming `origin` where neither fits.
+        Raise InputError naming `origin` where neither fits.
         """
         super().__init__(display)
         self.encoder = nn.ModuleList(_Stage(channels) for channels in ENCODER)
@@ -199,7 +200,7 @@ def from_published(arrays: dict[str, Tensor], model: HDRCNN, origin: str) -> dic
     names = published_names(model)
     if set(arrays) != {str(number) for number in range(len(names))}:
         count = len(arrays)
-        raise ValueError(f"{origin} does not fit hdrcnn: it is a list of {count} arrays, not {len(names)}")
+        raise InputError(f"{origin} does not fit hdrcnn: it is a list of {count} arrays, not {len(names)}")
     state = {}
     for number, name in enumerate(names):
         array = arrays[str(number)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from vshdr.errors import InputError
 from vshdr.options.declare import check, option
 
 
@@ -52,4 +53,4 @@ class ConvertOptions:
     def __post_init__(self) -> None:
         check(self)
         if not re.fullmatch(r"(\d+(,\d+)*)?", self.devices):
-            raise ValueError(f"devices must be numbers with commas between, such as 0,1, not '{self.devices}'")
+            raise InputError(f"devices must be numbers with commas between, such as 0,1, not '{self.devices}'")

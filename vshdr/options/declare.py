@@ -10,6 +10,8 @@ import argparse
 import dataclasses
 from typing import Any
 
+from vshdr.errors import InputError
+
 
 def option(
     default: Any,
@@ -28,18 +30,18 @@ def option(
 
 
 def check(options: Any) -> None:
-    """Raise ValueError with one sentence for the first field of a dataclass of `option`s that is out of its range."""
+    """Raise InputError with one sentence for the first field of a dataclass of `option`s that is out of its range."""
     for field in dataclasses.fields(options):
         value, allowed = getattr(options, field.name), field.metadata
         if value is None:  # left to the codec, or to whatever else the option is for
             continue
         if allowed.get("choices") and value not in allowed["choices"]:
             words = ", ".join(filter(None, allowed["choices"]))
-            raise ValueError(f"{field.name} must be one of {words}, not '{value}'")
+            raise InputError(f"{field.name} must be one of {words}, not '{value}'")
         low, high = allowed.get("low"), allowed.get("high")
         if (low is not None and not value >= low) or (high is not None and not value <= high):
             bounds = f"from {low:g} to {high:g}" if None not in (low, high) else f"at least {low:g}"
-            raise ValueError(f"{field.name} must be {bounds}, not {value:g}")
+            raise InputError(f"{field.name} must be {bounds}, not {value:g}")
 
 
 def add_arguments(parser: argparse._ActionsContainer, cls: type) -> None:

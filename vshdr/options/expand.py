@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from vshdr.errors import InputError
 from vshdr.options.declare import check, option
 
 
@@ -80,6 +81,6 @@ class ExpandOptions:
     def __post_init__(self) -> None:
         check(self)
         if 0 < self.peak < self.white:
-            raise ValueError(f"peak must be at least white ({self.white:g} nits), or 0 for no limit, not {self.peak:g}")
+            raise InputError(f"peak must be at least white ({self.white:g} nits), or 0 for no limit, not {self.peak:g}")
         if len(self.tile) != 2 or min(self.tile) < 0:
-            raise ValueError(f"tile must be a width and a height in pixels, not {list(self.tile)}")
+            raise InputError(f"tile must be a width and a height in pixels, not {list(self.tile)}")

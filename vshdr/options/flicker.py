@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from vshdr.errors import InputError
 from vshdr.options.declare import check, option
 
 
@@ -25,6 +26,6 @@ class FlickerOptions:
     def __post_init__(self) -> None:
         check(self)
         if self.model and not self.sdr:
-            raise ValueError("--model needs --sdr, which the model is given")
+            raise InputError("--model needs --sdr, which the model is given")
         if self.jod and not self.truth:
-            raise ValueError("--jod needs --truth, which the clips are compared with")
+            raise InputError("--jod needs --truth, which the clips are compared with")

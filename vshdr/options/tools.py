@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from vshdr.errors import InputError
 from vshdr.options.declare import check, option
 from vshdr.options.train import CONDITIONS
 
@@ -49,9 +50,9 @@ class CaptureOptions:
     def __post_init__(self) -> None:
         check(self)
         if not 1.0 <= self.angle[0] <= self.angle[1] <= 150.0:
-            raise ValueError(f"angle must be two angles from 1 to 150, the smaller one first, not {list(self.angle)}")
+            raise InputError(f"angle must be two angles from 1 to 150, the smaller one first, not {list(self.angle)}")
         if not 0.0 <= self.clipped[0] <= self.clipped[1] < 1.0:
-            raise ValueError(f"clipped must be two shares from 0 to 1, the smaller one first, not {list(self.clipped)}")
+            raise InputError(f"clipped must be two shares from 0 to 1, the smaller one first, not {list(self.clipped)}")
 
 
 @dataclass(frozen=True, kw_only=True)

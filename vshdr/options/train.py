@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from vshdr.errors import InputError
 from vshdr.options.declare import check, option
 
 CONDITIONS = ("mixed", "ideal", "camera", "graded", "broadcast", "still")
@@ -123,8 +124,8 @@ class TrainOptions:
     def __post_init__(self) -> None:
         check(self)
         if len(self.size) != 2 or (min(self.size) <= 0 and self.size != (0, 0)):
-            raise ValueError(f"size must be a width and a height in pixels, not {list(self.size)}")
+            raise InputError(f"size must be a width and a height in pixels, not {list(self.size)}")
         if self.stability and self.phase != "stability":
-            raise ValueError(f"stability {self.stability} is for phase stability; leave it out or change the phase")
+            raise InputError(f"stability {self.stability} is for phase stability; leave it out or change the phase")
         if self.without and not self.data:
-            raise ValueError("without leaves out pictures of a folder; name it with data")
+            raise InputError("without leaves out pictures of a folder; name it with data")

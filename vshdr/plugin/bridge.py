@@ -20,6 +20,8 @@ from collections.abc import Callable, Iterable, Mapping
 from ctypes import POINTER, c_char_p, c_double, c_int32, c_int64, c_void_p
 from typing import TYPE_CHECKING
 
+from vshdr.errors import sentence
+
 if TYPE_CHECKING:
     from vshdr.plugin.clip import ExpandedClip
     from vshdr.plugin.measured import MeasuredClip
@@ -144,14 +146,6 @@ def write_items(put: Put, settings: int, group: Group, values: Mapping[str, Valu
             else:
                 item.kind, item.integer = Kind.INT, int(single)
             put(settings, item)
-
-
-def sentence(error: BaseException) -> str:
-    """Return what the user is told. Our own errors are sentences already; others are shown with their kind."""
-    text = " ".join(str(error).split())
-    if text and isinstance(error, (ValueError, OSError, RuntimeError)):
-        return text
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def _guarded(failed: int) -> Callable:

@@ -12,6 +12,7 @@ import torch
 import vapoursynth as vs
 from torch import Tensor
 
+from vshdr.errors import InputError
 from vshdr.expand.device_batches import DeviceBatches, plane_conversion, takes_planes
 from vshdr.expand.expander import Expander
 from vshdr.media.signal import Delivery, Signal, input_properties, sdr_arguments, signal_of
@@ -63,7 +64,7 @@ class ExpandedClip:
     """One call of `core.hdr.Expand`.
 
     `clip` has format (a VapourSynth format id), colour_family, width, height and frames; `arguments` are those that the
-    user gave; `properties` are the first frame's. Raise ValueError, OSError or RuntimeError with one sentence for the
+    user gave; `properties` are the first frame's. Raise InputError, OSError or RuntimeError with one sentence for the
     user.
     """
 
@@ -110,7 +111,7 @@ class ExpandedClip:
         subsampling_w, subsampling_h = preset >> 8 & 0xFF, preset & 0xFF
         width, height = self._clip["width"], self._clip["height"]
         if width % (1 << subsampling_w) or height % (1 << subsampling_h):
-            raise ValueError(
+            raise InputError(
                 f"{preset.name} needs even sides, and the clip is {width}x{height}; crop or pad it, or take a "
                 "4:4:4 format such as vs.YUV444P10"
             )
@@ -147,13 +148,13 @@ class ExpandedClip:
         }
 
     def check(self, properties: Mapping[str, Any]) -> None:
-        """Raise ValueError if a frame with `properties` means other colours than the first frame."""
+        """Raise InputError if a frame with `properties` means other colours than the first frame."""
         signal = self._describe(properties)
         if signal == self._signal:
             return
         first, here = input_properties(self._signal), input_properties(signal)
         changes = ", ".join(f"{key} from {first[key]} to {here[key]}" for key in first if first[key] != here[key])
-        raise ValueError(f"the colour description changes within the clip ({changes}); bring all frames to one first")
+        raise InputError(f"the colour description changes within the clip ({changes}); bring all frames to one first")
 
     def infer(self, planes: Sequence[Plane], frames: int, width: int, height: int) -> None:
         """Expand a batch: reads `planes[3 * i + c].sdr` and writes `.linear` of frame i and channel c; with smoothing

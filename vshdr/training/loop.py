@@ -22,6 +22,7 @@ from vshdr import weights as weights_room
 from vshdr.camera.conditions import CameraOptions
 from vshdr.camera.views import MotionOptions
 from vshdr.camera.virtual_camera import CONDITIONS
+from vshdr.errors import InputError
 from vshdr.models.contract import Display, Model, load_state
 from vshdr.models.hdrcnn import HDRCNN, from_published
 from vshdr.options.train import TrainOptions
@@ -63,7 +64,7 @@ def train(
     """Train a network, alone or as one of the processes that torchrun started.
 
     `camera` says more of the virtual camera than `options.condition` and `options.motion` do, which it replaces.
-    `on_record` gets each record of the log. Raise ValueError for options that do not fit each other, the
+    `on_record` gets each record of the log. Raise InputError for options that do not fit each other, the
     data or the run that is resumed, OSError for files that are missing, and RuntimeError where training ends
     in values that are not finite.
     """
@@ -109,7 +110,7 @@ class _Run:
             self._make_folder()
         elif len(saved["members"]) != team.size:
             count = len(saved["members"])
-            raise ValueError(f"{self.folder} was trained by {count} processes; go on with as many, not {team.size}")
+            raise InputError(f"{self.folder} was trained by {count} processes; go on with as many, not {team.size}")
         self.headroom = Display(peak=options.peak).headroom
         network = initialise(options.model, options.seed) if saved else _network(options)
         self.learner = Learner(network).to(team.device).train()
@@ -133,7 +134,7 @@ class _Run:
         self.transforms = torch.Generator(team.device).manual_seed(seed)
         data = open_data(options, camera, team.device)
         if saved and saved["data"] != data.description:
-            raise ValueError(f"{self.folder} was trained on {saved['data']}; it cannot go on with {data.description}")
+            raise InputError(f"{self.folder} was trained on {saved['data']}; it cannot go on with {data.description}")
         self.data, self.camera = data.description, data.training(seed)
         # Second views that the camera renders; else `Objective.complete` bends the first ones.
         self.views = self.objective.takes_views and options.views == "camera"
@@ -276,7 +277,7 @@ class _Run:
 
     def _make_folder(self) -> None:
         if (self.folder / "last.pt").exists():
-            raise ValueError(
+            raise InputError(
                 f"{self.folder} holds a run already; go on with it with --resume, or name another --output"
             )
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -333,7 +334,7 @@ _COUNTERS = ("step", "skipped", "without_better", "validated_at", "first", "best
 def _network(options: TrainOptions) -> Model:
     """Return the network that a run begins with."""
     if options.phase == "stability" and not options.weights:
-        raise ValueError("phase stability goes on from trained weights; name them with weights")
+        raise InputError("phase stability goes on from trained weights; name them with weights")
     model = initialise(options.model, options.seed, "random" if options.weights else options.encoder)
     if options.weights:
         path = weights_room.locate(options.weights, options.model)

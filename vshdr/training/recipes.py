@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass
 
 from vshdr import models
+from vshdr.errors import InputError
 from vshdr.options.train import TrainOptions
 
 
@@ -87,13 +88,13 @@ RECIPES: dict[tuple[str, str], Recipe] = {
 def resolve(options: TrainOptions) -> TrainOptions:
     """`options` with the recipe's value for all that was left open.
 
-    Raise ValueError where crops are no multiples of what the model needs.
+    Raise InputError where crops are no multiples of what the model needs.
     """
     recipe = RECIPES[options.model, options.phase]
     size = options.size if options.size != (0, 0) else recipe.size
     multiple = models.describe(options.model).multiple
     if any(side % multiple for side in size):
-        raise ValueError(f"size must be in multiples of {multiple} for {options.model}, not {list(size)}")
+        raise InputError(f"size must be in multiples of {multiple} for {options.model}, not {list(size)}")
     stability = (options.stability or recipe.stability) if options.phase == "stability" else ""
     return dataclasses.replace(
         options,

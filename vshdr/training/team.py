@@ -11,6 +11,8 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from vshdr.errors import DeviceError
+
 
 @dataclass(frozen=True)
 class Team:
@@ -28,7 +30,7 @@ class Team:
         """
         cuda = torch.cuda.is_available()
         if device == "cuda" and not cuda:
-            raise RuntimeError("device 'cuda' was asked for, but torch sees no CUDA device; use device 'cpu' or 'auto'")
+            raise DeviceError("device 'cuda' was asked for, but torch sees no CUDA device; use device 'cpu' or 'auto'")
         if device == "cpu" or not cuda:
             place = torch.device("cpu")
         else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from vshdr.errors import InputError
 from vshdr.weights import catalogue
 from vshdr.weights.download import fetch, folder, recorded_sha256
 from vshdr.weights.files import convert, mean, read, write
@@ -82,7 +83,7 @@ def status() -> list[Status]:
 def locate(name_or_path: str, model: str) -> Path:
     """Return the file that `name_or_path` means for `model`: a file, or a name of the catalogue; "" is the model's own.
 
-    A model's own weights are those inside the package, or else the first of the catalogue. Raise ValueError for what
+    A model's own weights are those inside the package, or else the first of the catalogue. Raise InputError for what
     is neither and for weights of another model, OSError for weights that are not fetched yet.
     """
     path = Path(name_or_path)
@@ -95,13 +96,13 @@ def locate(name_or_path: str, model: str) -> Path:
     name = name_or_path or (known[0] if known else model)
     if name not in catalogue.ENTRIES:
         if path.suffix or len(path.parts) > 1:
-            raise ValueError(f"there is no file {path}")
+            raise InputError(f"there is no file {path}")
         if not known:
-            raise ValueError(f"'{name}' is no file, and no weights of {model} can be fetched; train some: vshdr train")
-        raise ValueError(f"'{name}' is neither a file nor known: the catalogue has, for {model}, {', '.join(known)}")
+            raise InputError(f"'{name}' is no file, and no weights of {model} can be fetched; train some: vshdr train")
+        raise InputError(f"'{name}' is neither a file nor known: the catalogue has, for {model}, {', '.join(known)}")
     entry = catalogue.find(name)
     if entry.model != model:
-        raise ValueError(f"weights '{name}' are for {entry.model}, not for {model}")
+        raise InputError(f"weights '{name}' are for {entry.model}, not for {model}")
     path = folder() / entry.filename
     if not path.is_file():
         raise OSError(f"the weights '{name}' of {model} are not here; run: vshdr weights fetch {name}")

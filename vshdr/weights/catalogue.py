@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from vshdr.errors import InputError
+
 PACKAGED = Path(__file__).parent
 """Where MODEL.safetensors lies for each model whose weights are part of vshdr."""
 
@@ -137,9 +139,9 @@ def names(model: str) -> tuple[str, ...]:
 
 
 def find(name: str) -> Entry:
-    """Return the entry `name`. Raise ValueError that lists the known names, and for what need not be fetched."""
+    """Return the entry `name`. Raise InputError that lists the known names, and for what need not be fetched."""
     if (PACKAGED / f"{name}.safetensors").is_file():
-        raise ValueError(f"the weights '{name}' are packaged with vshdr; there is nothing to fetch")
+        raise InputError(f"the weights '{name}' are packaged with vshdr; there is nothing to fetch")
     if name not in ENTRIES:
-        raise ValueError(f"unknown weights '{name}'; the catalogue has {', '.join(ENTRIES)}")
+        raise InputError(f"unknown weights '{name}'; the catalogue has {', '.join(ENTRIES)}")
     return ENTRIES[name]

@@ -36,7 +36,7 @@ def fetch(name: str, *, progress: Progress | None = None) -> Path:
 
     What an earlier call left unfinished is continued. A file whose SHA-256 is not the one expected never gets
     its final name. Where none is published, the first download is trusted, and its SHA-256 recorded for all
-    later ones. Raise ValueError for an unknown name, OSError where the download fails or is not what it
+    later ones. Raise InputError for an unknown name, OSError where the download fails or is not what it
     should be.
     """
     entry = find(name)

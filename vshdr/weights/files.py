@@ -19,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from vshdr.errors import InputError
 from vshdr.runtime.files import whole
 
 if TYPE_CHECKING:
@@ -32,20 +33,20 @@ def read(path: str | Path) -> dict[str, Tensor]:
     """Return the tensors of a `.safetensors`, `.pth`, `.pt`, `.ckpt` or `.npz` file by name, in float32 on the CPU.
 
     A list of arrays, as HDRCNN was published, comes back named "0", "1" and so on. Raise OSError where the
-    file cannot be opened, and ValueError, naming it, where it is damaged, is something else, or holds
+    file cannot be opened, and InputError, naming it, where it is damaged, is something else, or holds
     anything but floats.
     """
     path = Path(path)
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
         known = ", ".join(_READERS)
-        raise ValueError(f"{path} cannot be read as weights: its name must end in one of {known}")
+        raise InputError(f"{path} cannot be read as weights: its name must end in one of {known}")
     with path.open("rb") as file:  # a missing or forbidden file shows here, as what it is
         if not file.read(1):
-            raise ValueError(f"{path} is empty")
+            raise InputError(f"{path} is empty")
     tensors = reader(path)
     if not tensors:
-        raise ValueError(f"{path} holds no tensors")
+        raise InputError(f"{path} holds no tensors")
     return {name: _float32(tensor, name, path) for name, tensor in tensors.items()}
 
 
@@ -54,7 +55,7 @@ def convert(source: str | Path, target: str | Path, *, half: bool = False) -> st
     they fit.
 
     With `half` they are rounded to half precision. The file's metadata say the model, the name of `source` and its
-    SHA-256, and all that the metadata of `source` say of its making. Raise ValueError where `source`
+    SHA-256, and all that the metadata of `source` say of its making. Raise InputError where `source`
     fits no network or `target` does not end in .safetensors, OSError where `source` cannot be read or
     `target` is there already.
     """
@@ -70,14 +71,14 @@ def mean(sources: Sequence[str | Path], target: str | Path, *, half: bool = Fals
 
     What a network learns late it learns of its scenes by heart; the mean of early and late weights keeps what both know
     (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models"). The file's metadata are those of the first of
-    `sources`, and the names of all. Raise as `convert` does, and ValueError where they are of different networks.
+    `sources`, and the names of all. Raise as `convert` does, and InputError where they are of different networks.
     """
     paths = [_checked(source, target)[0] for source in sources]
     model, *others = (_network(path) for path in paths)
     for path, other in zip(paths[1:], others, strict=True):
         if other.description.name != model.description.name:
             names = f"{model.description.name}, {path} of {other.description.name}"
-            raise ValueError(f"weights of different networks have no mean: {paths[0]} is of {names}")
+            raise InputError(f"weights of different networks have no mean: {paths[0]} is of {names}")
     states = [network.state_dict() for network in (model, *others)]
     model.load_state_dict({name: torch.stack([state[name] for state in states]).mean(0) for name in states[0]})
     made = _metadata(paths[0]) | {"source": "mean of " + ", ".join(path.name for path in paths)}
@@ -89,7 +90,7 @@ def _checked(source: str | Path, target: str | Path) -> tuple[Path, Path]:
     """Return both as paths. Raise what `convert` promises about them."""
     source, target = Path(source), Path(target)
     if target.suffix.lower() != ".safetensors":
-        raise ValueError(f"{target} must end in .safetensors")
+        raise InputError(f"{target} must end in .safetensors")
     if target.exists():
         raise FileExistsError(f"{target} is there already; give another name")
     read(source)  # what is wrong with the file itself is said once, not once for each network
@@ -97,7 +98,7 @@ def _checked(source: str | Path, target: str | Path) -> tuple[Path, Path]:
 
 
 def _network(source: Path) -> Model:
-    """Return the network that the weights in `source` fit. Raise ValueError with all misfits where there is none."""
+    """Return the network that the weights in `source` fit. Raise InputError with all misfits where there is none."""
     from vshdr import models  # the networks look their weights up in this room
 
     misfits = []
@@ -108,7 +109,7 @@ def _network(source: Path) -> Model:
             return models.build(name, str(source), models.Display())
         except ValueError as error:
             misfits.append(str(error))
-    raise ValueError("; ".join(misfits))
+    raise InputError("; ".join(misfits))
 
 
 def write(model: Model, path: Path, metadata: dict[str, str]) -> None:
@@ -135,10 +136,10 @@ def _metadata(path: Path) -> dict[str, str]:
 
 def _float32(tensor: Any, name: str, path: Path) -> Tensor:
     if not isinstance(tensor, Tensor):
-        raise ValueError(f"{path} holds a {type(tensor).__name__} under '{name}' where a tensor should be")
+        raise InputError(f"{path} holds a {type(tensor).__name__} under '{name}' where a tensor should be")
     if not tensor.is_floating_point():
         dtype = str(tensor.dtype).removeprefix("torch.")
-        raise ValueError(f"{path} holds {dtype} under '{name}' where floats should be")
+        raise InputError(f"{path} holds {dtype} under '{name}' where floats should be")
     return tensor.to(torch.float32)
 
 
@@ -146,7 +147,7 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except SafetensorError as error:
-        raise ValueError(f"{path} is damaged or not a safetensors file ({error})") from error
+        raise InputError(f"{path} is damaged or not a safetensors file ({error})") from error
 
 
 def _read_torch(path: Path) -> dict[str, Any]:
@@ -154,14 +155,14 @@ def _read_torch(path: Path) -> dict[str, Any]:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         if "GLOBAL" in str(error):  # the opcode by which a pickle asks for a class or a function
-            raise ValueError(
+            raise InputError(
                 f"{path} is refused: it holds objects other than tensors, and to load them could run code"
             ) from error
-        raise ValueError(f"{path} is damaged or not a PyTorch file") from error
+        raise InputError(f"{path} is damaged or not a PyTorch file") from error
     except Exception as error:  # what a parser of two formats raises on arbitrary bytes is no closed list
-        raise ValueError(f"{path} is damaged or not a PyTorch file") from error
+        raise InputError(f"{path} is damaged or not a PyTorch file") from error
     if not isinstance(loaded, dict):
-        raise ValueError(f"{path} holds a {type(loaded).__name__} where a dictionary of tensors should be")
+        raise InputError(f"{path} holds a {type(loaded).__name__} where a dictionary of tensors should be")
     for key in _WRAPPERS:
         if isinstance(loaded.get(key), dict):
             loaded = loaded[key]
@@ -178,12 +179,12 @@ def _read_npz(path: Path) -> dict[str, Any]:
             names = archive.namelist()
             members = {name.removesuffix(".npy"): _read_npy(archive.open(name)) for name in names}
     except _Refused as error:
-        raise ValueError(
+        raise InputError(
             f"{path} is refused: it holds a pickle that asks for {error}, and only arrays are unpickled"
         ) from error
     except Exception as error:  # as above: zip, NumPy and pickle each raise their own
         reason = str(error) or type(error).__name__
-        raise ValueError(f"{path} is damaged or not a NumPy file ({reason})") from error
+        raise InputError(f"{path} is damaged or not a NumPy file ({reason})") from error
     if len(members) == 1:
         (only,) = members.values()
         if only.dtype == object:  # a list of arrays; its order is all that says what they are
@@ -207,12 +208,12 @@ def _read_npy(file: IO[bytes]) -> np.ndarray:
         # NumPy under Python 2 wrote bytes as text; Latin-1 gives them back.
         array = _ArrayUnpickler(file, encoding="latin1").load()
         if not isinstance(array, np.ndarray):
-            raise ValueError(f"a pickled {type(array).__name__} instead of an array")
+            raise InputError(f"a pickled {type(array).__name__} instead of an array")
         return array
     size = int(np.prod(shape)) * dtype.itemsize
     data = file.read(size)
     if len(data) != size:
-        raise ValueError("an array is cut short")
+        raise InputError("an array is cut short")
     return np.frombuffer(data, dtype).reshape(shape, order="F" if fortran else "C")
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from vshdr.errors import VerificationError
 from vshdr.media.metadata import ContentLight
 
 _HEVC_PREFIX_SEI = 39
@@ -95,7 +96,9 @@ def _replace_in_sei(unit: bytes, light: ContentLight) -> bytes | None:
         return None
     escaped = _escape(payload)
     if len(escaped) != len(unit):
-        raise RuntimeError(f"a light level of {light.max_cll},{light.max_fall} changes the length of its HEVC message")
+        raise VerificationError(
+            f"a light level of {light.max_cll},{light.max_fall} changes the length of its HEVC message"
+        )
     return escaped
 
 

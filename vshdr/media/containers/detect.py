@@ -9,6 +9,7 @@ import os
 import struct
 from pathlib import Path
 
+from vshdr.errors import InputError
 from vshdr.media.containers.matroska import MAGIC, read_matroska
 from vshdr.media.containers.mp4 import read_mp4
 from vshdr.media.containers.video_header import VideoHeader
@@ -17,7 +18,7 @@ from vshdr.media.containers.video_header import VideoHeader
 def read_header(path: str | os.PathLike[str]) -> VideoHeader | None:
     """Return the header of the first video track of a Matroska, WebM, MP4 or QuickTime file; None for others.
 
-    Raise OSError if the file cannot be read, ValueError if its structure is broken.
+    Raise OSError if the file cannot be read, InputError if its structure is broken.
     """
     with Path(path).open("rb") as file:
         magic = file.read(12)
@@ -28,5 +29,5 @@ def read_header(path: str | os.PathLike[str]) -> VideoHeader | None:
             if magic[4:8] in (b"ftyp", b"moov", b"wide", b"mdat", b"free"):
                 return read_mp4(file, end)
         except (struct.error, IndexError) as error:
-            raise ValueError(f"{path}: the container's header is broken ({error})") from error
+            raise InputError(f"{path}: the container's header is broken ({error})") from error
     return None

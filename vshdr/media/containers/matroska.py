@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from vshdr.errors import VerificationError
 from vshdr.media.containers.video_header import VideoHeader, field, patch, read_bytes
 from vshdr.media.metadata import BT2020_NCL, BT2020_PRIMARIES, ContentLight, MasteringDisplay
 
@@ -113,7 +114,7 @@ def set_display_size(path: str | os.PathLike[str], width: int, height: int) -> N
                 children.append(_element(identity, content))
     room = place[1] - place[0] - sum(map(len, children)) - len(_element(_VOID)) if place else -1
     if room < 0 or not found >= {_NAME, _VIDEO}:
-        raise RuntimeError(f"{path}: the video track has no room for its display size")
+        raise VerificationError(f"{path}: the video track has no room for its display size")
     patch(path, [(place[0], b"".join(children) + _element(_VOID, bytes(room)))])
 
 

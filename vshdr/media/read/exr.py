@@ -9,11 +9,13 @@ import numpy as np
 import OpenEXR
 from numpy.typing import NDArray
 
+from vshdr.errors import InputError
+
 
 def read_exr(path: str | Path) -> tuple[NDArray[np.float32], dict[str, Any]]:
     """Return R, G and B of an EXR file as float32, 3 x H x W, and its header.
 
-    Raise ValueError where the file cannot be read to its end or has no R, G and B.
+    Raise InputError where the file cannot be read to its end or has no R, G and B.
     """
     pixels, header = _read(Path(path))
     return np.stack(pixels).astype(np.float32), header
@@ -25,4 +27,4 @@ def _read(path: Path) -> tuple[list[NDArray], dict[str, Any]]:
             channels, header = file.channels(), dict(file.header())  # a copy: closing the file empties its own
             return [channels[name].pixels for name in "RGB"], header
     except (RuntimeError, ValueError, KeyError):  # ValueError: OpenEXR leaves out the part that it could not read
-        raise ValueError(f"{path}: this is not a complete EXR file with R, G and B") from None
+        raise InputError(f"{path}: this is not a complete EXR file with R, G and B") from None

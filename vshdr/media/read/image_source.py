@@ -13,6 +13,7 @@ from pathlib import Path
 
 import av
 
+from vshdr.errors import InputError
 from vshdr.media.read.pixels import PixelLayout
 from vshdr.media.read.source import Frame, Source, pad_to_coded_size
 from vshdr.media.read.video_source import describe_first_frame, look_of, note_first_frame, orientation_of, reason
@@ -38,7 +39,7 @@ class ImageSource(Source):
         for index, decoded in enumerate(_decode_ahead(self.paths)):
             path = self.paths[index]
             if (look_of(decoded), orientation_of(decoded)) != (self.look, self.orientation):
-                raise ValueError(
+                raise InputError(
                     f"{path.name}: size, pixel format, colour tags or orientation differ from those of "
                     f"{self.paths[0].name}; all images of a sequence have to agree"
                 )
@@ -49,12 +50,12 @@ class ImageSource(Source):
 def open_images(paths: Sequence[Path], name: str, *, frame_rate: Fraction, allow_hdr: bool = False) -> ImageSource:
     """Return the images `paths`, in this order, as a clip of `frame_rate`; time is counted in frames.
 
-    Raise ValueError, one sentence, where an image cannot be read; the first is read now, the others when their turn
+    Raise InputError, one sentence, where an image cannot be read; the first is read now, the others when their turn
     comes.
     """
     for path in paths:
         if path.suffix.lower() in HDR_SUFFIXES:
-            raise ValueError(f"{path.name}: {path.suffix.lower()} images already are HDR; vshdr expands SDR")
+            raise InputError(f"{path.name}: {path.suffix.lower()} images already are HDR; vshdr expands SDR")
     first = decode_image(paths[0])
     fields = describe_first_frame(first, name, aspect=Fraction(1), allow_hdr=allow_hdr, defaults=_IMAGE_DEFAULTS)
     source = ImageSource(paths=paths, time_base=1 / frame_rate, frame_rate=frame_rate, frame_count=len(paths), **fields)
@@ -65,18 +66,18 @@ def open_images(paths: Sequence[Path], name: str, *, frame_rate: Fraction, allow
 def pattern_files(pattern: NumberedName) -> list[Path]:
     """Return the files of a numbered sequence in order, beginning with the lowest number that is there.
 
-    Raise ValueError where none matches or a number is missing in between.
+    Raise InputError where none matches or a number is missing in between.
     """
     numbered = pattern.files() if pattern.folder.is_dir() else {}
     if not numbered:
-        raise ValueError(f"{pattern.folder}: no file matches {pattern.before}{'#' * pattern.digits}{pattern.after}")
+        raise InputError(f"{pattern.folder}: no file matches {pattern.before}{'#' * pattern.digits}{pattern.after}")
     return _without_gap(pattern, numbered)
 
 
 def folder_files(folder: Path) -> list[Path]:
     """Return the images of a folder in natural order (2 before 10).
 
-    Raise ValueError where there is none, and where names that differ only in their number leave one out.
+    Raise InputError where there is none, and where names that differ only in their number leave one out.
     """
     paths = [
         path
@@ -84,7 +85,7 @@ def folder_files(folder: Path) -> list[Path]:
         if path.suffix.lower() in IMAGE_SUFFIXES | HDR_SUFFIXES and path.is_file() and not path.name.startswith(".")
     ]
     if not paths:
-        raise ValueError(f"{folder}: there are no images in this folder")
+        raise InputError(f"{folder}: there are no images in this folder")
     paths.sort(
         key=lambda path: [int(part) if part.isdigit() else part.lower() for part in re.split(r"(\d+)", path.name)]
     )
@@ -96,7 +97,7 @@ def folder_files(folder: Path) -> list[Path]:
 
 
 def decode_image(path: Path) -> av.VideoFrame:
-    """Return the first picture of an image file. Raise ValueError where it is not an image or not complete."""
+    """Return the first picture of an image file. Raise InputError where it is not an image or not complete."""
     try:
         # Through a file object: FFmpeg then goes by content and does not take a % in the name for a counter.
         with path.open("rb") as file, av.open(file) as container:
@@ -108,10 +109,10 @@ def decode_image(path: Path) -> av.VideoFrame:
                     return frame
     except (av.FFmpegError, IndexError) as error:
         said = f" ({reason(error)})" if isinstance(error, av.FFmpegError) else ""
-        raise ValueError(f"{path.name}: this is not an image that can be read{said}") from None
+        raise InputError(f"{path.name}: this is not an image that can be read{said}") from None
     except OSError as error:
-        raise ValueError(f"{path.name}: {(error.strerror or str(error)).lower()}") from None
-    raise ValueError(f"{path.name}: the image is damaged or cut off")
+        raise InputError(f"{path.name}: {(error.strerror or str(error)).lower()}") from None
+    raise InputError(f"{path.name}: the image is damaged or cut off")
 
 
 def _decode_ahead(paths: Sequence[Path]) -> Iterator[av.VideoFrame]:
@@ -135,5 +136,5 @@ def _without_gap(pattern: NumberedName, numbered: dict[int, Path]) -> list[Path]
     first, last = min(numbered), max(numbered)
     for number in range(first, last):
         if number not in numbered:
-            raise ValueError(f"{pattern.path(number).name} is missing; the sequence runs from {first} to {last}")
+            raise InputError(f"{pattern.path(number).name} is missing; the sequence runs from {first} to {last}")
     return [numbered[number] for number in range(first, last + 1)]

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from vshdr.colour.primaries import chromaticities, convert_primaries
 from vshdr.colour.transfer import EOTF
+from vshdr.errors import InputError
 from vshdr.media.read.exr import read_exr
 from vshdr.media.read.image_source import HDR_SUFFIXES, IMAGE_SUFFIXES, folder_files, pattern_files
 from vshdr.media.read.reader import IMAGE_FRAME_RATE, SdrConverter, open_source
@@ -56,7 +57,7 @@ def open_light(path: str | Path, *, white: float = 203.0, frame_rate: Fraction |
     """Open whatever shows light: EXR images (1.0 = SDR white), PQ and HLG video or scripts, where `white` nits become
     1.0, and SDR, through its display's curve. Scripts may also be linear RGB.
 
-    `frame_rate` is for images. Raise ValueError, one sentence that names the file, for what cannot be read.
+    `frame_rate` is for images. Raise InputError, one sentence that names the file, for what cannot be read.
     """
     path = Path(path)
     if exr := _exr_files(path):
@@ -84,7 +85,7 @@ def _exr_files(path: Path) -> list[Path]:
         files = [path]
     exr = [file for file in files if file.suffix.lower() == ".exr" and file.exists()]
     if exr and len(exr) < len(files):
-        raise ValueError(f"{path.name}: the folder holds EXR and other images; name one sequence, shot.####.exr")
+        raise InputError(f"{path.name}: the folder holds EXR and other images; name one sequence, shot.####.exr")
     return exr
 
 
@@ -96,7 +97,7 @@ def _open_exr(path: Path, files: list[Path], frame_rate: Fraction) -> LightSourc
         for file in files:
             pixels, header = read_exr(file)
             if pixels.shape[1:] != (height, width):
-                raise ValueError(
+                raise InputError(
                     f"{file.name} is {pixels.shape[2]}x{pixels.shape[1]}, {files[0].name} {width}x{height}; all images "
                     "of a sequence have to agree"
                 )

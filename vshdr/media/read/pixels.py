@@ -15,6 +15,8 @@ import vapoursynth as vs
 from av.video.format import VideoFormat
 from numpy.typing import NDArray
 
+from vshdr.errors import InputError
+
 # Order of the samples of one pixel, for formats that keep all components in one plane and do not subsample.
 _PACKED = re.compile(r"(?P<order>0?(?:rgb|bgr)[a0]?|argb|abgr|ya|gray)\d*(?:f16|f32)?(?:le|be)?")
 # Offsets of Y, U and V inside a group of two pixels.
@@ -74,7 +76,7 @@ class PixelLayout:
 def layout_of(name: str) -> PixelLayout:
     """Return the layout of FFmpeg's pixel format `name`.
 
-    Raise ValueError for a format without an equivalent in VapourSynth (Bayer, XYZ, 32-bit integers, frames on a GPU).
+    Raise InputError for a format without an equivalent in VapourSynth (Bayer, XYZ, 32-bit integers, frames on a GPU).
     """
     pixel_format = VideoFormat(name, 64, 64)
     components = [component for component in pixel_format.components if not component.is_alpha]
@@ -87,7 +89,7 @@ def layout_of(name: str) -> PixelLayout:
     views = _views(name, pixel_format)
     bits, is_float = (components[0].bits if components else 0), re.search(r"f(16|32)(le|be)?$", name) is not None
     if views is None or len(components) not in (1, 3) or not (is_float or 8 <= bits <= 16):
-        raise ValueError(
+        raise InputError(
             f"pixel format {name} has no counterpart here; convert the clip to YUV, RGB or grey of 8 to 16 bits"
         )
     subsampling = (0, 0)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
+from vshdr.errors import InputError
 from vshdr.media.read.image_source import HDR_SUFFIXES, IMAGE_SUFFIXES, folder_files, open_images, pattern_files
 from vshdr.media.read.script_source import open_script
 from vshdr.media.read.source import Frame, Source
@@ -27,29 +28,29 @@ def open_source(path: str | Path, *, frame_rate: Fraction | None = None, allow_h
     script.
 
     `frame_rate` is for images only: video and scripts have timestamps of their own. `allow_hdr` takes a clip that is
-    tagged PQ or HLG for SDR. Raise ValueError, one sentence that names the file, for everything that cannot be read.
+    tagged PQ or HLG for SDR. Raise InputError, one sentence that names the file, for everything that cannot be read.
     """
     try:
         return _open(Path(path), frame_rate, allow_hdr)
     except OSError as error:
-        raise ValueError(f"{path}: {(error.strerror or str(error)).lower()}") from None
+        raise InputError(f"{path}: {(error.strerror or str(error)).lower()}") from None
 
 
 def _open(path: Path, frame_rate: Fraction | None, allow_hdr: bool) -> Source:
     timed = frame_rate is None
     rate = IMAGE_FRAME_RATE if timed else Fraction(frame_rate)
     if rate <= 0:
-        raise ValueError(f"a frame rate of {rate} is not above zero")
+        raise InputError(f"a frame rate of {rate} is not above zero")
     if path.is_dir():
         return open_images(folder_files(path), path.name, frame_rate=rate, allow_hdr=allow_hdr)
     if not path.exists() and (pattern := NumberedName.parse(path)):
         return open_images(pattern_files(pattern), path.name, frame_rate=rate, allow_hdr=allow_hdr)
     if not path.exists():
-        raise ValueError(f"{path}: there is no such file or folder")
+        raise InputError(f"{path}: there is no such file or folder")
     if path.suffix.lower() in IMAGE_SUFFIXES | HDR_SUFFIXES:
         return open_images([path], path.name, frame_rate=rate, allow_hdr=allow_hdr)
     if not timed:
-        raise ValueError(f"{path.name}: a frame rate can be given for images only; this clip has timestamps of its own")
+        raise InputError(f"{path.name}: a frame rate can be given for images only; this clip has timestamps of its own")
     if path.suffix.lower() == ".vpy":
         return open_script(path, allow_hdr=allow_hdr)
     return open_video(path, allow_hdr=allow_hdr)
@@ -59,7 +60,7 @@ class SdrConverter:
     """Frames of one source to SDR code values as the networks see them. One instance serves one thread at a time."""
 
     def __init__(self, source: Source) -> None:
-        """Raise ValueError where zimg has no conversion for the source's colour description."""
+        """Raise InputError where zimg has no conversion for the source's colour description."""
         self._source = source
         self._pool = Pool()
         self._resizer = Resizer(

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import vapoursynth as vs
 
+from vshdr.errors import InputError
 from vshdr.media.read.source import Frame, Source
 from vshdr.media.signal import input_properties, signal_of
 
@@ -35,7 +36,7 @@ class ScriptSource(Source):
                 here = _resize_properties(frame, self.clip, self.allow_hdr)
                 if here != self.properties:
                     names = [name for name in here | self.properties if here.get(name) != self.properties.get(name)]
-                    raise ValueError(
+                    raise InputError(
                         f"{self.name}: {', '.join(names)} changes at frame {index}; set it alike on all frames"
                         + ("" if "_FieldBased" not in names else ", deinterlaced ones with core.std.SetFieldBased")
                     )
@@ -52,13 +53,13 @@ class ScriptSource(Source):
                 )
                 index, pts = index + 1, end
         except vs.Error as error:
-            raise ValueError(f"{self.name}: frame {index}: {_last_line(error)}") from None
+            raise InputError(f"{self.name}: frame {index}: {_last_line(error)}") from None
 
 
 def open_script(path: Path, *, allow_hdr: bool = False) -> ScriptSource:
     """Run the script `path` as vspipe does: in its own folder, with `__name__` set to "__vapoursynth__".
 
-    Raise ValueError, one sentence with file and line where the script fails, and where its first output is not a clip
+    Raise InputError, one sentence with file and line where the script fails, and where its first output is not a clip
     of one format and size.
     """
     clip = first_output(path)
@@ -68,7 +69,7 @@ def open_script(path: Path, *, allow_hdr: bool = False) -> ScriptSource:
             properties = _resize_properties(first, clip, allow_hdr)
             aspect = Fraction(first.props.get("_SARNum", 1) or 1, first.props.get("_SARDen", 1) or 1)
     except (vs.Error, ValueError) as error:
-        raise ValueError(f"{path.name}: {_last_line(error)}") from None
+        raise InputError(f"{path.name}: {_last_line(error)}") from None
     return ScriptSource(
         name=path.name,
         clip=clip,
@@ -89,7 +90,7 @@ def open_script(path: Path, *, allow_hdr: bool = False) -> ScriptSource:
 def first_output(path: Path) -> vs.VideoNode:
     """Return the clip that the script `path` sets as output 0.
 
-    Raise ValueError, one sentence with file and line where the script fails, and where there is no clip of one format
+    Raise InputError, one sentence with file and line where the script fails, and where there is no clip of one format
     and size.
     """
     vs.clear_outputs()
@@ -98,14 +99,14 @@ def first_output(path: Path) -> vs.VideoNode:
             runpy.run_path(str(path.absolute()), run_name="__vapoursynth__")
         output = vs.get_outputs().get(0)
     except (Exception, SystemExit) as error:
-        raise ValueError(_where(error, path)) from None
+        raise InputError(_where(error, path)) from None
     finally:
         vs.clear_outputs()
     clip = getattr(output, "clip", output)
     if not isinstance(clip, vs.VideoNode):
-        raise ValueError(f"{path.name}: the script sets no video output; call clip.set_output()")
+        raise InputError(f"{path.name}: the script sets no video output; call clip.set_output()")
     if clip.format is None or not clip.width or not clip.height:
-        raise ValueError(f"{path.name}: the clip changes its format or size; convert it to one first")
+        raise InputError(f"{path.name}: the clip changes its format or size; convert it to one first")
     return clip
 
 

@@ -115,7 +115,7 @@ class Source(ABC):
 
     @abstractmethod
     def __iter__(self) -> Iterator[Frame]:
-        """Yield the frames from the first on. Raise ValueError with the frame's number where one cannot be read."""
+        """Yield the frames from the first on. Raise InputError with the frame's number where one cannot be read."""
 
 
 def pad_to_coded_size(planes: Sequence[NDArray], width: int, height: int) -> list[NDArray]:

@@ -15,6 +15,7 @@ from av.codec.hwaccel import HWAccel
 from av.sidedata.sidedata import Type as SideDataType
 from av.stream import Disposition
 
+from vshdr.errors import InputError
 from vshdr.media.read.completeness import promised_size
 from vshdr.media.read.device_planes import planes_of
 from vshdr.media.read.pixels import PixelLayout, layout_of
@@ -98,12 +99,12 @@ class VideoSource(Source):
         if look[2] == "cuda":  # which says where a frame lies, and not what it is
             look = (*look[:2], self.look[2], *look[3:])
         if look[:3] != self.look[:3]:
-            raise ValueError(
+            raise InputError(
                 f"{self.name}: the picture changes at frame {index} from {_words(self.look)} to "
                 f"{_words(look)}; cut the clip there"
             )
         if look != self.look:
-            raise ValueError(
+            raise InputError(
                 f"{self.name}: the colour tags change at frame {index} (matrix, transfer, primaries, range: "
                 f"{self.look[3:]} to {look[3:]}); cut the clip there"
             )
@@ -116,7 +117,7 @@ class VideoSource(Source):
 def open_video(path: Path, *, allow_hdr: bool = False) -> VideoSource:
     """Return the first video stream of `path` that is not a cover picture.
 
-    Raise ValueError, one sentence, where the file holds no video that can be decoded, or already is HDR.
+    Raise InputError, one sentence, where the file holds no video that can be decoded, or already is HDR.
     """
     _check_complete(path)
     with _open(path) as container:
@@ -129,7 +130,7 @@ def open_video(path: Path, *, allow_hdr: bool = False) -> VideoSource:
     frame_rate = Fraction(rate) if rate else Fraction(25)
     first = next(_decode(path, path.name, 0, lambda topic, sentence: None), None)
     if first is None:
-        raise ValueError(f"{path.name}: the video stream holds no frame that can be decoded")
+        raise InputError(f"{path.name}: the video stream holds no frame that can be decoded")
     source = VideoSource(
         path=path,
         video_path=path,
@@ -151,14 +152,14 @@ def describe_first_frame(
     """Return the fields of a source that a decoded frame tells; `defaults` are properties for what it leaves
     unspecified.
 
-    Raise ValueError for a pixel format without a counterpart and for a clip that already is HDR.
+    Raise InputError for a pixel format without a counterpart and for a clip that already is HDR.
     """
     try:
         layout = layout_of(frame.format.name)
         properties = {**(defaults or {}), **tagged_properties(frame, layout)}
         signal = signal_of(properties, rgb=layout.rgb, allow_hdr=allow_hdr)
     except ValueError as error:
-        raise ValueError(f"{name}: {error}") from None
+        raise InputError(f"{name}: {error}") from None
     location = {"_ChromaLocation": properties["_ChromaLocation"]} if "_ChromaLocation" in properties else {}
     orientation = orientation_of(frame)
     return dict(
@@ -217,26 +218,26 @@ def note_first_frame(source: Source, layout: PixelLayout) -> None:
 
 
 def video_stream(container: av.container.InputContainer, name: str) -> av.VideoStream:
-    """Return the first video stream that is not an attached picture. Raise ValueError where there is none."""
+    """Return the first video stream that is not an attached picture. Raise InputError where there is none."""
     for stream in container.streams.video:
         if not stream.disposition & Disposition.attached_pic:
             return stream
-    raise ValueError(f"{name}: there is no video in this file")
+    raise InputError(f"{name}: there is no video in this file")
 
 
 def _check_complete(path: Path) -> None:
     size, promised = path.stat().st_size, promised_size(path)
     if promised is not None and size < promised:
-        raise ValueError(f"{path.name}: the file is cut off: {size} of {promised} bytes are there")
+        raise InputError(f"{path.name}: the file is cut off: {size} of {promised} bytes are there")
 
 
 def _open(path: Path, hardware: HWAccel | None = None) -> av.container.InputContainer:
     if path.stat().st_size == 0:
-        raise ValueError(f"{path.name}: the file is empty")
+        raise InputError(f"{path.name}: the file is empty")
     try:
         return av.open(str(path), hwaccel=hardware)
     except av.FFmpegError as error:
-        raise ValueError(
+        raise InputError(
             f"{path.name}: this is not a video that can be read, or its end is missing ({reason(error)})"
         ) from None
 
@@ -244,7 +245,7 @@ def _open(path: Path, hardware: HWAccel | None = None) -> av.container.InputCont
 def _decode(
     path: Path, name: str, stored_count: int, note: Callable[[str, str], None], hardware: HWAccel | None = None
 ) -> Iterator[av.VideoFrame]:
-    """Decode to the end. Raise ValueError with the number of the first frame that cannot be had."""
+    """Decode to the end. Raise InputError with the number of the first frame that cannot be had."""
     count = packets = 0
     with _open(path, hardware) as container:
         stream = video_stream(container, name)
@@ -273,9 +274,9 @@ def _decode(
                     yield frame
                     count += 1
         except av.FFmpegError as error:
-            raise ValueError(f"{name}: frame {count} cannot be decoded ({reason(error)})") from None
+            raise InputError(f"{name}: frame {count} cannot be decoded ({reason(error)})") from None
     if packets < stored_count:
-        raise ValueError(f"{name}: the file is cut off: it holds {packets} of {stored_count} frames")
+        raise InputError(f"{name}: the file is cut off: it holds {packets} of {stored_count} frames")
 
 
 def reason(error: av.FFmpegError) -> str:

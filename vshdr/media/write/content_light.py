@@ -13,6 +13,7 @@ from typing import BinaryIO
 
 import av
 
+from vshdr.errors import VerificationError
 from vshdr.media.containers.bitstream import configuration_patches, content_light_patches, hvcc_length_size
 from vshdr.media.containers.detect import read_header
 from vshdr.media.containers.video_header import patch
@@ -26,11 +27,11 @@ def patch_content_light(path: str | os.PathLike[str], light: ContentLight) -> No
     """Replace every content light level of the first video stream of a .mkv, .mp4 or .mov file by `light`,
     in place.
 
-    Raise RuntimeError if the container has no such fields or a packet is not where it should be.
+    Raise VerificationError if the container has no such fields or a packet is not where it should be.
     """
     header = read_header(path)
     if header is None or header.light_fields is None:
-        raise RuntimeError(f"{path}: the container has no content light level to fill in")
+        raise VerificationError(f"{path}: the container has no content light level to fill in")
     patches = [
         (field.offset, value.to_bytes(field.size, "big"))
         for field, value in zip(header.light_fields, (light.max_cll, light.max_fall), strict=True)
@@ -50,7 +51,9 @@ def patch_content_light(path: str | os.PathLike[str], light: ContentLight) -> No
             if found := content_light_patches(data, codec, light, length_size):
                 at = packet.pos + block_header
                 if _read(file, at, len(data)) != data:
-                    raise RuntimeError(f"{path}: the packet at byte {packet.pos} is not found where the demuxer says")
+                    raise VerificationError(
+                        f"{path}: the packet at byte {packet.pos} is not found where the demuxer says"
+                    )
                 patches += [(at + start, unit) for start, unit in found]
     patch(path, patches)
 

@@ -12,6 +12,7 @@ from fractions import Fraction
 import av
 import av.logging
 
+from vshdr.errors import InputError
 from vshdr.media.codecs import CONTAINERS, ENCODERS, Encoder
 from vshdr.media.metadata import (
     BT2020_NCL,
@@ -83,50 +84,50 @@ class VideoSettings:
 
 
 def check(settings: VideoSettings, suffix: str) -> None:
-    """Raise ValueError, in one sentence, for settings that cannot become a file with this suffix."""
+    """Raise InputError, in one sentence, for settings that cannot become a file with this suffix."""
     if suffix not in CONTAINERS:
-        raise ValueError(f"video cannot be written to {suffix or 'a name without suffix'}; use .mkv, .mp4 or .mov")
+        raise InputError(f"video cannot be written to {suffix or 'a name without suffix'}; use .mkv, .mp4 or .mov")
     if settings.codec not in ENCODERS:
-        raise ValueError(f"codec is {settings.codec!r}; use one of {', '.join(ENCODERS)}")
+        raise InputError(f"codec is {settings.codec!r}; use one of {', '.join(ENCODERS)}")
     if settings.transfer not in TRANSFER_NAMES:
-        raise ValueError(f"transfer is {settings.transfer!r}; use pq or hlg")
+        raise InputError(f"transfer is {settings.transfer!r}; use pq or hlg")
     encoder = settings.encoder
     if encoder.name not in av.codecs_available:
-        raise ValueError(f"this build of PyAV has no {encoder.name} encoder; use another codec than {settings.codec}")
+        raise InputError(f"this build of PyAV has no {encoder.name} encoder; use another codec than {settings.codec}")
     if suffix not in encoder.containers:
-        raise ValueError(
+        raise InputError(
             f"{settings.codec} video does not go into {suffix} files; use {' or '.join(encoder.containers)}"
         )
     if settings.format not in encoder.pixel_formats:
-        raise ValueError(f"{settings.codec} cannot encode {settings.format}; use {', '.join(encoder.pixel_formats)}")
+        raise InputError(f"{settings.codec} cannot encode {settings.format}; use {', '.join(encoder.pixel_formats)}")
     if settings.width in encoder.broken_widths:
-        raise ValueError(f"{settings.codec} fails on frames {settings.width} samples wide; use another codec for it")
+        raise InputError(f"{settings.codec} fails on frames {settings.width} samples wide; use another codec for it")
     if min(settings.width, settings.height) < encoder.smallest:
-        raise ValueError(
+        raise InputError(
             f"{settings.codec} needs at least {encoder.smallest}x{encoder.smallest} samples, the frame has "
             f"{settings.width}x{settings.height}; use ffv1 or prores for it"
         )
     if settings.codec == "x265" and (settings.crf or 0.0) > 51.0:
-        raise ValueError(f"crf of x265 is at most 51, not {settings.crf:g}")
+        raise InputError(f"crf of x265 is at most 51, not {settings.crf:g}")
     sampling = settings.format[3:6]
     if (sampling != "444" and settings.width % 2) or (sampling == "420" and settings.height % 2):
         advice = f"crop one line or use {settings.format.replace(sampling, '444')}"
         if settings.format.replace(sampling, "444") not in encoder.pixel_formats:
             advice = "crop one line or use another codec with a 4:4:4 pixel format"
-        raise ValueError(
+        raise InputError(
             f"{settings.width}x{settings.height} has an odd side, "
             f"which 4:{sampling[1]}:{sampling[2]} cannot hold; {advice}"
         )
     if settings.crf is not None and encoder.crf is None:
-        raise ValueError(f"{settings.codec} has no crf; leave it out")
+        raise InputError(f"{settings.codec} has no crf; leave it out")
     if settings.preset and not encoder.preset:
-        raise ValueError(f"{settings.codec} has no presets; leave preset out")
+        raise InputError(f"{settings.codec} has no presets; leave preset out")
     if settings.time_base <= 0 or settings.sample_aspect_ratio <= 0:
-        raise ValueError(
+        raise InputError(
             f"time base {settings.time_base} and sample aspect ratio {settings.sample_aspect_ratio} must be positive"
         )
     if not 0 < settings.white <= peak_bound(settings.peak):
-        raise ValueError(
+        raise InputError(
             f"SDR white at {settings.white:g} nits does not fit under a peak of "
             f"{peak_bound(settings.peak):g} nits; lower white or raise peak"
         )
@@ -145,7 +146,7 @@ def set_colour_tags(target, settings: VideoSettings) -> None:
 def open_encoder(settings: VideoSettings) -> av.VideoCodecContext:
     """Return an encoder, opened, whose bitstream says all that the settings say. `settings` have passed `check`.
 
-    Raise ValueError if the encoder refuses them.
+    Raise InputError if the encoder refuses them.
     """
     encoder = settings.encoder
     context = av.CodecContext.create(encoder.name, "w")
@@ -163,14 +164,14 @@ def open_encoder(settings: VideoSettings) -> av.VideoCodecContext:
             reason = messages[-1][2].strip().rstrip(".") if messages else os.strerror(errno.EINVAL)
             chosen = {"crf": options.get("crf"), "preset": options.get("preset"), **settings.encoder_options}
             spoken = ", ".join(f"{key} {value}" for key, value in chosen.items() if value)
-            raise ValueError(
+            raise InputError(
                 f"{encoder.name} refuses {settings.width}x{settings.height} {settings.format}"
                 f"{' with ' + spoken if spoken else ''}: {reason}"
             ) from error
     if refused := [text.strip().rstrip(".") for _, _, text in messages if text.startswith(_PASSED_OVER)]:
-        raise ValueError(f"{encoder.name} does not take its options: {'; '.join(refused)}")
+        raise InputError(f"{encoder.name} does not take its options: {'; '.join(refused)}")
     if context.options:  # FFmpeg takes out what it knows
-        raise ValueError(f"{encoder.name} has no option {', '.join(sorted(context.options))}")
+        raise InputError(f"{encoder.name} has no option {', '.join(sorted(context.options))}")
     return context
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vshdr.colour.primaries import chromaticities
+from vshdr.errors import InputError
 from vshdr.media.read.exr import _read
 from vshdr.media.sequence import NumberedName
 from vshdr.runtime.files import whole
@@ -65,21 +66,21 @@ class ExrWriter:
         `dwa_level` is the loss of dwaa and dwab (45 is visually lossless, more is smaller). `settings` is stored in
         every frame; `resume` keeps complete frames that were written with the same.
 
-        Raise ValueError for options that do not fit and for frames that are there already with neither `resume` nor
+        Raise InputError for options that do not fit and for frames that are there already with neither `resume` nor
         `overwrite`, OSError where the folder cannot be made or written to.
         """
         self._pattern = Path(pattern)
         self._numbered = NumberedName.parse(self._pattern)
         if self._numbered is None and not single:
-            raise ValueError(
+            raise InputError(
                 f"{self._pattern.name}: a sequence needs a counter in its name, such as {self._pattern.stem}.####.exr"
             )
         if pixel_type not in PIXEL_TYPES:
-            raise ValueError(f"EXR pixel type '{pixel_type}' is not one of {', '.join(PIXEL_TYPES)}")
+            raise InputError(f"EXR pixel type '{pixel_type}' is not one of {', '.join(PIXEL_TYPES)}")
         if compression not in COMPRESSIONS:
-            raise ValueError(f"EXR compression '{compression}' is not one of {', '.join(COMPRESSIONS)}")
+            raise InputError(f"EXR compression '{compression}' is not one of {', '.join(COMPRESSIONS)}")
         if primaries not in INTEROP_IDS:
-            raise ValueError(f"EXR frames come in BT.709 (1) or BT.2020 (9) primaries, not {primaries}")
+            raise InputError(f"EXR frames come in BT.709 (1) or BT.2020 (9) primaries, not {primaries}")
         if not os.access(self._pattern.parent, os.W_OK):
             raise OSError(f"{self._pattern.parent}: nothing can be written to this folder")
         self._size = (width, height)
@@ -113,11 +114,11 @@ class ExrWriter:
         """Take frame `index`, 3 x H x W, 1.0 = SDR white; it must not be changed afterwards.
 
         With half pixels, what is beyond 65504 is written as 65504. Raise OSError where this frame or one before it
-        cannot be written, ValueError for a frame of another size.
+        cannot be written, InputError for a frame of another size.
         """
         width, height = self._size
         if tuple(rgb.shape) != (3, height, width):
-            raise ValueError(f"frame {index} is {tuple(rgb.shape)}; this sequence takes 3 x {height} x {width}")
+            raise InputError(f"frame {index} is {tuple(rgb.shape)}; this sequence takes 3 x {height} x {width}")
         self._waiting.append(self._pool.submit(self._write, index, torch.as_tensor(rgb)))
         while len(self._waiting) > self._threads + 1:
             self._waiting.popleft().result()
@@ -138,7 +139,7 @@ class ExrWriter:
         """Return True where `resume` may keep frame `index`: the file reads to its end and has this sequence's size and
         type.
 
-        Raise ValueError for a frame that was written with other settings.
+        Raise InputError for a frame that was written with other settings.
         """
         path = self.path(index)
         if not self._resume or not path.exists():
@@ -148,7 +149,7 @@ class ExrWriter:
         except ValueError:
             return False
         if header.get(SETTINGS_ATTRIBUTE) != self._settings:
-            raise ValueError(
+            raise InputError(
                 f"{path.name} was written from another source or with other options; resume needs the same, overwrite "
                 "starts anew"
             )
@@ -167,7 +168,7 @@ class ExrWriter:
         else:
             existing = [path for number, path in sorted(self._numbered.files().items()) if number >= self._start]
         if existing:
-            raise ValueError(f"{existing[0]} exists already; resume goes on with the sequence, overwrite replaces it")
+            raise InputError(f"{existing[0]} exists already; resume goes on with the sequence, overwrite replaces it")
 
     def _write(self, index: int, rgb: Tensor) -> None:
         if self._dtype == np.float16:

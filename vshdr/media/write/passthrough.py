@@ -52,7 +52,7 @@ class _Route:
 class Passthrough:
     """Copies the other streams of `source` into `output`.
 
-    `output` has its video stream already, and its header is not written yet. Raise OSError or ValueError if
+    `output` has its video stream already, and its header is not written yet. Raise OSError or InputError if
     `source` cannot be opened.
     """
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import av
 
+from vshdr.errors import InputError, VerificationError
 from vshdr.media.containers.bitstream import Patches, configuration_patches, content_light_patches, hvcc_length_size
 from vshdr.media.containers.detect import read_header
 from vshdr.media.containers.video_header import VideoHeader
@@ -92,20 +93,20 @@ class HDRMetadata:
 def read_hdr_metadata(path: str | os.PathLike[str]) -> HDRMetadata:
     """Return the HDR metadata of the first video stream of a file.
 
-    Raise OSError if the file cannot be read, ValueError if it has no video or a broken header.
+    Raise OSError if the file cannot be read, InputError if it has no video or a broken header.
     """
     header = read_header(path)
     try:
         container = av.open(os.fspath(path))
     except av.FFmpegError as error:
-        raise ValueError(f"{path}: this is not a video that can be read ({reason(error)})") from None
+        raise InputError(f"{path}: this is not a video that can be read ({reason(error)})") from None
     with container:
         stream = main_video(container)
         if stream is None:
-            raise ValueError(f"{path} has no video stream")
+            raise InputError(f"{path} has no video stream")
         packet = next((packet for packet in container.demux(stream) if packet.size and packet.is_keyframe), None)
         if packet is None:
-            raise ValueError(f"{path} has no keyframe")
+            raise InputError(f"{path} has no keyframe")
         return HDRMetadata(
             codec=stream.codec_context.codec.canonical_name,
             container=header and _container_view(header),
@@ -124,11 +125,11 @@ def verify(
 
     `timestamps` are those of all frames in ticks of `settings.time_base`. `earliest` is the time of the first
     packet of any stream in seconds: where it is negative, containers without negative time may move all
-    streams by as much. Raise RuntimeError that names what was expected and what was found.
+    streams by as much. Raise VerificationError that names what was expected and what was found.
     """
     header = read_header(path)
     if header is None:
-        raise RuntimeError(f"{path}: the written file is not recognised as Matroska or MP4")
+        raise VerificationError(f"{path}: the written file is not recognised as Matroska or MP4")
     with av.open(os.fspath(path)) as container:
         stream = main_video(container)
         check_light = _light_checker(path, header, stream.codec_context.codec.canonical_name, light)
@@ -141,7 +142,7 @@ def verify(
                     last = packet
                     first = first or packet
         if first is None or last is None:
-            raise RuntimeError(f"{path}: expected {len(timestamps)} frames, found no keyframe")
+            raise VerificationError(f"{path}: expected {len(timestamps)} frames, found no keyframe")
         _check_aspect(path, stream, settings)
         tick = Fraction(stream.time_base.numerator, stream.time_base.denominator)
         _check_timestamps(path, sorted(found), tick, timestamps, settings.time_base, earliest)
@@ -163,13 +164,13 @@ def _check_timestamps(
     path, found: list[int], tick: Fraction, expected: Sequence[int], time_base: Fraction, earliest: Fraction
 ) -> None:
     if len(found) != len(expected):
-        raise RuntimeError(f"{path}: expected {len(expected)} frames, found {len(found)}")
+        raise VerificationError(f"{path}: expected {len(expected)} frames, found {len(found)}")
     shift = Fraction(0)
     if earliest < 0:
         shift = min(max(found[0] * tick - expected[0] * time_base, Fraction(0)), -earliest + tick)
     for number, (pts, meant) in enumerate(zip(found, expected, strict=True)):
         if abs(pts * tick - meant * time_base - shift) > tick:
-            raise RuntimeError(
+            raise VerificationError(
                 f"{path}: expected frame {number} at {float(meant * time_base + shift):.6f} s, "
                 f"found it at {float(pts * tick):.6f} s"
             )
@@ -191,7 +192,9 @@ def _light_checker(
     def check(where: str, data: bytes, patches: Patches) -> None:
         for start, meant in patches:
             if data[start : start + len(meant)] != meant:
-                raise RuntimeError(f"{path}: {where} has another light level than {light.max_cll},{light.max_fall}")
+                raise VerificationError(
+                    f"{path}: {where} has another light level than {light.max_cll},{light.max_fall}"
+                )
 
     def check_packet(packet: av.Packet) -> None:
         data = bytes(packet)
@@ -205,7 +208,7 @@ def _check_aspect(path, stream: av.VideoStream, settings: VideoSettings) -> None
     # A container may hold the size in whole samples. 0 is unknown, which means square.
     found, expected = stream.sample_aspect_ratio or 1, settings.sample_aspect_ratio
     if abs(float(found) / float(expected) - 1) > 1 / settings.width:
-        raise RuntimeError(f"{path}: expected a sample aspect ratio of {expected}, found {found}")
+        raise VerificationError(f"{path}: expected a sample aspect ratio of {expected}, found {found}")
 
 
 def _expected(settings: VideoSettings, light: ContentLight | None) -> HDRDescription:
@@ -243,7 +246,7 @@ def _check_description(where: str, expected: HDRDescription, found: HDRDescripti
         meant, is_there = getattr(expected, name), getattr(found, name)
         agrees = meant.agrees_with(is_there) if isinstance(meant, MasteringDisplay) else meant == is_there
         if meant is not None and not agrees:
-            raise RuntimeError(f"{where} has the wrong {name}: expected {meant}, found {is_there}")
+            raise VerificationError(f"{where} has the wrong {name}: expected {meant}, found {is_there}")
 
 
 def _container_view(header: VideoHeader) -> HDRDescription:

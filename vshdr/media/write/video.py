@@ -20,6 +20,7 @@ from typing import Self
 import av
 import numpy as np
 
+from vshdr.errors import InputError
 from vshdr.media.codecs import DEFAULT_PIXEL_FORMAT
 from vshdr.media.containers.matroska import DISPLAY_SIZE_ROOM, set_display_size, template
 from vshdr.media.metadata import TRANSFER_NUMBERS, content_light, content_light_bound, mastering_display
@@ -55,7 +56,7 @@ class VideoWriter:
 
         `source` is the file that audio, subtitles, attachments, chapters and tags are copied from; an image
         sequence or a script has none, which is fine. A file that has the final name is replaced in the end,
-        or refused now if not `overwrite`. Raise ValueError for settings that do not fit, OSError if a file
+        or refused now if not `overwrite`. Raise InputError for settings that do not fit, OSError if a file
         cannot be opened.
         """
         self.path, self.settings = Path(path), settings
@@ -107,11 +108,11 @@ class VideoWriter:
 
         `planes` are Y, Cb and Cr, uint16 arrays of rows x columns with limited-range BT.2020 code values of
         the pixel format's depth. `pts`, and `duration` where it is known, are in ticks of
-        `settings.time_base`; `pts` has to rise. Raise ValueError for planes or timestamps that do not fit,
+        `settings.time_base`; `pts` has to rise. Raise InputError for planes or timestamps that do not fit,
         OSError if the file cannot be written.
         """
         if self._timestamps and pts <= self._timestamps[-1]:
-            raise ValueError(f"timestamps have to rise, but {pts} follows {self._timestamps[-1]}")
+            raise InputError(f"timestamps have to rise, but {pts} follows {self._timestamps[-1]}")
         frame = self._frame(planes, pts)
         self._encode_held(pts)  # a frame lasts until the next one, so each waits for its successor
         self._timestamps.append(pts)
@@ -120,12 +121,12 @@ class VideoWriter:
     def finish(self, max_cll: float, max_fall: float) -> None:
         """End the file, fills in the measured light levels in nits, checks it and gives it its final name.
 
-        HLG carries no light levels; there the two are ignored. Raise ValueError if no frame was written,
+        HLG carries no light levels; there the two are ignored. Raise InputError if no frame was written,
         RuntimeError if the written file is not what was meant, OSError if it cannot be written; the partial
         file then stays.
         """
         if not self._timestamps:
-            raise ValueError(f"{self.path}: no frame was written")
+            raise InputError(f"{self.path}: no frame was written")
         light = content_light(max_cll, max_fall) if self.settings.transfer == "pq" else None
         self._flush(complete=True)
         earliest = self.settings.time_base * self._timestamps[0]
@@ -184,7 +185,7 @@ class VideoWriter:
         settings = self.settings
         found = [(plane.shape, plane.dtype) for plane in planes]
         if found != [(shape, np.uint16) for shape in self._shapes]:
-            raise ValueError(
+            raise InputError(
                 f"{settings.format} frames of {settings.width}x{settings.height} are uint16 planes of "
                 f"{', '.join(map(str, self._shapes))}, these are {', '.join(f'{d} {s}' for s, d in found)}"
             )

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from vshdr.colour.primaries import luminance
+from vshdr.errors import InputError
 from vshdr.media.read.light_source import open_light
 from vshdr.metrics.flicker import motion, smoothness
 from vshdr.metrics.flicker.change import WHITE, Change, Reference, from_itself, from_source, light_of, scale_to
@@ -74,7 +75,7 @@ def compare(
     """Measure the flicker of the clips `paths`, which show the same frames in the same size.
 
     `on_progress` is called with the frames done and their number as far as it is known. Memory does not grow with the
-    clips' length, but for a few numbers per frame. Raise ValueError, one sentence, for clips that cannot be read or
+    clips' length, but for a few numbers per frame. Raise InputError, one sentence, for clips that cannot be read or
     do not fit together, and RuntimeError where ColorVideoVDP is asked for and not there.
     """
     rate = Fraction(options.frame_rate).limit_denominator(1001) if options.frame_rate else None
@@ -92,7 +93,7 @@ def compare(
         frames += 1
         on_progress(frames, min(known) if known else None)
     if frames < 2:
-        raise ValueError(f"{sources[-1].name}: flicker needs at least two frames, and there is {frames}")
+        raise InputError(f"{sources[-1].name}: flicker needs at least two frames, and there is {frames}")
     return run.finish(frames)
 
 

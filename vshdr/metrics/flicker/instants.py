@@ -10,6 +10,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from vshdr.colour.transfer import INVERSE_EOTF
+from vshdr.errors import InputError
 from vshdr.media.read.light_source import LightSource
 from vshdr.media.sequence import NumberedName
 from vshdr.metrics.flicker.change import averaged_down
@@ -29,14 +30,14 @@ def check_together(sources: list[LightSource], roles: list[str]) -> None:
     first = sources[0]
     for source, role in zip(sources, roles, strict=True):
         if (source.width, source.height) != (first.width, first.height):
-            raise ValueError(
+            raise InputError(
                 f"{source.name} is {source.width}x{source.height} and {first.name} {first.width}x{first.height}; "
                 "clips that are compared have one size"
             )
         if role == "source" and source.hdr:
-            raise ValueError(f"{source.name} already is HDR; --sdr takes the SDR that the clips were made from")
+            raise InputError(f"{source.name} already is HDR; --sdr takes the SDR that the clips were made from")
     if min(first.width, first.height) < SMALLEST:
-        raise ValueError(
+        raise InputError(
             f"{first.name} is {first.width}x{first.height}; motion can be followed from {SMALLEST} pixels on"
         )
 
@@ -48,7 +49,7 @@ def looked_at(source: LightSource, widest: int) -> tuple[int, int]:
 
 
 def instants(sources: list[LightSource], size: tuple[int, int]) -> Iterator[Instant]:
-    """Yield the clips in step. Raise ValueError where one ends before the others."""
+    """Yield the clips in step. Raise InputError where one ends before the others."""
     iterators = [iter(source) for source in sources]
     count = 0
     while True:
@@ -58,7 +59,7 @@ def instants(sources: list[LightSource], size: tuple[int, int]) -> Iterator[Inst
         for source, frame in zip(sources, frames, strict=True):
             if frame is None:
                 longer = next(s.name for s, f in zip(sources, frames, strict=True) if f is not None)
-                raise ValueError(f"{source.name} ends after {count} frames, {longer} goes on; cut them to one length")
+                raise InputError(f"{source.name} ends after {count} frames, {longer} goes on; cut them to one length")
         lights = [averaged_down(frame.linear[None], *size) for frame in frames]
         changes = [frame.scene_change for frame in frames if frame.scene_change is not None]
         # What the detector sees: code values, for HDR after Reinhard's curve.

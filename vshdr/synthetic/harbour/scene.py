@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from vshdr.colour.transfer import INVERSE_EOTF
+from vshdr.errors import InputError
 from vshdr.synthetic.harbour import world as harbour
 from vshdr.synthetic.harbour.raycast import trace
 from vshdr.synthetic.harbour.shading import radiance
@@ -148,7 +149,7 @@ def camera_sdr(
     ValueError for another name.
     """
     if curve != "sigmoid" and curve not in INVERSE_EOTF:
-        raise ValueError(f"unknown camera curve {curve!r}: choose from sigmoid, {', '.join(INVERSE_EOTF)}")
+        raise InputError(f"unknown camera curve {curve!r}: choose from sigmoid, {', '.join(INVERSE_EOTF)}")
     light = linear * exposure
     if noise:
         grain = torch.randn(light.shape, generator=generator, device=light.device, dtype=light.dtype)

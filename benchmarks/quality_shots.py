@@ -15,7 +15,16 @@ from vshdr.camera.codec import round_trip
 from vshdr.camera.conditions import draw_conditions
 from vshdr.camera.degradations import sensor_noise
 from vshdr.camera.panoramas import Panoramas, load_folder, split
-from vshdr.camera.views import MotionOptions, ViewOptions, Views, draw_path, draw_views, grid_between, places, render
+from vshdr.camera.views import (
+    MotionOptions,
+    ViewOptions,
+    Views,
+    draw_path,
+    draw_views,
+    grid_between,
+    project_pixels,
+    render,
+)
 from vshdr.camera.virtual_camera import CONDITIONS
 from vshdr.colour.roll_off import soft_ceiling
 from vshdr.metrics.flicker.equivariance import affine_grid, looks_inside, warp
@@ -184,7 +193,7 @@ def shoot(reel: Footage, condition: str, headroom: float) -> Shot:
 
 def _identity(height: int, width: int) -> Tensor:
     """H x W x 2: the pixels' own places."""
-    return places(torch.eye(3, dtype=torch.float64)[None], (height, width))[0, :2].permute(1, 2, 0).float()
+    return project_pixels(torch.eye(3, dtype=torch.float64)[None], (height, width))[0, :2].permute(1, 2, 0).float()
 
 
 def _eight_bits(sdr: Tensor) -> Tensor:

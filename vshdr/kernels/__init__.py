@@ -118,7 +118,7 @@ def add_moved(
     """Add the gain of another frame, moved and weighted, to `total`, 1 x 3 x H x W, and its weights to `weights`,
     1 x 1 x H x W.
 
-    `own` and `there` are `Moment.layers`, 1 x 4 x H x W, channels last in memory; `field` is 1 x 3 x h x w, `factor`
+    `own` and `there` are `GainFrame.layers`, 1 x 4 x H x W, channels last in memory; `field` is 1 x 3 x h x w, `factor`
     times smaller: motion as shares of half the frame's sides, and the exponent of the weight, to which the difference
     of luma over `other_pixel` is added squared.
     """

@@ -24,7 +24,7 @@ class Motion(NamedTuple):
     """The way from a frame to the one before it."""
 
     grid: Tensor
-    """1 x H x W x 2: where each pixel was in the frame before, for `stability.warp`."""
+    """1 x H x W x 2: where each pixel was in the frame before, for `equivariance.warp`."""
     visible: Tensor
     """1 x 1 x H x W bool: it was seen there."""
     speed: Tensor

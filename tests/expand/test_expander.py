@@ -8,7 +8,7 @@ from vshdr import Expander, models
 from vshdr.colour.transfer import EOTF
 from vshdr.models.contract import Description, Model
 
-OPERATORS = [name for name in models.names() if not models.describe(name).weights]
+OPERATORS = [name for name in models.names() if not models.card(name).network]
 
 
 @pytest.fixture

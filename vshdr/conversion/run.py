@@ -129,7 +129,7 @@ def _preview_folder(paths: list[Path], options: ConvertOptions) -> Path:
 def _fingerprint(source: Path, clip: Source, expander: Expander, options: ConvertOptions) -> str:
     """Return all that decides the pixels of an EXR frame, as JSON: `--resume` keeps only frames made with the same."""
     choices = dataclasses.asdict(expander.options)
-    choices |= {"model": expander.description.name, "precision": expander.precision}
+    choices |= {"model": expander.card.name, "precision": expander.precision}
     for name in ("device", "device_index", "batch"):
         del choices[name]
     return json.dumps(

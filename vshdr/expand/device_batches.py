@@ -124,7 +124,7 @@ class DeviceBatches:
         self._work = _conversion(expander, conversion, meter)
         if expander.options.fuse:
             self._work = Fused(self._work)
-        if expander.device.type == "cuda" and expander.description.recordable:
+        if expander.device.type == "cuda" and expander.card.recordable:
             self._work = Recorded(self._work, self._streams)
 
     @classmethod

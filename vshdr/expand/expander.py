@@ -58,7 +58,7 @@ class Expander:
         self._linearise = EOTF[eotf]
         peak = self.options.peak or _LARGEST_PEAK
         display = Display(eotf=eotf, white=self.options.white, peak=peak)
-        self.description = models.describe(model or models.DEFAULT)
+        self.card = models.card(model or models.DEFAULT)
         self.device = self._find_device()
         self._model = models.build(model or models.DEFAULT, self.options.weights, display).to(self.device)
         self.precision = self._find_precision()
@@ -75,7 +75,7 @@ class Expander:
         self.batch = self.options.batch or (1 if self.device.type == "cpu" else 4)
 
     def __repr__(self) -> str:
-        return f"Expander({self.description.name!r}, device={str(self.device)!r}, {self.options})"
+        return f"Expander({self.card.name!r}, device={str(self.device)!r}, {self.options})"
 
     def _find_device(self) -> torch.device:
         wanted, index = self.options.device, self.options.device_index
@@ -95,7 +95,7 @@ class Expander:
             return "fp32"
         if name != "auto":
             return name
-        return "fp32" if self.device.type == "cpu" else self.description.precision
+        return "fp32" if self.device.type == "cpu" else self.card.precision
 
     @torch.no_grad()  # and not inference_mode, whose tensors the caller could neither change nor train on
     def expand(self, sdr: Tensor, out: Tensor | None = None) -> Tensor:
@@ -125,7 +125,7 @@ class Expander:
 
         Return linear light, and whether all that the model gave is finite: one bool, on the device.
         """
-        padded = clamp_and_pad(code, self.description.multiple)
+        padded = clamp_and_pad(code, self.card.multiple)
         linear = torch.empty_like(code, dtype=torch.float32, memory_format=torch.contiguous_format)
         finite = self._finish(padded, self._light(padded, tuple(code.shape[2:])), linear)
         return linear, finite
@@ -134,7 +134,7 @@ class Expander:
         """Raise RuntimeError where `finite`, of `enqueue`, is false. Waits for the device."""
         if not finite:
             raise NotFiniteError(
-                f"{self.description.name} gave values that are not finite; try precision fp32 or other weights"
+                f"{self.card.name} gave values that are not finite; try precision fp32 or other weights"
             )
 
     @torch.no_grad()
@@ -255,7 +255,7 @@ class Expander:
         if self.device.type != "cpu" and len(code) < self.batch:
             # Kernels are chosen by shape, and another kernel may round otherwise: the last batch is filled up.
             code = torch.cat([code, code[-1:].expand(self.batch - len(code), -1, -1, -1)])
-        return clamp_and_pad(code, self.description.multiple)
+        return clamp_and_pad(code, self.card.multiple)
 
     @contextlib.contextmanager
     def _memory_explained(self, frames: Tensor) -> Iterator[None]:
@@ -306,8 +306,8 @@ class Expander:
             tile_width, tile_height = self._tile_size(*code.shape[2:])
             if tile_width >= code.shape[3] and tile_height >= code.shape[2]:
                 return self._model(code, summary).float()
-            overlap = self.description.context if self.options.overlap < 0 else self.options.overlap
-            overlap = round_up(overlap, self.description.multiple)
+            overlap = self.card.context if self.options.overlap < 0 else self.options.overlap
+            overlap = round_up(overlap, self.card.multiple)
 
             def run(tile: Tensor, rows: slice, columns: slice) -> Tensor:
                 return self._model(tile, self._model.cut(summary, tuple(code.shape[2:]), rows, columns)).float()
@@ -321,11 +321,11 @@ class Expander:
 
     def _tile_size(self, height: int, width: int) -> tuple[int, int]:
         """Return width and height of tiles in multiples of the model's own; the frame's where it is not tiled."""
-        automatic = self.description.tile if self.device.type == "cpu" else 0
+        automatic = self.card.tile if self.device.type == "cpu" else 0
         sizes = []
         for asked, side in zip(self._tile, (width, height), strict=True):
             wanted = asked or automatic or side
-            sizes.append(round_up(wanted, self.description.multiple))
+            sizes.append(round_up(wanted, self.card.multiple))
         return sizes[0], sizes[1]
 
 

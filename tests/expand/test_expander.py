@@ -6,7 +6,9 @@ from torch import nn
 
 from vshdr import Expander, models
 from vshdr.colour.transfer import EOTF
-from vshdr.models.contract import Description, Model
+from vshdr.models import registry
+from vshdr.models.cards import Card
+from vshdr.models.contract import Model
 
 OPERATORS = [name for name in models.names() if not models.card(name).network]
 
@@ -22,7 +24,7 @@ def sdr() -> torch.Tensor:
 class Blur(Model):
     """A network in miniature: two convolutions with zero padding, fixed random weights, a multiple of 8."""
 
-    description = Description(name="blur", summary="", source="", multiple=8, context=2)
+    card = Card(name="blur", summary="", source="", multiple=8, context=2)
     fault = False
 
     def __init__(self, display):
@@ -38,7 +40,7 @@ class Blur(Model):
 
 @pytest.fixture
 def blur(monkeypatch):
-    monkeypatch.setitem(models.REGISTRY, "blur", f"{__name__}:Blur")
+    monkeypatch.setitem(registry._known, "blur", Blur)
 
 
 @pytest.mark.parametrize("model", OPERATORS)

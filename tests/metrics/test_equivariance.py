@@ -15,7 +15,7 @@ from vshdr.metrics.ssim import ssim
 from vshdr.options.train import TrainOptions
 from vshdr.training.learner import Objective
 from vshdr.training.losses import LOSSES
-from vshdr.training.stability_terms import STABILITY, answered_for, second_view
+from vshdr.training.stability_terms import STABILITY, judged_mask, second_view
 
 SIZE = 48
 
@@ -47,7 +47,7 @@ def shifted(pixels: int) -> Pair:
 
 
 def everywhere(pair: Pair) -> torch.Tensor:
-    return answered_for(pair.linear, highlights_only=False)
+    return judged_mask(pair.linear, highlights_only=False)
 
 
 def test_no_motion_warps_nothing():
@@ -208,8 +208,8 @@ def test_reconstruction_judges_both_views_only_where_the_term_says_so(name, both
 
 def test_highlight_networks_answer_for_lost_highlights():
     truth = torch.tensor([0.5, 0.975, 4.0]).view(1, 1, 1, 3).expand(1, 3, 1, 3)
-    assert torch.allclose(answered_for(truth, highlights_only=True).flatten(), torch.tensor([0.0, 0.5, 1.0]), atol=1e-6)
-    assert answered_for(truth, highlights_only=False).eq(1.0).all()
+    assert torch.allclose(judged_mask(truth, highlights_only=True).flatten(), torch.tensor([0.0, 0.5, 1.0]), atol=1e-6)
+    assert judged_mask(truth, highlights_only=False).eq(1.0).all()
 
 
 def test_every_term_can_be_asked_for():

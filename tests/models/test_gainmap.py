@@ -43,7 +43,7 @@ def frame() -> torch.Tensor:
 
 
 def test_it_is_the_default():
-    assert models.DEFAULT == "gainmap" and Expander().description.name == "gainmap"
+    assert models.DEFAULT == "gainmap" and Expander().card.name == "gainmap"
 
 
 def test_it_stays_in_its_budget():

@@ -246,6 +246,24 @@ def test_the_second_phase_keeps_how_gainmap_judges_whole_frames(options, tmp_pat
     assert changed == {"backbone", "enter", "deepest", "up", "leave"}
 
 
+def test_a_run_of_an_earlier_version_goes_on(options, tmp_path):
+    """It called the backbone encoder, among the options and in its tensors' names."""
+    chosen = options(steps=1, size=(64, 64), validation=1, backbone="random", schedule="constant", ema=0.9)
+    train(chosen)
+    saved = checkpoint.load(tmp_path / "run" / "last.pt")
+    shutil.copytree(tmp_path / "run", tmp_path / "older")
+    saved["options"]["encoder"] = saved["options"].pop("backbone")
+    for part in ("network", "average"):
+        saved[part] = {name.replace("model.backbone", "model.encoder"): item for name, item in saved[part].items()}
+    assert "module.model.encoder.stem.weight" in saved["average"]
+    checkpoint.save(tmp_path / "older" / "last.pt", saved)
+    for name in ("run", "older"):
+        train(dataclasses.replace(chosen, steps=2, resume=True, output=str(tmp_path / name)))
+    found, expected = (load_file(tmp_path / name / "final.safetensors") for name in ("older", "run"))
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(tensor, found[name]) for name, tensor in expected.items())
+
+
 def test_a_second_phase_needs_weights(tiny, options):
     with pytest.raises(ValueError, match="phase stability goes on from trained weights"):
         train(options(steps=1, phase="stability"))

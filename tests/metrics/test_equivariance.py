@@ -197,10 +197,10 @@ def test_reconstruction_judges_both_views_only_where_the_term_says_so(name, both
     pair = dataclasses.replace(pair, second_linear=4.0 * pair.second_linear)  # so that the views have other losses
 
     def learner(first, second):
-        return first.pow(2.2), second.pow(2.2)
+        return first.pow(2.2), second.pow(2.2), "linear"
 
     objective = Objective("highlight", name, headroom=5.0)
-    parts = objective(learner, "linear", pair, torch.autocast("cpu", enabled=False))
+    parts = objective(learner, pair, torch.autocast("cpu", enabled=False))
     views = [(pair.sdr, pair.linear), (pair.second_sdr, pair.second_linear)] if both else [(pair.sdr, pair.linear)]
     sdr, truth = (torch.cat(part) for part in zip(*views, strict=True))
     assert float(parts["reconstruction"]) == pytest.approx(float(LOSSES["highlight"](sdr.pow(2.2), truth, sdr)))

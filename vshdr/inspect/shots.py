@@ -9,7 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from vshdr.media.read.reader import open_source, read_sdr
-from vshdr.runtime.files import whole
+from vshdr.runtime.files import atomic_write
 from vshdr.temporal.shots import Shot, shots
 from vshdr.temporal.signature import Signature, signature
 
@@ -47,7 +47,7 @@ def list_shots(path: str | Path, *, frame_rate: Fraction | None = None, allow_hd
 
 def write_csv(path: str | Path, found: Iterable[TimedShot]) -> None:
     """One line per shot. Frames count from 0; flashes are their first frames, with blanks between."""
-    with whole(path) as part, part.open("w", newline="") as file:
+    with atomic_write(path) as part, part.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(("first_frame", "last_frame", "start_seconds", "end_seconds", "begins", "flashes"))
         for timed in found:
@@ -59,7 +59,7 @@ def write_csv(path: str | Path, found: Iterable[TimedShot]) -> None:
 
 def write_chapters(path: str | Path, found: Iterable[TimedShot]) -> None:
     """A chapter per shot in the simple (OGM) format, which `mkvmerge --chapters` and MP4Box's `-chap` take."""
-    with whole(path) as part, part.open("w") as file:
+    with atomic_write(path) as part, part.open("w") as file:
         for number, timed in enumerate(found, 1):
             file.write(f"CHAPTER{number:02d}={clock_time(timed.start)}\nCHAPTER{number:02d}NAME=Shot {number}\n")
 

@@ -15,7 +15,7 @@ from rich.table import Table
 import vshdr
 from vshdr.metrics.flicker.comparison import Clip, Comparison
 from vshdr.metrics.flicker.meter import PER_CLIP, PER_FRAME, PER_SHOT, Metric
-from vshdr.runtime.files import whole
+from vshdr.runtime.files import atomic_write
 
 METRICS = PER_FRAME | PER_SHOT | PER_CLIP
 _TERMINAL_SHOTS = 20
@@ -85,7 +85,7 @@ def _clip(comparison: Comparison, clip: Clip) -> dict[str, Any]:
 
 def write_json(comparison: Comparison, path: str | Path) -> None:
     """Write `as_json`. Raise OSError where the file cannot be written."""
-    with whole(path) as part:
+    with atomic_write(path) as part:
         part.write_text(json.dumps(as_json(comparison), allow_nan=False) + "\n")
 
 
@@ -93,7 +93,7 @@ def write_csv(comparison: Comparison, path: str | Path) -> None:
     """A row per frame and clip: frame, seconds, shot, clip, role, and the numbers of `PER_FRAME`, empty for NaN. Raise
     OSError where the file cannot be written.
     """
-    with whole(path) as part, part.open("w", newline="") as file:
+    with atomic_write(path) as part, part.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(("frame", "seconds", "shot", "clip", "role", *PER_FRAME))
         for clip in comparison.clips:

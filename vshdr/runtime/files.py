@@ -11,8 +11,12 @@ from vshdr.errors import InputError
 
 
 @contextlib.contextmanager
-def whole(path: str | Path) -> Iterator[Path]:
-    """A name to write to, beside `path`. What lies there becomes `path` when the block ends, and goes if it fails."""
+def atomic_write(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary name beside `path` to write to.
+
+    When the block ends, the file there takes the name `path` in one step, replacing what had it. If the block fails,
+    the temporary file is deleted and `path` stays as it was.
+    """
     path = Path(path)
     part = path.with_name(path.name + ".part")
     try:

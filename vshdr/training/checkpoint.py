@@ -12,7 +12,7 @@ import torch
 import vshdr
 from vshdr.errors import InputError
 from vshdr.options.train import TrainOptions
-from vshdr.runtime.files import whole
+from vshdr.runtime.files import atomic_write
 
 CHANGEABLE = (
     *("resume", "output", "data", "without", "device", "precision"),
@@ -23,7 +23,7 @@ CHANGEABLE = (
 
 def save(path: Path, state: dict[str, Any]) -> None:
     """Write a checkpoint: tensors, numbers, text, lists and dictionaries."""
-    with whole(path) as part:
+    with atomic_write(path) as part:
         torch.save(state, part)
 
 

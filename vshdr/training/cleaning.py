@@ -25,7 +25,7 @@ from vshdr.camera.samples import find_samples, read_sample, read_sdr
 from vshdr.colour.primaries import luminance
 from vshdr.errors import InputError
 from vshdr.options.tools import CleanOptions
-from vshdr.runtime.files import whole
+from vshdr.runtime.files import atomic_write
 
 FEATURES = {
     "middle": "log2 of the median luminance",
@@ -225,13 +225,13 @@ def clean(folder: str | Path, report: str | Path, options: CleanOptions) -> list
     # Read again: thumbnails of all pictures of a large set would not fit into memory.
     flagged = [finding for finding in findings if finding.flagged and finding.path in rows]
     sheet = _sheet(flagged, [_thumbnail(loaders[finding.path]()[0]) for finding in flagged])
-    with whole(report / "outliers.png") as part:
+    with atomic_write(report / "outliers.png") as part:
         sheet.save(part, format="PNG")
     return findings
 
 
 def _write_table(path: Path, folder: Path, findings: Sequence[Finding], rows: dict[Path, dict[str, float]]) -> None:
-    with whole(path) as part, part.open("w", newline="", encoding="utf-8") as file:
+    with atomic_write(path) as part, part.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(("rank", "file", "score", "flagged", "reason", *FEATURES))
         for finding in findings:

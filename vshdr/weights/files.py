@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from vshdr.errors import InputError
-from vshdr.runtime.files import whole
+from vshdr.runtime.files import atomic_write
 
 if TYPE_CHECKING:
     from vshdr.models.contract import Model
@@ -117,7 +117,7 @@ def write(model: Model, path: Path, metadata: dict[str, str]) -> None:
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     # Not `save_file`, whose files are its user's alone, and whose errors are of its own kind.
     data = save(state, metadata | {"model": model.description.name})
-    with whole(path) as part:
+    with atomic_write(path) as part:
         part.write_bytes(data)
 
 

@@ -20,7 +20,7 @@ from vshdr.colour.primaries import chromaticities
 from vshdr.errors import InputError
 from vshdr.media.read.exr import _read
 from vshdr.media.sequence import NumberedName
-from vshdr.runtime.files import whole
+from vshdr.runtime.files import atomic_write
 
 HALF_MAXIMUM = 65504.0
 PIXEL_TYPES = {"half": np.dtype(np.float16), "float": np.dtype(np.float32)}
@@ -177,7 +177,7 @@ class ExrWriter:
         header = self._header | {"imageCounter": number, "timeCode": time_code(index, self._frame_rate)}
         path = self.path(index)
         try:
-            with whole(path) as part, OpenEXR.File(header, dict(zip("RGB", rgb.numpy(), strict=True))) as file:
+            with atomic_write(path) as part, OpenEXR.File(header, dict(zip("RGB", rgb.numpy(), strict=True))) as file:
                 file.write(str(part))
         except (RuntimeError, OSError) as error:
             said = error.strerror if isinstance(error, OSError) else str(error).rstrip(".").rpartition(". ")[2]

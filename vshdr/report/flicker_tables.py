@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-import vshdr
+from vshdr import __version__
 from vshdr.metrics.flicker.comparison import Clip, Comparison
 from vshdr.metrics.flicker.meter import PER_CLIP, PER_FRAME, PER_SHOT, Metric
 from vshdr.runtime.files import atomic_write
@@ -52,7 +52,7 @@ def print_tables(comparison: Comparison, console: Console) -> None:
 def as_json(comparison: Comparison) -> dict[str, Any]:
     """Return all that was measured, as JSON knows it: null for what is NaN or infinite."""
     return {
-        "vshdr": vshdr.__version__,
+        "vshdr": __version__,
         "settings": dataclasses.asdict(comparison.options),
         "frames": comparison.frames,
         "frame_rate": comparison.frame_rate,

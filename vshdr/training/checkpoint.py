@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-import vshdr
+from vshdr import __version__
 from vshdr.errors import InputError
 from vshdr.options.train import TrainOptions
 from vshdr.runtime.files import atomic_write
@@ -66,7 +66,7 @@ def provenance(options: TrainOptions, data: str, step: int, validation: float, p
         "steps": str(step),
         "batch": str(options.batch * processes),
         "validation_loss": f"{validation:.6g}",
-        "vshdr": vshdr.__version__,
+        "vshdr": __version__,
         "torch": torch.__version__,
     }
 

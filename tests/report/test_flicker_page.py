@@ -84,7 +84,7 @@ def test_plots_tables_and_maps_are_drawn(shown):
     assert shown.run("document.querySelectorAll('#spectrum-plot .curve').length") == 4
     assert shown.run("document.querySelectorAll('#maps canvas').length") == 2
     assert (
-        shown.run("document.querySelectorAll('#worst_frames button').length")
+        shown.run("document.querySelectorAll('#worst-frames button').length")
         == shown.run("data.worst_frames.length")
         > 0
     )
@@ -94,7 +94,7 @@ def test_plots_tables_and_maps_are_drawn(shown):
         ".data.slice(0, 3).reduce((a, b) => a + b))"
     )[::-1]
     assert lively > calm + 100
-    thumbnail = "[...document.querySelector('#worst_frames canvas').getContext('2d').getImageData(112, 57, 1, 1).data]"
+    thumbnail = "[...document.querySelector('#worst-frames canvas').getContext('2d').getImageData(112, 57, 1, 1).data]"
     assert shown.run(thumbnail)[0] == 255
 
 

@@ -2,10 +2,10 @@
 
     VshdrError
     ├── InputError (ValueError)               an input, an option or a file's content does not fit
+    │   └── MissingPackageError               an option needs a package, or an encoder of FFmpeg, that is not installed
     ├── FileError (OSError)                   a file is missing, locked, or cannot be written
     │   └── OutputExistsError (FileExistsError)   it exists, and was not to be replaced
     ├── DownloadError (OSError)               weights could not be downloaded, or are not what was expected
-    ├── MissingPackageError (RuntimeError)    an optional package, or an encoder of FFmpeg, is not installed
     ├── BuildError (RuntimeError)             a native library is of another build than the package
     ├── DeviceError (RuntimeError)            a device is not there, or cannot do what was asked
     │   └── OutOfMemoryError                  its memory is too small
@@ -54,6 +54,10 @@ class InputError(VshdrError, ValueError):
     """An input, an option or a file's content does not fit."""
 
 
+class MissingPackageError(InputError):
+    """An option needs a package, or an encoder of FFmpeg, that is not installed. The message says how to get it."""
+
+
 class FileError(VshdrError, OSError):
     """A file is missing, locked by another process, or cannot be written."""
 
@@ -64,10 +68,6 @@ class OutputExistsError(FileError, FileExistsError):
 
 class DownloadError(VshdrError, OSError):
     """Weights could not be downloaded, or what came is not what was expected."""
-
-
-class MissingPackageError(VshdrError, RuntimeError):
-    """An optional package, or an encoder of FFmpeg, is not installed. The message says how to install it."""
 
 
 class BuildError(VshdrError, RuntimeError):

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from vshdr import __version__
-from vshdr.errors import InputError
+from vshdr.errors import FileError, InputError
 from vshdr.options.train import TrainOptions
 from vshdr.runtime.files import atomic_write
 
@@ -28,9 +28,9 @@ def save(path: Path, state: dict[str, Any]) -> None:
 
 
 def load(path: Path) -> dict[str, Any]:
-    """Read a checkpoint, running nothing that is in it. Raise OSError or InputError naming the file."""
+    """Read a checkpoint, running nothing that is in it. Raise FileError or InputError naming the file."""
     if not path.is_file():
-        raise OSError(f"there is no run to resume: {path} does not exist")
+        raise FileError(f"there is no run to resume: {path} does not exist")
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, pickle.UnpicklingError) as error:

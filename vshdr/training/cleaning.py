@@ -23,7 +23,7 @@ from torch.nn import functional
 from vshdr.camera.panoramas import load_folder, read_picture
 from vshdr.camera.samples import find_samples, read_sample, read_sdr
 from vshdr.colour.primaries import luminance
-from vshdr.errors import InputError
+from vshdr.errors import InputError, MissingPackageError
 from vshdr.options.tools import CleanOptions
 from vshdr.runtime.files import atomic_write
 
@@ -168,14 +168,14 @@ def detect(table: np.ndarray, options: CleanOptions) -> tuple[np.ndarray, np.nda
     """Return scores of rows of features, and how many robust deviations each feature lies from the median.
 
     Deviations are limited to 10: beyond that a value is wrong, however wrong, and should not hide others.
-    Raise InputError for fewer than 8 rows, RuntimeError where scikit-learn is not installed.
+    Raise InputError for fewer than 8 rows, MissingPackageError where scikit-learn is not installed.
     """
     if len(table) < 8:
         raise InputError(f"outliers cannot be told among {len(table)} pictures; give 8 or more")
     try:
         import sklearn  # noqa: F401  only to say clearly that it is missing
     except ImportError:
-        raise RuntimeError("cleaning needs scikit-learn; install it with pip install 'vshdr[train]'") from None
+        raise MissingPackageError("cleaning needs scikit-learn; install it with pip install 'vshdr[train]'") from None
     middle = np.median(table, axis=0)
     apart = table - middle
     # 1.4826 median deviations are a standard deviation of normal numbers. Most pictures may share a value (no

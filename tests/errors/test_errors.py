@@ -1,11 +1,15 @@
 """Errors: each is a VshdrError and the built-in that it refines, and each becomes one sentence."""
 
+from __future__ import annotations
+
 import inspect
 from fractions import Fraction
 
 import av
 import numpy as np
 import pytest
+from av.error import ExternalError, FFmpegError
+from av.error import OSError as FFmpegOSError
 
 import vshdr.errors
 from vshdr.errors import (
@@ -53,7 +57,7 @@ def test_sentence(error, told):
 
 def test_reason_leaves_out_file_and_number(tmp_path):
     (tmp_path / "text.mkv").write_text("not a video")
-    with pytest.raises(av.FFmpegError) as caught:
+    with pytest.raises(FFmpegError) as caught:
         av.open(tmp_path / "text.mkv")
     assert reason(caught.value) == "invalid data found when processing input"
     assert reason(ValueError("Seven")) == "seven"
@@ -68,7 +72,7 @@ class FailingEncoder:
     def __getattr__(self, name: str) -> object:
         return getattr(self._encoder, name)
 
-    def encode(self, frame: av.VideoFrame | None) -> list[av.Packet]:
+    def encode(self, frame: av.VideoFrame | None) -> list[av.Packet[av.VideoStream]]:
         if frame is None:
             return []
         raise self._error
@@ -77,8 +81,8 @@ class FailingEncoder:
 @pytest.mark.parametrize(
     ("error", "expected"),
     [
-        (av.error.ExternalError(1, "Generic error in an external library"), EncodeError),
-        (av.error.OSError(28, "No space left on device"), OSError),
+        (ExternalError(1, "Generic error in an external library"), EncodeError),
+        (FFmpegOSError(28, "No space left on device"), OSError),
     ],
 )
 def test_an_encoder_that_fails_is_named_and_a_full_disk_is_not_blamed_on_it(tmp_path, error, expected):

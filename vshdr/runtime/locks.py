@@ -9,8 +9,8 @@ from typing import BinaryIO
 from vshdr.errors import FileError
 
 
-def locked(path: Path, busy: str) -> BinaryIO:
-    """Return the file, open at its end, made where it is not there; nobody else can lock it until it is closed.
+def open_locked(path: Path, busy: str) -> BinaryIO:
+    """Open a file at its end, made if it is not there, and lock it: no other process can until it is closed.
 
     Raise FileError with the message `busy` where another process has locked it, OSError where it cannot be opened.
     """

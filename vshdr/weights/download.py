@@ -14,7 +14,7 @@ from typing import BinaryIO
 import platformdirs
 
 from vshdr.errors import DownloadError, FileError
-from vshdr.runtime.locks import locked
+from vshdr.runtime.locks import open_locked
 from vshdr.weights.catalogue import Entry, find
 from vshdr.weights.files import sha256
 
@@ -47,7 +47,7 @@ def fetch(name: str, *, progress: Progress | None = None) -> Path:
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(target.name + ".part")
-    with locked(part, f"another process is fetching {name} into {part}; wait for it") as file:
+    with open_locked(part, f"another process is fetching {name} into {part}; wait for it") as file:
         try:
             _download(entry.url, file, part, progress or (lambda done, total: None))
         except OSError:

@@ -28,7 +28,7 @@ from vshdr.media.write.content_light import patch_content_light
 from vshdr.media.write.encoders import SITED_TOP_LEFT, VideoSettings, check, open_encoder, set_colour_tags
 from vshdr.media.write.passthrough import Passthrough, has_streams
 from vshdr.media.write.verify import verify
-from vshdr.runtime.locks import locked
+from vshdr.runtime.locks import open_locked
 
 __all__ = ["DEFAULT_PIXEL_FORMAT", "VideoSettings", "VideoWriter"]
 
@@ -75,7 +75,7 @@ class VideoWriter:
         self._passthrough: Passthrough | None = None
         self._encoder = open_encoder(settings)
         self._output: av.container.OutputContainer | None = None
-        self._lock = locked(
+        self._lock = open_locked(
             self.partial, f"{self.partial} is being written by another run; let it end, or name another output"
         )
         try:

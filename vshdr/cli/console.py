@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn
 
-console = Console(stderr=True)
+console: Console = Console(stderr=True)
 
 
 def say(text: str, *, style: str | None = None) -> None:

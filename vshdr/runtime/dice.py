@@ -13,7 +13,7 @@ class Dice:
     """A seeded source of single numbers. What needs a number per pixel uses a generator on the device instead."""
 
     def __init__(self, seed: int) -> None:
-        self.generator = torch.Generator().manual_seed(seed)
+        self.generator: torch.Generator = torch.Generator().manual_seed(seed)
 
     def uniform(self, low: float = 0.0, high: float = 1.0) -> float:
         """Return a number from `low` to `high`, each as likely as any other."""

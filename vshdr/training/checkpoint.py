@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-import vshdr
-from vshdr.errors import InputError
+from vshdr import __version__
+from vshdr.errors import FileError, InputError
 from vshdr.models.contract import Model
 from vshdr.options.train import TrainOptions
-from vshdr.runtime.files import whole
+from vshdr.runtime.files import atomic_write
 
 CHANGEABLE = (
     *("resume", "output", "data", "without", "device", "precision"),
@@ -27,17 +27,17 @@ _RENAMED = {"encoder": "backbone"}
 
 def save(path: Path, state: dict[str, Any]) -> None:
     """Write a checkpoint, whole or not at all. `state` holds tensors, numbers, text, lists and dictionaries."""
-    with whole(path) as part:
+    with atomic_write(path) as part:
         torch.save(state, part)
 
 
 def load(path: Path) -> dict[str, Any]:
     """Return what `save` wrote; nothing in the file is run as code.
 
-    Raise OSError where there is no file, and InputError where it is damaged, both naming it.
+    Raise FileError where there is no file, and InputError where it is damaged, both naming it.
     """
     if not path.is_file():
-        raise OSError(f"there is no run to resume: {path} does not exist")
+        raise FileError(f"there is no run to resume: {path} does not exist")
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
@@ -81,7 +81,7 @@ def provenance(options: TrainOptions, data: str, step: int, validation: float, p
         "steps": str(step),
         "batch": str(options.batch * processes),
         "validation_loss": f"{validation:.6g}",
-        "vshdr": vshdr.__version__,
+        "vshdr": __version__,
         "torch": torch.__version__,
     }
 

@@ -22,7 +22,7 @@ from vshdr import models
 from vshdr.camera.conditions import CameraOptions
 from vshdr.camera.views import MotionOptions
 from vshdr.camera.virtual_camera import CONDITIONS
-from vshdr.errors import InputError
+from vshdr.errors import InputError, NotFiniteError
 from vshdr.models.contract import Display, Model
 from vshdr.options.train import TrainOptions
 from vshdr.training import checkpoint, sheets
@@ -63,7 +63,7 @@ def train(
 
     `camera` describes the virtual camera in more detail than `options.condition` and `options.motion`, which it
     replaces. `on_record` is called with each record of the log. Raise InputError for options that do not fit each
-    other, the data or the run that is resumed, OSError for files that are missing, and RuntimeError where training
+    other, the data or the run that is resumed, OSError for files that are missing, and NotFiniteError where training
     diverges.
     """
     team = Team.join(options.device)
@@ -243,7 +243,7 @@ class _Run:
         else:
             self.skipped += 1
             if self.skipped > MOST_SKIPPED:
-                raise RuntimeError(
+                raise NotFiniteError(
                     f"training of {self.options.model} diverged at step {self.step}: {self.skipped} "
                     f"gradients in a row were not finite; lower rate or clip"
                 )
@@ -280,7 +280,7 @@ class _Run:
         measured = self.validation.measure(learner, self.autocast)
         self.last = measured["loss"]
         if not math.isfinite(self.last):
-            raise RuntimeError(
+            raise NotFiniteError(
                 f"training of {self.options.model} diverged by step {self.step}: the validation loss is {self.last}; "
                 "lower rate or clip"
             )

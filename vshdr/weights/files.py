@@ -21,7 +21,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from vshdr.errors import InputError
-from vshdr.runtime.files import whole
+from vshdr.runtime.files import atomic_write
 
 # Keys under which training programs store the tensors, beside optimiser states and the like.
 _WRAPPERS = ("state_dict", "model", "model_state_dict", "params", "net")
@@ -54,7 +54,7 @@ def write(state: Mapping[str, Tensor], path: Path, model: str, made: Mapping[str
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
     # Not `save_file`, because only the user could read its files, and its errors are of a kind of their own.
     data = save(tensors, {**made, "model": model})
-    with whole(path) as part:
+    with atomic_write(path) as part:
         part.write_bytes(data)
 
 

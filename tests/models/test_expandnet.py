@@ -184,6 +184,7 @@ def test_published_files_give_the_published_values(digest):
     folder = Path(os.environ["VSHDR_TEST_WEIGHTS"])
     path = next(path for path in folder.rglob("*.pth") if sha256(path).startswith(digest))
     network = models.build("expandnet", str(path), Display())
+    assert isinstance(network, ExpandNet)
     constants, first, second, mean = GOLDEN[digest]
     for value, expected in zip((0.25, 0.5, 0.75, 1.0), constants, strict=True):
         sdr = torch.full((1, 3, 256, 256), value)

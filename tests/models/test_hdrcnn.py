@@ -10,7 +10,7 @@ from networks import HDRCNN_SHAPES, hdrcnn_arrays
 
 from vshdr import models
 from vshdr.models.contract import Display
-from vshdr.models.hdrcnn import HDRCNN
+from vshdr.models.hdrcnn import HDRCNN, _Upscale
 
 
 @pytest.fixture(scope="module")
@@ -177,8 +177,10 @@ def test_it_starts_as_upsampling_and_addition():
     model = models.untrained("hdrcnn", Display(), seed=3)
     assert isinstance(model, HDRCNN)
     features = torch.rand(1, 128, 8, 8)
-    larger = model.decoder[4].deconv(features)
-    both = model.decoder[4].fuse(torch.cat((larger, 2.0 * larger), dim=1))
+    finest = model.decoder[4]
+    assert isinstance(finest, _Upscale)
+    larger = finest.deconv(features)
+    both = finest.fuse(torch.cat((larger, 2.0 * larger), dim=1))
     expected = torch.nn.functional.interpolate(features[:, :64], scale_factor=2, mode="bilinear")
     assert torch.allclose(larger[..., 1:-1, 1:-1], expected[..., 1:-1, 1:-1], atol=1e-6)
     assert torch.allclose(both, 3.0 * larger, atol=1e-5)

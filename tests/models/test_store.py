@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 
 from vshdr import models, weights
 from vshdr.models.contract import Display
+from vshdr.models.hdrcnn import HDRCNN
 from vshdr.weights import Download, Packaged
 from vshdr.weights.files import sha256
 
@@ -36,6 +37,7 @@ def test_converts_a_published_file_of_each_network(tmp_path):
             models.convert(tmp_path / source, target)
     assert equal(weights.read(tmp_path / "expandnet.safetensors"), state)
     network = models.build("hdrcnn", str(tmp_path / "hdrcnn.safetensors"), Display())
+    assert isinstance(network, HDRCNN)
     pairs = zip(network.to_published(), arrays.values(), strict=True)
     assert all(torch.equal(found, array) for found, array in pairs)
     assert not list(tmp_path.glob("*.part"))

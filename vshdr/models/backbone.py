@@ -45,7 +45,7 @@ class Conv(nn.Conv2d):
     def __init__(self, inputs: int, outputs: int, side: int = 1, stride: int = 1, groups: int = 1) -> None:
         super().__init__(inputs, outputs, side, stride, groups=groups)
         # With a stride, TensorFlow, from which the published weights come, pads less at the left than at the right.
-        self.border = ((side - stride) // 2, side - stride - (side - stride) // 2) * 2
+        self.border: tuple[int, ...] = ((side - stride) // 2, side - stride - (side - stride) // 2) * 2
 
     def forward(self, input: Tensor) -> Tensor:
         return super().forward(F.pad(input, self.border, mode="replicate") if any(self.border) else input)
@@ -84,7 +84,7 @@ class Backbone(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.stem = _conv(3, _STEM, 3, stride=2)
+        self.stem: Conv = _conv(3, _STEM, 3, stride=2)
         blocks, inputs = [], _STEM
         for count, side, stride, wider, outputs in STAGES:
             for number in range(count):

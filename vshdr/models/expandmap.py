@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -28,7 +30,7 @@ class ExpandMap(Model):
     the headroom is the middle of that range in stops.
     """
 
-    card = Card(
+    card: ClassVar[Card] = Card(
         name="expandmap",
         summary="Keeps the grade; lifts near-clipped areas half the stops to the peak (strength 2: all).",
         recordable=False,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Self
+from typing import ClassVar, Self
 
 import torch
 import torch.nn.functional as F
@@ -124,7 +124,7 @@ class ExpandNet(Model):
     and layers start as PyTorch initialises them, as its publication's do.
     """
 
-    card = Card(
+    card: ClassVar[Card] = Card(
         name="expandnet",
         summary="Re-maps every pixel with a small network; the whole grade shifts, not only the highlights.",
         source="Marnerides et al., Eurographics 2018; stable weights: kacperkk2/temporalStableExpandNet",
@@ -151,7 +151,7 @@ class ExpandNet(Model):
             nn.Conv2d(64, GLOBAL, 4),
         )
         self.end_net = nn.Sequential(_block(LOCAL + MID + GLOBAL, 64, 1), nn.Conv2d(64, 3, 1))
-        self.anchor = 1.0
+        self.anchor: float = 1.0
 
     def load(self, state: Mapping[str, Tensor], origin: str) -> Self:
         super().load(state, origin)

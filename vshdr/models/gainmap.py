@@ -24,6 +24,7 @@ import dataclasses
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -89,7 +90,7 @@ class GainMap(Model):
     Untrained, its curves are zero, and ratios are trusted.
     """
 
-    card = Card(
+    card: ClassVar[Card] = Card(
         name="gainmap",
         summary="Keeps the grade and restores clipped highlights from their surroundings, quietly over time.",
         source="vshdr",
@@ -113,12 +114,12 @@ class GainMap(Model):
 
     def __init__(self, display: Display) -> None:
         super().__init__(display)
-        self.backbone = Backbone()
+        self.backbone: Backbone = Backbone()
         self.enter = _layer(3 * FOLD * FOLD + 2 * len(NEAR_WHITE) + 2 * RATIOS, WIDTHS[0])
         self.deepest = _layer(CHANNELS[-1], WIDTHS[-1])
         skipped = (CHANNELS[0] + WIDTHS[0], *CHANNELS[1:-1])
         self.up = nn.ModuleList(_layer(b + skip, a) for (a, b), skip in zip(pairwise(WIDTHS), skipped, strict=True))
-        self.leave = Conv(WIDTHS[0], CURVES + 2 * RATIOS, 3)
+        self.leave: Conv = Conv(WIDTHS[0], CURVES + 2 * RATIOS, 3)
         self.judge = nn.Sequential(
             nn.Linear(3 * (len(LEVELS) - 1), CONTEXT), nn.ReLU(), nn.Linear(CONTEXT, CONTEXT), nn.ReLU()
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -128,7 +129,7 @@ class HDRCNN(Model):
     Its camera curve is a square, whatever the display: an SDR pixel x below the threshold becomes exactly x^2.
     """
 
-    card = Card(
+    card: ClassVar[Card] = Card(
         name="hdrcnn",
         summary="Restores clipped highlights with a large network; all else is the squared SDR.",
         source="Eilertsen et al., HDRCNN, SIGGRAPH Asia 2017, and their temporal regularisation, CVPR 2019",

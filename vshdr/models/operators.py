@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
@@ -14,7 +16,7 @@ from vshdr.models.contract import Model
 class Linearise(Model):
     """The SDR in linear light as its display shows it, without any expansion."""
 
-    card = Card(
+    card: ClassVar[Card] = Card(
         name="none",
         summary="Linearises only: the grade untouched, highlights stay at SDR white. The baseline of all others.",
         source="ITU-R BT.1886, IEC 61966-2-1",
@@ -38,7 +40,7 @@ class Akyuz(Model):
     1, so that a frame's content does not change its scale.
     """
 
-    card = Card(
+    card: ClassVar[Card] = Card(
         name="akyuz",
         summary="Scales everything linearly up to the peak: bright, contrasty, mid-tones several times brighter.",
         source="Akyuz et al., SIGGRAPH 2007",
@@ -56,7 +58,7 @@ class BT2446A(Model):
     `display.peak`. Colour differences are scaled by 1.075 times the factor of luma, as the report says.
     """
 
-    card = Card(
+    card: ClassVar[Card] = Card(
         name="bt2446a",
         summary="Broadcast's standard curve: lifts mid-tones and highlights to the peak, no spatial processing.",
         source="ITU-R BT.2446-1 method A (inverse)",

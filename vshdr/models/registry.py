@@ -93,7 +93,7 @@ def _with_cards(module: ModuleType) -> Iterator[type[Model]]:
                 yield item
 
 
-def _add(model_class: type[Model]) -> None:
+def _add(model_class: object) -> None:
     """Add a class to the known ones. Raise what `register` promises."""
     if not (isinstance(model_class, type) and issubclass(model_class, Model)):
         raise InputError(f"{model_class!r} is not a model; derive its class from vshdr.models.Model")

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from vshdr.camera.virtual_camera import Pair, halved
 from vshdr.models.contract import Domain, Model
-from vshdr.training.losses import LOSSES, relative_truth, to_domain
-from vshdr.training.stability_terms import STABILITY, judged_mask, needs_own_view, second_of, second_view
+from vshdr.training.losses import LOSSES, Loss, relative_truth, to_domain
+from vshdr.training.stability_terms import STABILITY, Stability, judged_mask, needs_own_view, second_of, second_view
 
 
 class Learner(nn.Module):
@@ -68,8 +68,8 @@ class Objective:
         stretched to its own extremes instead. `motion` is a factor of how far second views of `complete` move. With
         `highlights_only` the term judges lost highlights alone, as the network leaves the rest unchanged.
         """
-        self.loss = LOSSES[loss]
-        self.term = STABILITY[stability] if stability else None
+        self.loss: Loss = LOSSES[loss]
+        self.term: Stability | None = STABILITY[stability] if stability else None
         if self.term and alpha is not None:
             self.term = replace(self.term, alpha=alpha)
         self._headroom, self._stretch, self._motion = headroom, stretch, motion

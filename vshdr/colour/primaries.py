@@ -1,4 +1,4 @@
-"""BT.709 and BT.2020 primaries, the matrices between them, and luminance, on tensors."""
+"""Primaries (BT.709, BT.2020, Display P3), the matrices between them, and luminance, on tensors."""
 
 from __future__ import annotations
 
@@ -22,12 +22,13 @@ class Chromaticities(NamedTuple):
 _D65 = (0.3127, 0.3290)
 _CHROMATICITIES = {
     Primaries.BT709: Chromaticities((0.640, 0.330), (0.300, 0.600), (0.150, 0.060), _D65),
+    Primaries.DISPLAY_P3: Chromaticities((0.680, 0.320), (0.265, 0.690), (0.150, 0.060), _D65),
     Primaries.BT2020: Chromaticities((0.708, 0.292), (0.170, 0.797), (0.131, 0.046), _D65),
 }
 
 
 def chromaticities(primaries: Primaries) -> Chromaticities:
-    """Return the xy of BT.709 (ITU-R BT.709-6, table 1) or BT.2020 (ITU-R BT.2020-2, table 3); no others are known."""
+    """Return the xy of BT.709, BT.2020 or Display P3 (H.273, table 2); no others are known."""
     return _CHROMATICITIES[primaries]
 
 

@@ -29,7 +29,7 @@ def svtav1_mastering(display: MasteringDisplay) -> str:
     return _mastering(display, lambda xy: f"{xy:.5f}", lambda nits: f"{nits:.4f}")
 
 
-def _mastering(display: MasteringDisplay, xy, nits) -> str:
+def _mastering(display: MasteringDisplay, xy: Callable[[float], str], nits: Callable[[float], str]) -> str:
     red, green, blue = display.primaries
     points = {"G": green, "B": blue, "R": red, "WP": display.white_point}
     return (
@@ -47,22 +47,23 @@ def encoder_parameters(
 ) -> dict[str, str]:
     """Return parameters that make `codec` write colour description and, for PQ, HDR10 metadata into its bitstream.
 
-    For "x265" these are x265's own (`x265-params`), for "svtav1" SVT-AV1's (`svtav1-params`), for any other
-    codec none: there the container is the only place. `light` defaults to `content_light_bound(peak)`. HLG is
-    relative to the display that shows it, so it carries neither a mastering display nor light levels.
+    For "x265" these are x265's own (`x265-params`), for "svtav1" SVT-AV1's (`svtav1-params`). Other codecs have none:
+    with them only the container describes the picture. `transfer` is "pq" or "hlg"; `light` defaults to
+    `content_light_bound(peak)`. HLG is relative to the display that shows it, so it carries neither a mastering display
+    nor light levels.
     """
     light = light or content_light_bound(peak)
-    sited = pixel_format.startswith("yuv420")  # the siting of chroma has a code point for 4:2:0 only
+    sited = pixel_format.startswith("yuv420")  # HEVC can say where chroma lies for 4:2:0 only
     if codec == "x265":
         parameters = {
             "repeat-headers": "1",
             "colorprim": "bt2020",
-            "transfer": TRANSFER_NAMES[transfer],
+            "transfer": _TRANSFER_NAMES[transfer],
             "colormatrix": "bt2020nc",
             "range": "limited",
         }
         if sited:
-            parameters["chromaloc"] = "2"
+            parameters["chromaloc"] = str(ChromaLocation.TOP_LEFT)
         if transfer == "pq":
             parameters |= {
                 "hdr10": "1",
@@ -75,7 +76,7 @@ def encoder_parameters(
     if codec == "svtav1":
         parameters = {
             "color-primaries": "bt2020",
-            "transfer-characteristics": str(TRANSFER_NUMBERS[transfer]),
+            "transfer-characteristics": str(HDR_TRANSFERS[transfer]),
             "matrix-coefficients": "bt2020-ncl",
             "color-range": "studio",
             "chroma-sample-position": "topleft",
@@ -90,7 +91,7 @@ def encoder_parameters(
 
 
 def join_parameters(parameters: Mapping[str, str]) -> str:
-    """`key=value:key=value`, the syntax of `-x265-params` and `-svtav1-params`."""
+    """Return `key=value:key=value`, the syntax of `-x265-params` and `-svtav1-params`."""
     return ":".join(f"{key}={value}" for key, value in parameters.items())
 
 
@@ -107,30 +108,33 @@ def ffmpeg_arguments(
 ) -> list[str]:
     """Return output options for an ffmpeg that is fed by `vspipe -c y4m`: encoder, colour tags and HDR10 metadata.
 
-    y4m carries no colour description, so all of it has to be said here. `codec` is "x265" or "svtav1".
-    `pixel_format` is FFmpeg's name of what comes in; what the encoder does not take becomes its default.
-    Without measured light levels (`max_cll` and `max_fall`, nits) their bound, the peak, is given. Raise
-    ValueError for other codecs and transfers.
+    y4m carries no colour description, so all of it has to be said here. `codec` is "x265" or "svtav1", `transfer` "pq"
+    or "hlg". `pixel_format` is FFmpeg's name of what comes in; one that the encoder does not take becomes its default.
+    Without measured light levels (`max_cll` and `max_fall`, nits) their bound, the peak, is given. Raise InputError
+    for other codecs and transfers, and for light levels that no picture has.
     """
     encoder = ENCODERS.get(codec)
     if encoder is None or not encoder.parameters:
         raise InputError(f"no ffmpeg arguments are known for the codec {codec!r}; use x265 or svtav1")
-    if transfer not in TRANSFER_NAMES:
+    if transfer not in HDR_TRANSFERS:
         raise InputError(f"transfer is {transfer!r}; use pq or hlg")
-    if (max_cll is None) != (max_fall is None):
+    if max_cll is not None and max_fall is not None:
+        light = content_light(max_cll, max_fall)
+    elif max_cll is None and max_fall is None:
+        light = content_light_bound(peak)
+    else:
         raise InputError("max_cll and max_fall belong together; give both or neither")
-    light = content_light_bound(peak) if max_cll is None else content_light(max_cll, max_fall)
-    if pixel_format not in encoder.pixel_formats:  # the nearest that the encoder has
+    if pixel_format not in encoder.pixel_formats:
         pixel_format = encoder.pixel_formats[0]
     tags = {
         "color_primaries": "bt2020",
-        "color_trc": TRANSFER_NAMES[transfer],
+        "color_trc": _TRANSFER_NAMES[transfer],
         "colorspace": "bt2020nc",
         "color_range": "tv",
     } | ({"chroma_sample_location": "topleft"} if pixel_format.startswith("yuv420") else {})
-    # ffmpeg takes the colours that it writes into the container from the frames, over the options above, and frames
-    # out of y4m have none.
-    frame_tags = f"color_primaries=bt2020:color_trc={TRANSFER_NAMES[transfer]}:colorspace=bt2020nc:range=limited"
+    # ffmpeg writes the colours of the frames into the container, even where the options above say otherwise, and
+    # frames out of y4m have none: setparams gives them some.
+    frame_tags = f"color_primaries=bt2020:color_trc={_TRANSFER_NAMES[transfer]}:colorspace=bt2020nc:range=limited"
     if pixel_format.startswith("yuv420"):
         frame_tags += ":chroma_location=topleft"
     options = {

@@ -8,22 +8,22 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from vshdr.colour.h273 import Primaries
+from vshdr.colour.primaries import chromaticities
 from vshdr.colour.transfer import PQ_PEAK
 from vshdr.errors import InputError
+
+_P3 = chromaticities(Primaries.DISPLAY_P3)
 
 
 @dataclass(frozen=True, kw_only=True)
 class MasteringDisplay:
     """SMPTE ST 2086: the display that the picture is meant to have been graded on."""
 
-    primaries: tuple[tuple[float, float], tuple[float, float], tuple[float, float]] = (
-        (0.680, 0.320),
-        (0.265, 0.690),
-        (0.150, 0.060),
-    )
-    """CIE xy of red, green and blue; by default P3-D65, the gamut of the displays HDR10 is graded on."""
-    white_point: tuple[float, float] = (0.3127, 0.3290)
-    """CIE xy of white; D65."""
+    primaries: tuple[tuple[float, float], tuple[float, float], tuple[float, float]] = (_P3.red, _P3.green, _P3.blue)
+    """CIE xy of red, green and blue; by default P3, the gamut of the displays that HDR10 is graded on."""
+    white_point: tuple[float, float] = _P3.white
+    """CIE xy of white; by default D65."""
     min_luminance: float = 0.0001
     """Black in nits."""
     max_luminance: float = 1000.0
@@ -33,11 +33,9 @@ class MasteringDisplay:
         """Return whether both are the same in AV1's coding, the coarsest (xy in 1/65536, black in 1/16384 nit)."""
         if other is None:
             return False
-        chromaticities = [
-            *zip(sum(self.primaries, self.white_point), sum(other.primaries, other.white_point), strict=True)
-        ]
+        points = zip((*self.primaries, self.white_point), (*other.primaries, other.white_point), strict=True)
         return (
-            all(math.isclose(a, b, abs_tol=3e-5) for a, b in chromaticities)
+            all(math.isclose(a, b, abs_tol=3e-5) for pair in points for a, b in zip(*pair, strict=True))
             and math.isclose(self.min_luminance, other.min_luminance, abs_tol=1 / 16384)
             and math.isclose(self.max_luminance, other.max_luminance, abs_tol=1 / 256)
         )
@@ -58,7 +56,7 @@ class ContentLight:
 
 
 def peak_bound(peak: float) -> float:
-    """Return nits that no sample exceeds: `peak`, or PQ's 10000 for a `peak` of 0. ValueError if impossible."""
+    """Return nits that no sample exceeds: `peak`, or PQ's 10000 for a `peak` of 0. Raise InputError for others."""
     if not (peak == 0.0 or 1.0 <= peak <= PQ_PEAK):
         raise InputError(f"peak is {peak:g} nits; give 1 to {PQ_PEAK:.0f}, or 0 for no limit but that of PQ")
     return float(peak) or PQ_PEAK
@@ -72,8 +70,8 @@ def mastering_display(peak: float) -> MasteringDisplay:
 def content_light_bound(peak: float) -> ContentLight:
     """Return what can be said about the light before it is measured: neither value exceeds the peak.
 
-    Never below 256, so that Matroska, whose integers are as long as their values need, gives both fields the
-    two bytes that any measured value fits into.
+    Matroska's integers are as long as their values need. The bound is at least 256, so that both fields get the two
+    bytes that any measured value fits into when it replaces the bound in the finished file.
     """
     bound = max(256, math.ceil(peak_bound(peak)))
     return ContentLight(max_cll=bound, max_fall=bound)
@@ -88,10 +86,10 @@ def content_light(max_cll: float, max_fall: float) -> ContentLight:
         if not 0.0 <= value <= PQ_PEAK:
             raise InputError(f"{name} is {value} nits; it has to be between 0 and {PQ_PEAK:.0f}")
     cll, fall = round(max_cll), round(max_fall)
-    # HEVC forbids the bytes 00 00 00..03 inside a NAL unit and escapes them with one byte more. The values
-    # are patched into a finished file, where nothing may change its length: one nit more on MaxCLL (which is
-    # a bound anyway) ends the run of zeros. Two cases: MaxCLL 0 (00 00, then the high byte of MaxFALL), or a
-    # low byte of 0 followed by a MaxFALL below 4.
+    # HEVC forbids the bytes 00 00 00..03 inside a NAL unit and escapes them with one more byte (7.3.1.1). The values
+    # are patched into a finished file, where nothing may change its length. One nit more on MaxCLL, an upper bound
+    # anyway, ends the run of zeros. It is needed in two cases: MaxCLL is 0 (00 00, then the high byte of MaxFALL), or
+    # its low byte is 0 and MaxFALL is below 4.
     if cll == 0 or (cll & 0xFF == 0 and fall < 4):
         cll += 1
     return ContentLight(max_cll=cll, max_fall=fall)

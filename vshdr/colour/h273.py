@@ -173,7 +173,7 @@ class ColourRange(IntEnum):
 
     @classmethod
     def from_ffmpeg(cls, number: int) -> ColourRange | None:
-        """Return the range that FFmpeg's AVColorRange or Matroska's Range `number` means; None where it says nothing."""
+        """Return the range of FFmpeg's AVColorRange, or Matroska's Range, `number`; None where it says nothing."""
         return cls(number - 1) if 1 <= number <= len(cls) else None
 
 

@@ -46,9 +46,9 @@ def primaries_matrix(source: Primaries, target: Primaries) -> Tensor:
 
 
 def matrix_to_bt2020_nits(white: float, primaries: Primaries) -> list[list[float]]:
-    """Return the rows of the 3 x 3 matrix from linear RGB of `primaries`, where 1.0 is `white` nits, to nits of BT.2020.
+    """Return the rows of the 3 x 3 matrix from linear RGB of `primaries`, 1.0 = `white` nits, to nits of BT.2020.
 
-    Plain numbers, because a tensor would have to travel to the device that uses it.
+    They are plain numbers, because a tensor would have to travel to the device that uses it.
     """
     return (primaries_matrix(primaries, Primaries.BT2020) * white).tolist()
 

@@ -1,4 +1,4 @@
-"""Integer planes to RGB and back, on tensors of any device: what zimg does on a CPU, for frames that are on a GPU anyway.
+"""Integer planes to RGB and back, on tensors of any device: zimg's work, for frames that are on a GPU anyway.
 
 A frame of integer YCbCr is a quarter to an eighth of the size of the same frame in float RGB, and the bus to a GPU is
 its narrowest part, so frames cross it as planes. The arithmetic is that of `core.resize.Bilinear`, down to the pattern
@@ -77,7 +77,7 @@ class PlaneFormat:
         return 16.0 * unit, 219.0 * unit, 128.0 * unit, 224.0 * unit
 
     def to_rgb(self, planes: Sequence[Tensor]) -> Tensor:
-        """Return R, G and B, N x 3 x H x W, of three planes, N x h x w each; black is 0 and white 1, and codes may pass both."""
+        """Return R, G and B, N x 3 x H x W, of three planes, N x h x w each. Black is 0, white 1; codes may pass both."""
         black, span, middle, chroma_span = self._scales
         first = (_as_float(planes[0]) - black) / span
         if self.matrix == Matrix.RGB:

@@ -34,7 +34,7 @@ EOTF_OF_TRANSFER: dict[int, str] = {
 The camera curves of television (BT.709, BT.601, SMPTE 240M, the SDR ones of BT.2020) are all shown through BT.1886.
 """
 
-# BT.709's curve, carried on below black and above white: read as BT.709, because `core.resize` does not know the second.
+# BT.709's curve, carried on below black and above white. Read as BT.709, as `core.resize` does not know the second.
 _BT709_BEYOND_WHITE = {Transfer.XVYCC, Transfer.BT1361}
 
 # Gamuts wider than BT.709, which become RGB of BT.2020. Narrower ones and near relatives (NTSC, EBU, BT.601) become

@@ -1,4 +1,4 @@
-"""Content light levels inside HEVC and AV1 bitstreams: found by walking through units, replaced without changing a length.
+"""Content light levels inside HEVC and AV1 bitstreams: found unit by unit, replaced without changing a length.
 
 Only what the writer needs: NAL units and OBUs, and the one message whose values are known only when the last frame has
 been encoded. References: ITU-T H.265 (HEVC), the AV1 bitstream specification.

@@ -15,7 +15,8 @@ def promised_size(path: Path) -> int | None:
     """Return how many bytes the container of `path` says the file has at least; None for containers that do not say.
 
     Known are Matroska and WebM (RFC 9559, the size of the segment), MP4 and MOV (ISO/IEC 14496-12, the top-level boxes)
-    and AVI (the RIFF chunk). A file that was cut off while it was copied is shorter. Raise OSError if it cannot be read.
+    and AVI (the RIFF chunk). A file that was cut off while it was copied is shorter. Raise OSError if it cannot be
+    read.
     """
     with path.open("rb") as file:
         head = file.read(16)

@@ -157,9 +157,13 @@ def _track_header(file: BinaryIO, track: dict[int, Span]) -> VideoHeader:
     def number(identity: int) -> int | None:
         return int.from_bytes(read_span(file, colour[identity]), "big") if identity in colour else None
 
-    max_cll, max_fall, colour_range = number(_MAX_CLL), number(_MAX_FALL), ColourRange.from_ffmpeg(number(_RANGE) or 0)
+    max_cll, max_fall = number(_MAX_CLL), number(_MAX_FALL)
+    light = light_fields = None
+    if max_cll is not None and max_fall is not None:
+        light = ContentLight(max_cll=max_cll, max_fall=max_fall)
+        light_fields = colour[_MAX_CLL], colour[_MAX_FALL]
+    colour_range = ColourRange.from_ffmpeg(number(_RANGE) or 0)
     siting = number(_SITING_X), number(_SITING_Y)
-    has_light = max_cll is not None and max_fall is not None
     return VideoHeader(
         primaries=number(_PRIMARIES),
         transfer=number(_TRANSFER),
@@ -167,8 +171,8 @@ def _track_header(file: BinaryIO, track: dict[int, Span]) -> VideoHeader:
         full_range=None if colour_range is None else colour_range == ColourRange.FULL,
         chroma_location=next((location for location, known in _SITINGS.items() if known == siting), None),
         mastering=_mastering(file, _children(file, colour.get(_MASTERING))),
-        light=ContentLight(max_cll=max_cll, max_fall=max_fall) if has_light else None,
-        light_fields=(colour[_MAX_CLL], colour[_MAX_FALL]) if has_light else None,
+        light=light,
+        light_fields=light_fields,
         configuration=track.get(_CODEC_PRIVATE),
     )
 

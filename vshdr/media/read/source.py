@@ -1,6 +1,4 @@
-"""What every SDR source offers, whatever it reads from: the frames in order, their timestamps, and what their samples
-mean.
-"""
+"""What every SDR source offers, whatever it reads from: frames in order, their timestamps and what their samples mean."""
 
 from __future__ import annotations
 
@@ -84,7 +82,7 @@ class Source(ABC):
     video_path: Path | None = None
     """File that audio, subtitles, chapters and attachments can be copied from."""
     notes: list[str] = field(default_factory=list)
-    """What a person should know, one sentence each; may grow while frames are read."""
+    """What the user should know, one sentence each; may grow while frames are read."""
     _topics: set[str] = field(default_factory=set, init=False, repr=False)
 
     @property

@@ -77,7 +77,7 @@ class PlaneFormat:
         return 16.0 * unit, 219.0 * unit, 128.0 * unit, 224.0 * unit
 
     def to_rgb(self, planes: Sequence[Tensor]) -> Tensor:
-        """Return R, G and B, N x 3 x H x W, of three planes, N x h x w each. Black is 0, white 1; codes may pass both."""
+        """Return R, G and B, N x 3 x H x W, of three planes, N x h x w. Black is 0, white 1; codes may pass both."""
         black, span, middle, chroma_span = self._scales
         first = (_as_float(planes[0]) - black) / span
         if self.matrix == Matrix.RGB:

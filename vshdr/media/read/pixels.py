@@ -54,8 +54,9 @@ class PixelLayout:
     _dtype: np.dtype
 
     def planes(self, frame: av.VideoFrame) -> list[NDArray]:
-        """Return the planes of `frame` in VapourSynth's order: views that keep it alive, or copies where bytes have to be
-        swapped or bits shifted.
+        """Return the planes of `frame` in VapourSynth's order.
+
+        They are views that keep it alive, or copies where bytes have to be swapped or bits shifted.
         """
         if self.name == "pal8":
             return _palette_planes(frame)

@@ -28,7 +28,8 @@ def open_source(path: str | Path, *, frame_rate: Fraction | None = None, allow_h
     script.
 
     `frame_rate` is for images only: video and scripts have timestamps of their own. With `allow_hdr` a clip that is
-    tagged PQ or HLG is taken for SDR. Raise InputError, one sentence that names the file, for everything that cannot be read.
+    tagged PQ or HLG is taken for SDR. Raise InputError, one sentence that names the file, for everything that cannot be
+    read.
     """
     try:
         return _open(Path(path), frame_rate, allow_hdr)

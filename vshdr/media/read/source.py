@@ -1,4 +1,4 @@
-"""What every SDR source offers, whatever it reads from: frames in order, their timestamps and what their samples mean."""
+"""What every SDR source offers, whatever it reads from: frames in order, timestamps and what the samples mean."""
 
 from __future__ import annotations
 

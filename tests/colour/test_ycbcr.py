@@ -7,7 +7,8 @@ import vapoursynth as vs
 
 from vshdr.colour.primaries import rows_to_nits
 from vshdr.colour.ycbcr import SITING, Planes, dither_pattern, encode_transfer
-from vshdr.media.signal import Delivery, Signal, input_properties, sdr_arguments
+from vshdr.media.delivery import Delivery
+from vshdr.media.signal import Signal, input_properties, sdr_arguments
 from vshdr.media.zimg import Resizer
 
 WIDTH, HEIGHT = 70, 44

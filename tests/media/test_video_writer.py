@@ -12,9 +12,9 @@ import av
 import imageio_ffmpeg
 import numpy as np
 import pytest
+from vshdr.media.containers.video_header import patch
 
 from vshdr.media.containers.detect import read_header
-from vshdr.media.containers.video_header import patch
 from vshdr.media.metadata import ContentLight, mastering_display
 from vshdr.media.write.encoders import VideoSettings
 from vshdr.media.write.verify import read_hdr_metadata, verify

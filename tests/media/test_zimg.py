@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import vapoursynth as vs
 
-from vshdr.media.signal import Delivery, Signal, input_properties, linear_properties, sdr_arguments
+from vshdr.media.delivery import Delivery, linear_properties
+from vshdr.media.signal import Signal, input_properties, sdr_arguments
 from vshdr.media.zimg import Resizer
 
 BT601 = Signal(matrix=6, transfer=6, primaries=6, full_range=False)

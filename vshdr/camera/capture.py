@@ -14,10 +14,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from vshdr.colour.h273 import Primaries
 from vshdr.camera.panoramas import HALF_MAXIMUM, Panoramas, load_folder
 from vshdr.camera.views import MotionOptions
 from vshdr.camera.virtual_camera import CONDITIONS, VirtualCamera
+from vshdr.colour.h273 import Primaries
 from vshdr.colour.primaries import chromaticities
 from vshdr.errors import InputError
 from vshdr.options.tools import CaptureOptions

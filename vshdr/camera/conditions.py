@@ -9,12 +9,12 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from vshdr.colour.h273 import Primaries
 from vshdr.camera.codec import ENCODERS
 from vshdr.camera.curves import FAMILIES, Curves, draw_curves
 from vshdr.camera.degradations import jpeg_steps
 from vshdr.camera.overlays import KINDS, draw_overlays
 from vshdr.camera.views import MotionOptions, ViewOptions
+from vshdr.colour.h273 import Primaries
 from vshdr.colour.primaries import rgb_to_xyz
 from vshdr.errors import InputError
 from vshdr.runtime.dice import Dice

@@ -27,7 +27,7 @@ from vshdr.colour.primaries import matrix_to_bt2020_nits
 from vshdr.colour.transfer import encode_hdr
 from vshdr.colour.ycbcr import LUMA_WEIGHTS, PlaneFormat, dither_pattern
 from vshdr.expand.expander import Expander
-from vshdr.media.light_levels import LightMeter
+from vshdr.media.content_light import ContentLightMeter
 from vshdr.media.delivery import Delivery
 from vshdr.media.signal import Signal
 from vshdr.runtime.cuda import Fused, Recorded, Streams
@@ -112,7 +112,7 @@ def plane_conversion(
 class DeviceBatches:
     """Carries loads of up to `expander.batch` frames. Any threads may use it and the loads."""
 
-    def __init__(self, expander: Expander, conversion: PlaneConversion, meter: LightMeter | None = None) -> None:
+    def __init__(self, expander: Expander, conversion: PlaneConversion, meter: ContentLightMeter | None = None) -> None:
         """Take the memory for `MOST_IN_FLIGHT` loads, on the device and pinned in the host's; without a `meter` no
         light is counted. Raise what `out_of_memory` knows.
         """
@@ -132,7 +132,7 @@ class DeviceBatches:
 
     @classmethod
     def largest(
-        cls, expander: Expander, conversion: PlaneConversion, meter: LightMeter | None = None
+        cls, expander: Expander, conversion: PlaneConversion, meter: ContentLightMeter | None = None
     ) -> DeviceBatches | None:
         """Return one that has carried an empty load, with as many frames in a load as the device's memory has room for;
         None where it has none.
@@ -210,7 +210,7 @@ class DeviceBatches:
 
 
 def _conversion(
-    expander: Expander, conversion: PlaneConversion, meter: LightMeter | None
+    expander: Expander, conversion: PlaneConversion, meter: ContentLightMeter | None
 ) -> Callable[..., list[Tensor]]:
     """Return the work of a load, all on the device: from source planes to delivered planes, counts of light, and
     whether all was finite.
@@ -238,7 +238,7 @@ class InFlightBatch:
         weakref.finalize(self, device_batches.give_back, buffers, arrived).atexit = False
 
     def frames(self) -> list[tuple[list[NDArray], Tensor]]:
-        """Return the delivered planes of each frame, and its counts of light for `LightMeter.add_counts`.
+        """Return the delivered planes of each frame, and its counts of light for `ContentLightMeter.add_counts`.
 
         Waits for them. They lie in memory that the next load overwrites: they hold as long as this object does. Raise
         RuntimeError where the network gave what is not finite.
@@ -253,7 +253,9 @@ class InFlightBatch:
 class _StagingBuffers:
     """Where one load lies: on the host and on the device, before and after."""
 
-    def __init__(self, batch: int, conversion: PlaneConversion, meter: LightMeter | None, device: torch.device) -> None:
+    def __init__(
+        self, batch: int, conversion: PlaneConversion, meter: ContentLightMeter | None, device: torch.device
+    ) -> None:
         pinned = device.type == "cuda"
 
         def tensors(planes: PlaneFormat) -> list[Tensor]:

@@ -12,10 +12,10 @@ import vapoursynth as vs
 
 from vshdr.colour.h273 import HDR_TRANSFERS, Primaries, Transfer
 from vshdr.errors import InputError
-from vshdr.media.light_levels import LightMeter
+from vshdr.media.content_light import ContentLightMeter
 from vshdr.media.encoder_arguments import ffmpeg_arguments
-from vshdr.media.read.script_source import first_output
 from vshdr.media.read.hdr_metadata import read_hdr_metadata
+from vshdr.media.read.script_source import first_output
 
 _TRANSFER_NAMES = {number: name for name, number in HDR_TRANSFERS.items()}
 
@@ -59,12 +59,12 @@ def _of_file(path: Path, codec: str) -> list[str]:
     )
 
 
-def _play(clip: vs.VideoNode) -> LightMeter:
+def _play(clip: vs.VideoNode) -> ContentLightMeter:
     """Return the light levels of all frames of a PQ clip."""
     nits = clip.resize.Bilinear(
         format=vs.RGBS, transfer=Transfer.LINEAR, primaries=Primaries.BT2020, nominal_luminance=1.0
     )
-    meter = LightMeter(white=1.0, primaries=Primaries.BT2020)
+    meter = ContentLightMeter(white=1.0, primaries=Primaries.BT2020)
     for frame in nits.frames(close=True):
         meter.add(torch.from_numpy(np.stack([np.asarray(frame[plane]) for plane in range(3)])))
     return meter

@@ -15,7 +15,8 @@ from torch import Tensor
 from vshdr.errors import InputError
 from vshdr.expand.device_batches import DeviceBatches, plane_conversion, takes_planes
 from vshdr.expand.expander import Expander
-from vshdr.media.signal import Delivery, Signal, input_properties, sdr_arguments, signal_of
+from vshdr.media.delivery import Delivery
+from vshdr.media.signal import Signal, input_properties, sdr_arguments, signal_of
 from vshdr.options.declare import check, option
 from vshdr.options.expand import ExpandOptions
 from vshdr.plugin.bridge import Neighbour, Plane

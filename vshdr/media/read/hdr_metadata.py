@@ -151,7 +151,7 @@ def _light(data: bytes) -> ContentLight:
 
 
 def _mastering(data: bytes) -> MasteringDisplay:
-    """Return what FFmpeg's AVMasteringDisplayMetadata holds: ten rationals, xy of R, G, B, white, min and max luminance."""
+    """Return what FFmpeg's AVMasteringDisplayMetadata holds: ten rationals, xy of R, G, B, white; two luminances."""
     numbers = struct.unpack_from("=20i", data)
     values = [top / (bottom or 1) for top, bottom in zip(numbers[::2], numbers[1::2], strict=True)]
     points = list(zip(values[0:8:2], values[1:8:2], strict=True))

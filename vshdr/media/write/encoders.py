@@ -211,5 +211,5 @@ def _options(settings: VideoSettings) -> dict[str, str]:
 
 
 def _plausible_rate(time_base: Fraction) -> Fraction:
-    """Return a frame rate for rate control where none is known: one frame a tick, unless ticks are too short for that."""
+    """Return a frame rate for rate control where none is known: a frame a tick, unless ticks are too short for that."""
     return 1 / time_base if 1 / time_base <= 240 else Fraction(25)

@@ -6,6 +6,7 @@ import os
 from array import array
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
+from enum import IntEnum
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import av
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from vshdr.colour.h273 import HDR_TRANSFERS, ChromaLocation, Matrix, Primaries
+from vshdr.colour.h273 import HDR_TRANSFERS, Matrix, Primaries
 from vshdr.errors import VerificationError
 from vshdr.media.containers.bitstream import configuration_patches, content_light_patches, hvcc_length_size
 from vshdr.media.containers.detect import read_header
@@ -133,7 +134,7 @@ def _expected(settings: VideoSettings, light: ContentLight | None) -> HDRDescrip
         transfer=HDR_TRANSFERS[settings.transfer],
         matrix=Matrix.BT2020_NCL,
         full_range=False,
-        chroma_location=ChromaLocation.TOP_LEFT if settings.format.startswith("yuv420") else None,
+        chroma_location=settings.chroma_location,
         mastering=mastering_display(settings.peak) if settings.transfer == "pq" else None,
         light=light,
     )
@@ -162,4 +163,8 @@ def _check_description(where: str, expected: HDRDescription, found: HDRDescripti
         meant, is_there = getattr(expected, name), getattr(found, name)
         agrees = meant.agrees_with(is_there) if isinstance(meant, MasteringDisplay) else meant == is_there
         if meant is not None and not agrees:
-            raise VerificationError(f"{where} has the wrong {name}: expected {meant}, found {is_there}")
+            raise VerificationError(f"{where} has the wrong {name}: expected {_named(meant)}, found {_named(is_there)}")
+
+
+def _named(value: object) -> str:
+    return f"{value.name} ({value:d})" if isinstance(value, IntEnum) else str(value)

@@ -22,6 +22,7 @@ import vapoursynth as vs
 from throughput_work import expander_of
 
 from vshdr import convert
+from vshdr.colour.h273 import ColourRange, Matrix, Transfer
 from vshdr.conversion import outputs
 from vshdr.expand.device_batches import MOST_IN_FLIGHT, DeviceBatches, plane_conversion
 from vshdr.media.content_light import ContentLightMeter
@@ -127,7 +128,12 @@ def _plugin(width: int, height: int, device: str, frames: int) -> dict:
         return frame
 
     blank = core.std.BlankClip(width=width, height=height, format=vs.YUV420P8, color=[180, 120, 130], length=1)
-    blank = core.std.SetFrameProps(core.std.ModifyFrame(blank, blank, ramp), _Matrix=1, _Transfer=1, _Range=0)
+    blank = core.std.SetFrameProps(
+        core.std.ModifyFrame(blank, blank, ramp),
+        _Matrix=Matrix.BT709,
+        _Transfer=Transfer.BT709,
+        _Range=ColourRange.LIMITED,
+    )
     blank = core.std.Loop(blank, frames)
     best = 0.0
     for _ in range(2):

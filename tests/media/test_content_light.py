@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from vshdr.colour.h273 import Primaries
 from vshdr.colour.primaries import convert_primaries
 from vshdr.media.content_light import ContentLightMeter
 
@@ -12,11 +13,11 @@ def frames(count: int = 4) -> torch.Tensor:
     return torch.rand((count, 3, 90, 160), generator=torch.Generator().manual_seed(3)) ** 6 * 5.0
 
 
-@pytest.mark.parametrize("primaries", [1, 9])
-def test_levels_follow_their_definition(primaries: int) -> None:
+@pytest.mark.parametrize("primaries", [Primaries.BT709, Primaries.BT2020])
+def test_levels_follow_their_definition(primaries: Primaries) -> None:
     meter = ContentLightMeter(white=203.0, primaries=primaries)
     clip = frames()
-    nits = (convert_primaries(clip.double(), primaries, 9).amax(1) * 203.0).numpy()
+    nits = (convert_primaries(clip.double(), primaries, Primaries.BT2020).amax(1) * 203.0).numpy()
     for frame, expected in zip(clip, nits, strict=True):
         measured = meter.add(frame)
         assert measured.brightest == pytest.approx(expected.max(), rel=1e-5)
@@ -38,7 +39,7 @@ def test_white_at_203_nits() -> None:
 
 
 def test_one_outlier_moves_max_cll_but_not_the_percentiles() -> None:
-    meter = ContentLightMeter(white=100.0, primaries=9)
+    meter = ContentLightMeter(white=100.0, primaries=Primaries.BT2020)
     frame = torch.ones(3, 200, 200)
     frame[0, 5, 7] = 50.0
     meter.add(frame)

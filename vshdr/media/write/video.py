@@ -1,13 +1,11 @@
 """Writing HDR10 and HLG video: frames in, one checked file out.
 
-FFmpeg's encoder and muxer are used apart. The encoder is told by its own parameters to put the metadata into the
-bitstream. The muxer's stream is copied from a template file in memory, which carries the same metadata as stream side
-data that PyAV cannot set; from it FFmpeg writes the native boxes or elements of each container.
+FFmpeg's encoder (`vshdr.media.write.encoders`) and muxer (`vshdr.media.write.muxer`) are used apart, because each has to
+be told the HDR metadata in its own way.
 """
 
 from __future__ import annotations
 
-import io
 import os
 from array import array
 from collections.abc import Sequence
@@ -22,25 +20,20 @@ import numpy as np
 from av.container import OutputContainer
 from av.error import FFmpegError
 from av.packet import Packet
-from av.video.stream import VideoStream
 
-from vshdr.colour.h273 import HDR_TRANSFERS
 from vshdr.errors import InputError
 from vshdr.media.codecs import DEFAULT_PIXEL_FORMAT
-from vshdr.media.containers.matroska import DISPLAY_SIZE_ROOM, set_display_size, template
-from vshdr.media.metadata import content_light, content_light_bound, mastering_display
+from vshdr.media.containers.matroska import set_display_size
+from vshdr.media.metadata import content_light
 from vshdr.media.read.streams import has_streams
 from vshdr.media.write.content_light_patch import patch_content_light
-from vshdr.media.write.encoders import VideoSettings, check, open_encoder, set_colour_tags
+from vshdr.media.write.encoders import VideoSettings, check, open_encoder
+from vshdr.media.write.muxer import add_video_stream, leave_room_for_display_size, open_output
 from vshdr.media.write.passthrough import Passthrough
 from vshdr.media.write.verify import verify
 from vshdr.runtime.locks import locked
 
 __all__ = ["DEFAULT_PIXEL_FORMAT", "VideoSettings", "VideoWriter"]
-
-# FFmpeg gives each cluster of Matroska a checksum, which would be wrong once the light levels are patched. Other
-# containers have none.
-_MUXER_OPTIONS = {".mkv": {"write_crc32": "0"}}
 
 
 class _HeldFrame(NamedTuple):
@@ -93,14 +86,13 @@ class VideoWriter:
             self.partial, f"{self.partial} is being written by another run; let it end, or name another output"
         )
         try:
-            output = av.open(os.fspath(self.partial), "w", container_options=_MUXER_OPTIONS.get(suffix, {}))
-            self._output = output
-            self._stream = self._add_stream(output, suffix)
+            self._output = output = open_output(self.partial)
+            self._stream = add_video_stream(output, settings, self._encoder, suffix)
             if source is not None and has_streams(source):
                 self._passthrough = Passthrough(source, output, suffix)
                 self.left_out = self._passthrough.left_out
             if suffix == ".mkv":
-                self._stream.metadata["title"] = self._stream.metadata.get("title", "") + DISPLAY_SIZE_ROOM
+                leave_room_for_display_size(self._stream)
             output.start_encoding()
         except BaseException:
             if self._output is not None:
@@ -168,32 +160,6 @@ class VideoWriter:
             self.partial.unlink(missing_ok=True)
         if failure is not None and not failed:  # else the error that came first is the one to report
             raise failure
-
-    def _add_stream(self, output: OutputContainer, suffix: str) -> VideoStream:
-        settings = self.settings
-        hdr10 = settings.transfer == "pq"
-        data = template(
-            settings.codec,
-            width=settings.width,
-            height=settings.height,
-            transfer=HDR_TRANSFERS[settings.transfer],
-            chroma_location=settings.chroma_location,
-            mastering=mastering_display(settings.peak) if hdr10 else None,
-            light=content_light_bound(settings.peak) if hdr10 else None,
-        )
-        with av.open(io.BytesIO(data)) as container:
-            stream = output.add_stream_from_template(container.streams.video[0], opaque=True)
-        described = stream.codec_context
-        described.pix_fmt, described.extradata = settings.format, self._encoder.extradata
-        set_colour_tags(described, settings)
-        if settings.codec == "x265" and suffix != ".mkv":
-            described.codec_tag = "hvc1"  # Apple's players refuse the other tag, hev1
-        elif settings.codec == "prores":
-            described.codec_tag = self._encoder.codec_tag
-        if settings.frame_rate is not None:
-            described.framerate = settings.frame_rate  # MP4 counts its timecode by it
-        stream.time_base = settings.time_base
-        return stream
 
     def _frame(self, planes: Sequence[np.ndarray], pts: int) -> av.VideoFrame:
         settings = self.settings

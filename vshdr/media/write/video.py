@@ -1,7 +1,7 @@
 """Writing HDR10 and HLG video: frames in, one checked file out.
 
-FFmpeg's encoder (`vshdr.media.write.encoders`) and muxer (`vshdr.media.write.muxer`) are used apart, because each has to
-be told the HDR metadata in its own way.
+FFmpeg's encoder (`vshdr.media.write.encoders`) and muxer (`vshdr.media.write.muxer`) are used apart, because each has
+to be told the HDR metadata in its own way.
 """
 
 from __future__ import annotations

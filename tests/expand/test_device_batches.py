@@ -12,6 +12,7 @@ import torch
 import vapoursynth as vs
 
 from vshdr import Expander, convert
+from vshdr.colour.h273 import Primaries
 from vshdr.conversion import run as pipeline
 from vshdr.expand import device_batches as device_batches_module
 from vshdr.expand.device_batches import MOST_IN_FLIGHT, DeviceBatches, plane_conversion
@@ -65,7 +66,9 @@ def test_codes_are_those_of_the_other_way(source, device):
     device_batches, delivery = device_batches_of(source, device)
     frames = list(source)
     expander = Expander(eotf=source.signal.eotf, device="cpu", precision="fp32")
-    resizer = Resizer(int(vs.RGBS), source.width, source.height, linear_properties(1), delivery.resize_arguments())
+    resizer = Resizer(
+        int(vs.RGBS), source.width, source.height, linear_properties(Primaries.BT709), delivery.resize_arguments()
+    )
     meter = ContentLightMeter()
     decoded = [sdr for _, sdr in read_sdr(source)]
     for start in range(0, 12, 3):

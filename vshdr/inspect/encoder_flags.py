@@ -17,7 +17,7 @@ from vshdr.media.encoder_arguments import ffmpeg_arguments
 from vshdr.media.read.hdr_metadata import read_hdr_metadata
 from vshdr.media.read.script_source import first_output
 
-_TRANSFER_NAMES = {number: name for name, number in HDR_TRANSFERS.items()}
+_TRANSFER_NAMES: dict[int, str] = {number: name for name, number in HDR_TRANSFERS.items()}
 
 
 def encoder_arguments(source: Path, codec: str, *, measure: bool = False) -> list[str]:

@@ -12,9 +12,9 @@ from av.container import InputContainer
 from av.error import FFmpegError
 from av.video.stream import VideoStream
 
-from vshdr.errors import InputError
+from vshdr.errors import InputError, reason
 from vshdr.media.containers.completeness import promised_size
-from vshdr.media.read.streams import first_video_stream, reason
+from vshdr.media.read.streams import first_video_stream
 
 
 def check_complete(path: Path) -> None:

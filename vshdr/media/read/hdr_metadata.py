@@ -16,11 +16,11 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from vshdr.colour.h273 import ChromaLocation, ColourRange, Matrix
-from vshdr.errors import InputError
+from vshdr.errors import InputError, reason
 from vshdr.media.containers.detect import read_header
 from vshdr.media.containers.header import VideoHeader
 from vshdr.media.metadata import ContentLight, MasteringDisplay
-from vshdr.media.read.streams import first_video_stream, reason
+from vshdr.media.read.streams import first_video_stream
 
 
 @dataclass(frozen=True, kw_only=True)

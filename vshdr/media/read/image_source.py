@@ -15,11 +15,10 @@ import av
 from av.error import FFmpegError
 
 from vshdr.colour.h273 import ColourRange, Matrix, Transfer
-from vshdr.errors import InputError
+from vshdr.errors import InputError, reason
 from vshdr.media.read.first_frame import Look, describe_first_frame, look_of, note_first_frame, orientation_of
 from vshdr.media.read.pixels import PixelLayout
 from vshdr.media.read.source import Frame, Source, pad_to_coded_size
-from vshdr.media.read.streams import reason
 from vshdr.media.sequence import NumberedName
 
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".tga", ".ppm", ".pgm"}
@@ -114,7 +113,7 @@ def decode_image(path: Path) -> av.VideoFrame:
         said = f" ({reason(error)})" if isinstance(error, FFmpegError) else ""
         raise InputError(f"{path.name}: this is not an image that can be read{said}") from None
     except OSError as error:
-        raise InputError(f"{path.name}: {(error.strerror or str(error)).lower()}") from None
+        raise InputError(f"{path.name}: {reason(error)}") from None
     raise InputError(f"{path.name}: the image is damaged or cut off")
 
 

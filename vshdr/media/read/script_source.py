@@ -53,7 +53,7 @@ class ScriptSource(Source):
                 )
                 index, pts = index + 1, end
         except vs.Error as error:
-            raise InputError(f"{self.name}: frame {index}: {_last_line(error)}") from None
+            raise InputError(f"{self.name}: frame {index}: {last_line(error)}") from None
 
 
 def open_script(path: Path, *, allow_hdr: bool = False) -> ScriptSource:
@@ -69,7 +69,7 @@ def open_script(path: Path, *, allow_hdr: bool = False) -> ScriptSource:
             properties = _resize_properties(first, clip, allow_hdr)
             aspect = Fraction(_integer(first, "_SARNum") or 1, _integer(first, "_SARDen") or 1)
     except (vs.Error, ValueError) as error:
-        raise InputError(f"{path.name}: {_last_line(error)}") from None
+        raise InputError(f"{path.name}: {last_line(error)}") from None
     return ScriptSource(
         name=path.name,
         clip=clip,
@@ -121,7 +121,7 @@ def _where(error: BaseException, path: Path) -> str:
     return f"{place}: {type(error).__name__}: {' '.join(message.split())}"
 
 
-def _last_line(error: Exception) -> str:
+def last_line(error: Exception) -> str:
     """Return the last line of a message: where a script's function failed, VapourSynth puts a traceback before it."""
     return (str(error).strip().splitlines() or [type(error).__name__])[-1]
 

@@ -7,7 +7,6 @@ from fractions import Fraction
 from pathlib import Path
 
 from av.container import InputContainer
-from av.error import FFmpegError
 from av.rational import AVRational
 from av.stream import Disposition
 from av.video.stream import VideoStream
@@ -28,8 +27,3 @@ def has_streams(path: str | os.PathLike[str]) -> bool:
 def fraction(rational: AVRational) -> Fraction:
     """Return FFmpeg's rational number, whose denominator is not 0, as Python's."""
     return Fraction(rational.numerator, rational.denominator)
-
-
-def reason(error: FFmpegError) -> str:
-    """Return what FFmpeg said, without the number and the file name that PyAV puts around it."""
-    return (error.strerror or str(error)).lower()

@@ -15,7 +15,7 @@ from av.error import FFmpegError
 from av.video.codeccontext import VideoCodecContext
 
 from vshdr.colour.h273 import HDR_TRANSFERS, ChromaLocation, ColourRange, Matrix, Primaries
-from vshdr.errors import InputError
+from vshdr.errors import InputError, MissingPackageError
 from vshdr.media.codecs import CONTAINERS, ENCODERS, Encoder
 from vshdr.media.encoder_arguments import encoder_parameters, join_parameters
 from vshdr.media.metadata import peak_bound
@@ -93,7 +93,9 @@ def check(settings: VideoSettings, suffix: str) -> None:
         raise InputError(f"transfer is {settings.transfer!r}; use pq or hlg")
     encoder = settings.encoder
     if encoder.name not in av.codecs_available:
-        raise InputError(f"this build of PyAV has no {encoder.name} encoder; use another codec than {settings.codec}")
+        raise MissingPackageError(
+            f"this build of PyAV has no {encoder.name} encoder; use another codec than {settings.codec}"
+        )
     if suffix not in encoder.containers:
         raise InputError(
             f"{settings.codec} video does not go into {suffix} files; use {' or '.join(encoder.containers)}"

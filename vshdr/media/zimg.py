@@ -28,7 +28,7 @@ class Resizer:
         """
         core: Any = vs.core.core  # Any, as its type stub knows no plugins
         self._environment = vs.get_current_environment()
-        self._planes: Sequence[NDArray] = ()
+        self._planes: Sequence[NDArray[Any]] = ()
 
         def fill(n: int, f: vs.VideoFrame) -> vs.VideoFrame:
             # A new frame is neither cleared nor shared with others, so each sample is written only once.
@@ -49,7 +49,7 @@ class Resizer:
         except vs.Error as error:
             raise InputError(f"core.resize cannot convert this clip: {error}") from None
 
-    def __call__(self, planes: Sequence[NDArray]) -> list[NDArray]:
+    def __call__(self, planes: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
         """Convert `planes`, H x W each, in VapourSynth's order. The result is read-only and owned by its arrays."""
         self._planes = planes
         try:
@@ -60,7 +60,7 @@ class Resizer:
         return [np.asarray(frame[number]) for number in range(frame.format.num_planes)]
 
 
-def blank_planes(clip: vs.VideoNode) -> list[NDArray]:
+def blank_planes(clip: vs.VideoNode) -> list[NDArray[Any]]:
     """Return the planes of a clip's first frame."""
     frame = clip.get_frame(0)
     return [np.asarray(frame[number]) for number in range(frame.format.num_planes)]

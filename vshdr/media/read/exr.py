@@ -21,7 +21,7 @@ def read_exr(path: str | Path) -> tuple[NDArray[np.float32], dict[str, Any]]:
     return np.stack(pixels).astype(np.float32), header
 
 
-def read_channels(path: Path) -> tuple[list[NDArray], dict[str, Any]]:
+def read_channels(path: Path) -> tuple[list[NDArray[Any]], dict[str, Any]]:
     """Return R, G and B of an EXR file, H x W each and of the file's own type, and its header. Raise as `read_exr`."""
     try:
         with OpenEXR.File(str(path), separate_channels=True) as file:

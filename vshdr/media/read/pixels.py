@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 import av
 import numpy as np
@@ -53,7 +54,7 @@ class PixelLayout:
     _views: tuple[_View, ...]
     _dtype: np.dtype
 
-    def planes(self, frame: av.VideoFrame) -> list[NDArray]:
+    def planes(self, frame: av.VideoFrame) -> list[NDArray[Any]]:
         """Return the planes of `frame` in VapourSynth's order.
 
         They are views that keep it alive, or copies where bytes have to be swapped or bits shifted.
@@ -169,7 +170,7 @@ def _views(name: str, pixel_format: VideoFormat) -> tuple[_View, ...] | None:
     return None
 
 
-def _rows(plane: VideoPlane, height: int, dtype: np.dtype) -> NDArray:
+def _rows(plane: VideoPlane, height: int, dtype: np.dtype) -> NDArray[Any]:
     """Return all samples of a plane, padding included, as `height` rows from the top one down."""
     stride = plane.line_size
     rows = np.ndarray(
@@ -178,7 +179,7 @@ def _rows(plane: VideoPlane, height: int, dtype: np.dtype) -> NDArray:
     return rows[::-1] if stride < 0 else rows  # a bottom-up picture: PyAV's buffer begins at its lowest address
 
 
-def _palette_planes(frame: av.VideoFrame) -> list[NDArray]:
+def _palette_planes(frame: av.VideoFrame) -> list[NDArray[Any]]:
     """Return R, G and B of a palette frame; FFmpeg keeps a palette as 256 native-endian words 0xAARRGGBB."""
     palette = np.frombuffer(frame.planes[1], np.uint32, 256)
     indices = _rows(frame.planes[0], frame.height, np.dtype(np.uint8))[:, : frame.width]

@@ -105,7 +105,8 @@ def first_output(path: Path) -> vs.VideoNode:
     clip = getattr(output, "clip", output)
     if not isinstance(clip, vs.VideoNode):
         raise InputError(f"{path.name}: the script sets no video output; call clip.set_output()")
-    if clip.format is None or not clip.width or not clip.height:
+    # VapourSynth's stub does not know that a clip without one format has None.
+    if clip.format is None or not clip.width or not clip.height:  # pyright: ignore[reportUnnecessaryComparison]
         raise InputError(f"{path.name}: the clip changes its format or size; convert it to one first")
     return clip
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -61,7 +62,7 @@ class VideoSource(Source):
             return None
         return self._frames(decoded_frames(), lambda decoded: planes_of(decoded, bits))
 
-    def _frames(self, frames: Iterator[av.VideoFrame], read: Callable[[av.VideoFrame], list]) -> Iterator[Frame]:
+    def _frames(self, frames: Iterator[av.VideoFrame], read: Callable[[av.VideoFrame], list[Any]]) -> Iterator[Frame]:
         # A frame's duration is known once the next one is there, so each is held back until then. What the decoder
         # says, or the nominal duration, is right for the last one only.
         held: Frame | None = None

@@ -163,11 +163,11 @@ class Passthrough:
             return False
         return True
 
-    def _first_packet(self, stream: Stream) -> Packet | None:
+    def _first_packet(self, stream: Stream) -> Packet[Stream] | None:
         with av.open(self._input.name) as again:  # opened anew, so that `self._input` stays where it is
             return next((packet for packet in again.demux(again.streams[stream.index]) if packet.size), None)
 
-    def _demux(self) -> Iterator[Packet]:
+    def _demux(self) -> Iterator[Packet[Stream]]:
         streams = [copied.source for copied in self._copied.values()]
         if not streams:
             return
@@ -180,7 +180,7 @@ class Passthrough:
             if packet.size and packet.dts is not None:  # an empty packet is the end of a stream
                 yield packet
 
-    def _readable(self, packets: Iterator[Packet]) -> Iterator[Packet]:
+    def _readable(self, packets: Iterator[Packet[Stream]]) -> Iterator[Packet[Stream]]:
         """Yield the packets up to where a damaged source cannot be read any more; the picture goes on without them."""
         try:
             yield from packets
@@ -189,7 +189,7 @@ class Passthrough:
                 f"the source cannot be read to its end ({error.strerror}); its other streams end early"
             )
 
-    def _convert(self, copied: _CopiedStream, packet: Packet) -> Packet | None:
+    def _convert(self, copied: _CopiedStream, packet: Packet[Stream]) -> Packet[Stream] | None:
         """Return a text subtitle in the new container's format; None where it holds nothing or cannot be read."""
         try:
             subtitle = _subtitle_context(copied.source).decode2(packet)
@@ -203,7 +203,7 @@ class Passthrough:
         converted.time_base = packet.time_base
         return converted
 
-    def _write(self, packet: Packet) -> None:
+    def _write(self, packet: Packet[Stream]) -> None:
         self.earliest = min(self.earliest, _time(packet))
         copied = self._copied[packet.stream_index]
         if copied.converted:
@@ -225,12 +225,12 @@ class Passthrough:
         self._output.mux_one(packet)
 
 
-def _dts(packet: Packet) -> int:
+def _dts(packet: Packet[Stream]) -> int:
     assert packet.dts is not None  # `_demux` lets no other packets through
     return packet.dts
 
 
-def _time(packet: Packet) -> Fraction:
+def _time(packet: Packet[Stream]) -> Fraction:
     """Return the decoding time in seconds."""
     return _dts(packet) * fraction(packet.time_base)
 

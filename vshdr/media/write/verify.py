@@ -98,7 +98,7 @@ def _check_timestamps(
 
 def _light_checker(
     path: str | os.PathLike[str], header: VideoHeader, codec: str, light: ContentLight | None
-) -> Callable[[Packet], None]:
+) -> Callable[[Packet[VideoStream]], None]:
     """Check the decoder configuration; return a check that a packet has no light levels but `light`."""
     if light is None or header.configuration is None:
         return lambda packet: None
@@ -113,7 +113,7 @@ def _light_checker(
                     f"{path}: {where} has another light level than {light.max_cll},{light.max_fall}"
                 )
 
-    def check_packet(packet: Packet) -> None:
+    def check_packet(packet: Packet[VideoStream]) -> None:
         data = bytes(packet)
         check(f"the frame at {packet.pts}", data, content_light_patches(data, codec, light, length_size))
 

@@ -20,6 +20,7 @@ import numpy as np
 from av.container import OutputContainer
 from av.error import FFmpegError
 from av.packet import Packet
+from av.stream import Stream
 
 from vshdr.errors import EncodeError, InputError, OutputExistsError, reason
 from vshdr.media.codecs import DEFAULT_PIXEL_FORMAT
@@ -222,7 +223,7 @@ class VideoWriter:
             else:
                 self._passthrough.finish()
 
-    def _mux(self, packets: list[Packet]) -> None:
+    def _mux(self, packets: list[Packet[Stream]]) -> None:
         assert self._output is not None
         for packet in packets:
             packet.duration = 0 if packet.pts is None else self._durations.pop(packet.pts, 0)

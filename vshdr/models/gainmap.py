@@ -31,7 +31,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vshdr import kernels
-from vshdr.colour.gain import ramp
+from vshdr.colour.masks import ramp
 from vshdr.colour.transfer import EOTF, EXPONENTS
 from vshdr.models.backbone import CHANNELS, STRIDES, Backbone, Conv, published
 from vshdr.models.cards import Card, Recipe

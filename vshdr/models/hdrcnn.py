@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vshdr.colour.gain import ramp
+from vshdr.colour.masks import ramp
 from vshdr.errors import InputError
 from vshdr.models.cards import Card, Recipe
 from vshdr.models.contract import EPSILON, Display, Domain, Model, renamed

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vshdr.colour.gain import ramp
+from vshdr.colour.masks import ramp
 from vshdr.colour.transfer import EOTF
 from vshdr.models.contract import EPSILON, Domain
 

@@ -21,6 +21,8 @@ from vshdr.models.contract import Model
 
 DEFAULT = "gainmap"
 """The model that is taken where none is asked for."""
+BASELINE = "none"
+"""The operator that does nothing but linearise, with which all others are compared."""
 ENTRY_POINTS = "vshdr.models"
 """Entry-point group in which other packages name their model classes."""
 
@@ -40,11 +42,16 @@ def register[M: Model](model_class: type[M]) -> type[M]:
 
 
 def names() -> list[str]:
-    """Return the names of all models: operators first, then networks, each in alphabetical order."""
-    cards = sorted(
-        (model_class.card for model_class in _classes().values()), key=lambda card: (card.network, card.name)
-    )
-    return [card.name for card in cards]
+    """Return the names of all models: operators first, led by the baseline, then networks, led by the default.
+
+    The others are in alphabetical order.
+    """
+
+    def place(card: Card) -> tuple[bool, bool, str]:
+        return card.network, card.name not in (BASELINE, DEFAULT), card.name
+
+    cards = (model_class.card for model_class in _classes().values())
+    return [card.name for card in sorted(cards, key=place)]
 
 
 def card(name: str) -> Card:

@@ -8,14 +8,21 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# Every run tries the same examples, so that it fails or passes as the code does. To look for new ones:
+# scripts/test --hypothesis-profile=hunt
+hypothesis.settings.register_profile("ci", max_examples=40, deadline=None, derandomize=True, database=None)
+hypothesis.settings.register_profile("hunt", max_examples=2000, deadline=None, database=None)
+hypothesis.settings.load_profile("ci")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     # Before anything imports vapoursynth: neither the user's configuration nor the user's cache is read or written.
     scratch = tempfile.mkdtemp(prefix="vshdr-tests-")
     config.add_cleanup(lambda: shutil.rmtree(scratch, ignore_errors=True))
-    for variable in ("XDG_CONFIG_HOME", "XDG_CACHE_HOME"):
+    for variable in ("XDG_CONFIG_HOME", "XDG_CACHE_HOME", "HYPOTHESIS_STORAGE_DIRECTORY"):
         folder = Path(scratch, variable)
         folder.mkdir()
         os.environ[variable] = str(folder)

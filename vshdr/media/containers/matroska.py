@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from vshdr.errors import VerificationError
+from vshdr.errors import InputError, VerificationError
 from vshdr.media.containers.video_header import VideoHeader, field, patch, read_bytes
 from vshdr.media.metadata import BT2020_NCL, BT2020_PRIMARIES, ContentLight, MasteringDisplay
 
@@ -95,23 +95,26 @@ def set_display_size(path: str | os.PathLike[str], width: int, height: int) -> N
     unknown instead. The track therefore gets a title that ends in `DISPLAY_SIZE_ROOM`, which makes room here
     without moving anything behind the track. Raise RuntimeError without room.
     """
-    with Path(path).open("rb") as file:
-        place = _video_track(file, file.seek(0, os.SEEK_END))
-        children, found = [], set()
-        for identity, start, stop in _elements(file, *place) if place else ():
-            content = read_bytes(file, start, stop)
-            found.add(identity)
-            if identity == _NAME:
-                content = content.rstrip(b" ")
-            elif identity == _VIDEO:
-                kept = [
-                    _element(child, read_bytes(file, a, b))
-                    for child, a, b in _elements(file, start, stop)
-                    if child != _DISPLAY_UNIT
-                ]
-                content = b"".join((*kept, _uint(_DISPLAY_WIDTH, width), _uint(_DISPLAY_HEIGHT, height)))
-            if content:
-                children.append(_element(identity, content))
+    children, found = [], set()
+    try:
+        with Path(path).open("rb") as file:
+            place = _video_track(file, file.seek(0, os.SEEK_END))
+            for identity, start, stop in _elements(file, *place) if place else ():
+                content = read_bytes(file, start, stop)
+                found.add(identity)
+                if identity == _NAME:
+                    content = content.rstrip(b" ")
+                elif identity == _VIDEO:
+                    kept = [
+                        _element(child, read_bytes(file, a, b))
+                        for child, a, b in _elements(file, start, stop)
+                        if child != _DISPLAY_UNIT
+                    ]
+                    content = b"".join((*kept, _uint(_DISPLAY_WIDTH, width), _uint(_DISPLAY_HEIGHT, height)))
+                if content:
+                    children.append(_element(identity, content))
+    except InputError as error:
+        raise VerificationError(f"{path}: the container's header is broken ({error})") from error
     room = place[1] - place[0] - sum(map(len, children)) - len(_element(_VOID)) if place else -1
     if room < 0 or not found >= {_NAME, _VIDEO}:
         raise VerificationError(f"{path}: the video track has no room for its display size")
@@ -120,9 +123,7 @@ def set_display_size(path: str | os.PathLike[str], width: int, height: int) -> N
 
 def _element(identity: int, *content: bytes) -> bytes:
     data = b"".join(content)
-    length_size = len(data).bit_length() // 7 + 1  # seven bits a byte; all ones would mean an unknown size
-    if len(data) == (1 << 7 * length_size) - 1:
-        length_size += 1
+    length_size = len(data).bit_length() // 7 + 1  # seven bits a byte, never all ones: that means an unknown size
     size = (len(data) | 1 << 7 * length_size).to_bytes(length_size, "big")
     return identity.to_bytes((identity.bit_length() + 7) // 8, "big") + size + data
 
@@ -132,16 +133,22 @@ def _uint(identity: int, value: int) -> bytes:
 
 
 def _elements(file: BinaryIO, start: int, end: int) -> Iterator[tuple[int, int, int]]:
-    """Yield EBML elements in a range of the file: identity, start and end of the content."""
+    """Yield EBML elements in a range of the file: identity, start and end of the content.
+
+    Raise InputError where no element begins (RFC 8794: identities have up to four bytes, sizes up to eight), rather than
+    go on through what may be gigabytes of zeros.
+    """
     while start < end:
         file.seek(start)
-        head = file.read(12)
-        id_size = 9 - head[0].bit_length()
+        head = file.read(min(12, end - start))
+        id_size = 9 - head[0].bit_length() if head else 9
+        length_size = 9 - head[id_size].bit_length() if id_size <= 4 and id_size < len(head) else 9
+        data = start + id_size + length_size
+        if length_size > 8 or data > end:
+            raise InputError(f"there is no Matroska element at byte {start}")
         identity = int.from_bytes(head[:id_size], "big")
-        length_size = 9 - head[id_size].bit_length()
         mask = (1 << 7 * length_size) - 1
         size = int.from_bytes(head[id_size : id_size + length_size], "big") & mask
-        data = start + id_size + length_size
         start = end if size == mask else data + size  # all ones: unknown, as in a file that was cut short
         yield identity, data, min(start, end)
 
@@ -160,7 +167,7 @@ def _video_track(file: BinaryIO, end: int) -> tuple[int, int] | None:
     tracks = segment and _find(file, segment, _TRACKS, before=_CLUSTER)
     for _, *entry in _elements(file, *tracks) if tracks else ():
         kind = _find(file, (entry[0], entry[1]), _TRACK_TYPE)
-        if kind and read_bytes(file, *kind) == b"\1":
+        if kind and _read_uint(file, *kind) == 1:
             return entry[0], entry[1]
     return None
 
@@ -175,6 +182,20 @@ def _find(file: BinaryIO, place: tuple[int, int], wanted: int, before: int | Non
     return None
 
 
+def _read_uint(file: BinaryIO, start: int, end: int) -> int:
+    """Return an unsigned integer element's content. Raise InputError for more than the eight bytes one may have."""
+    if end - start > 8:
+        raise InputError(f"the integer at byte {start} has {end - start} bytes")
+    return int.from_bytes(read_bytes(file, start, end), "big")
+
+
+def _read_float(file: BinaryIO, start: int, end: int) -> float:
+    """Return a float element's content. Raise InputError where it has not the four or eight bytes of a float."""
+    if end - start not in (4, 8):
+        raise InputError(f"the float at byte {start} has {end - start} bytes")
+    return struct.unpack(">f" if end - start == 4 else ">d", read_bytes(file, start, end))[0]
+
+
 def _track_header(file: BinaryIO, track: dict[int, tuple[int, int]]) -> VideoHeader:
     def inside(parent: dict[int, tuple[int, int]], identity: int) -> dict[int, tuple[int, int]]:
         if identity not in parent:
@@ -182,11 +203,10 @@ def _track_header(file: BinaryIO, track: dict[int, tuple[int, int]]) -> VideoHea
         return {child: (a, b) for child, a, b in _elements(file, *parent[identity])}
 
     def number(parent: dict[int, tuple[int, int]], identity: int) -> int | None:
-        return int.from_bytes(read_bytes(file, *parent[identity]), "big") if identity in parent else None
+        return _read_uint(file, *parent[identity]) if identity in parent else None
 
     def real(parent: dict[int, tuple[int, int]], identity: int) -> float:
-        data = read_bytes(file, *parent[identity])
-        return struct.unpack(">f" if len(data) == 4 else ">d", data)[0]
+        return _read_float(file, *parent[identity])
 
     colour = inside(inside(track, _VIDEO), _COLOUR)
     master = inside(colour, _MASTERING)

@@ -13,6 +13,7 @@ from vshdr.media.containers.video_header import Field, VideoHeader, field, read_
 from vshdr.media.metadata import ContentLight, MasteringDisplay
 
 _VISUAL_SAMPLE_ENTRY = 78  # bytes of fields before the boxes inside a video sample entry
+_LONGEST = 64  # bytes that are read of a box; those whose content matters here are shorter
 
 
 def _boxes(file: BinaryIO, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
@@ -54,7 +55,7 @@ def read_mp4(file: BinaryIO, end: int) -> VideoHeader:
 def _sample_entry(file: BinaryIO, start: int, end: int) -> VideoHeader:
     fields: dict = {}
     for kind, data, stop in _boxes(file, start, end):
-        content = read_bytes(file, data, stop)
+        content = read_bytes(file, data, min(stop, data + _LONGEST))
         if kind == b"colr" and content[:4] in (b"nclx", b"nclc"):
             fields["primaries"], fields["transfer"], fields["matrix"] = struct.unpack_from(">3H", content, 4)
             if content[:4] == b"nclx":

@@ -97,21 +97,20 @@ def read_hdr_metadata(path: str | os.PathLike[str]) -> HDRMetadata:
     """
     header = read_header(path)
     try:
-        container = av.open(os.fspath(path))
+        with av.open(os.fspath(path)) as container:
+            stream = main_video(container)
+            if stream is None or stream.codec_context is None:
+                raise InputError(f"{path} has no video stream that can be read")
+            packet = next((packet for packet in container.demux(stream) if packet.size and packet.is_keyframe), None)
+            if packet is None:
+                raise InputError(f"{path} has no keyframe")
+            return HDRMetadata(
+                codec=stream.codec_context.codec.canonical_name,
+                container=header and _container_view(header),
+                bitstream=_bitstream_view(stream, bytes(packet)),
+            )
     except av.FFmpegError as error:
         raise InputError(f"{path}: this is not a video that can be read ({reason(error)})") from None
-    with container:
-        stream = main_video(container)
-        if stream is None:
-            raise InputError(f"{path} has no video stream")
-        packet = next((packet for packet in container.demux(stream) if packet.size and packet.is_keyframe), None)
-        if packet is None:
-            raise InputError(f"{path} has no keyframe")
-        return HDRMetadata(
-            codec=stream.codec_context.codec.canonical_name,
-            container=header and _container_view(header),
-            bitstream=_bitstream_view(stream, bytes(packet)),
-        )
 
 
 def verify(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import io
+import os
 import tempfile
 from fractions import Fraction
 from pathlib import Path
@@ -114,6 +115,59 @@ def test_a_file_has_the_bytes_that_it_promises_and_fewer_once_cut_off(suffix, co
         path.write_bytes(whole[: int(share * len(whole))])
         promised = promised_size(path)
         assert promised is not None and promised > path.stat().st_size
+
+
+def test_a_matroska_header_longer_than_its_file_is_a_promise(tmp_path) -> None:
+    path = tmp_path / "a.mkv"
+    path.write_bytes(matroska.MAGIC + b"\x01" + (1 << 54).to_bytes(7, "big") + bytes(80))
+    assert promised_size(path) == 12 + (1 << 54)
+
+
+@pytest.mark.parametrize("damage", [b"\0" * 16, b"\x82", b"\x42\x86\x00"])
+def test_what_is_no_matroska_element_is_refused_at_once(damage, tmp_path) -> None:
+    """Also where a tebibyte of zeros follows, as in a file that a download has only made room for."""
+    path = tmp_path / "a.mkv"
+    path.write_bytes(matroska.MAGIC + b"\x80" + damage)
+    with pytest.raises(InputError, match="no Matroska element at byte 5"):
+        read_header(path)
+    os.truncate(path, Endless.SIZE)
+    if damage.startswith(b"\0"):
+        with pytest.raises(InputError, match="no Matroska element at byte 5"):
+            read_header(path)
+
+
+@pytest.mark.parametrize("checksum", [bytes([0x83, 0x81, 1, 0xEC]), bytes(4)])
+def test_a_checksum_is_no_track_whatever_its_bytes(checksum) -> None:
+    """As ffmpeg writes it before the tracks: here of bytes that would be a video track, and of none that mean anything."""
+    light = ContentLight(max_cll=640, max_fall=77)
+    data = matroska.template("ffv1", width=64, height=48, transfer=16, top_left=False, mastering=None, light=light)
+    tracks = data.index(b"\x16\x54\xae\x6b")
+    size = data[tracks + 4 : tracks + 6]
+    crc = b"\xbf\x84" + checksum
+    grown = (int.from_bytes(size, "big") + len(crc)).to_bytes(2, "big")
+    data = b"".join((data[: tracks + 4], grown, crc, data[tracks + 6 :]))
+    assert read_matroska(io.BytesIO(data), len(data)).light == light
+
+
+def test_a_light_level_that_reaches_beyond_its_packet_is_refused() -> None:
+    light = ContentLight(max_cll=640, max_fall=77)
+    for packet in (bytes([5 << 3 | 2, 3, 1, 3, 0xE8]), bytes([5 << 3 | 2, 6, 1, 3, 0xE8]), bytes([5 << 3 | 2, 0x80])):
+        with pytest.raises(VerificationError, match="packet of the video is cut short or damaged"):
+            content_light_patches(packet, "av1", light)
+    with pytest.raises(VerificationError, match="configuration of the video is cut short or damaged"):
+        configuration_patches(bytes(22), "hevc", light)
+
+
+def test_a_light_level_with_room_for_one_byte_is_refused(tmp_path) -> None:
+    path = tmp_path / "a.mkv"
+    narrow = ContentLight(max_cll=96, max_fall=96)
+    before = matroska.template(
+        "ffv1", width=64, height=48, transfer=16, top_left=False, mastering=None, light=narrow
+    )
+    path.write_bytes(before)
+    with pytest.raises(VerificationError, match="no room for two bytes"):
+        patch_content_light(path, ContentLight(max_cll=640, max_fall=77))
+    assert path.read_bytes() == before
 
 
 @pytest.mark.parametrize(("suffix", "codec"), FILES)

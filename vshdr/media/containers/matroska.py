@@ -165,10 +165,10 @@ def _video_track(file: BinaryIO, end: int) -> tuple[int, int] | None:
     """Return start and end of the content of the first video track's TrackEntry."""
     segment = _find(file, (0, end), _SEGMENT)
     tracks = segment and _find(file, segment, _TRACKS, before=_CLUSTER)
-    for _, *entry in _elements(file, *tracks) if tracks else ():
-        kind = _find(file, (entry[0], entry[1]), _TRACK_TYPE)
+    for identity, start, stop in _elements(file, *tracks) if tracks else ():
+        kind = _find(file, (start, stop), _TRACK_TYPE) if identity == _TRACK else None
         if kind and _read_uint(file, *kind) == 1:
-            return entry[0], entry[1]
+            return start, stop
     return None
 
 

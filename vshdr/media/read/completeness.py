@@ -21,7 +21,7 @@ def promised_size(path: Path) -> int | None:
     with path.open("rb") as file:
         head = file.read(16)
         if head[:4] == _EBML_MAGIC:
-            return _matroska(file)
+            return _matroska(file, path.stat().st_size)
         if head[:4] == b"RIFF":
             return 8 + int.from_bytes(head[4:8], "little")
         if head[4:8] == b"ftyp":
@@ -29,12 +29,15 @@ def promised_size(path: Path) -> int | None:
     return None
 
 
-def _matroska(file: BinaryIO) -> int | None:
+def _matroska(file: BinaryIO, file_size: int) -> int | None:
     file.seek(4)
     header = _ebml_size(file)
     if header is None:
         return None
-    file.seek(header, 1)
+    segment = file.tell() + header
+    if segment > file_size:
+        return segment
+    file.seek(segment)
     if file.read(4) != _SEGMENT_MAGIC:
         return None
     size = _ebml_size(file)

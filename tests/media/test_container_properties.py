@@ -141,11 +141,10 @@ def test_a_checksum_is_no_track_whatever_its_bytes(checksum) -> None:
     """As ffmpeg writes it before the tracks: here of bytes that would be a video track, and of none that mean anything."""
     light = ContentLight(max_cll=640, max_fall=77)
     data = matroska.template("ffv1", width=64, height=48, transfer=16, top_left=False, mastering=None, light=light)
-    tracks = data.index(b"\x16\x54\xae\x6b")
-    size = data[tracks + 4 : tracks + 6]
-    crc = b"\xbf\x84" + checksum
-    grown = (int.from_bytes(size, "big") + len(crc)).to_bytes(2, "big")
-    data = b"".join((data[: tracks + 4], grown, crc, data[tracks + 6 :]))
+    file = io.BytesIO(data)
+    tracks = matroska._find(file, matroska._find(file, (0, len(data)), matroska._SEGMENT), matroska._TRACKS)
+    tracks = matroska._element(matroska._TRACKS, matroska._element(0xBF, checksum), data[slice(*tracks)])
+    data = matroska.MAGIC + b"\x80" + matroska._element(matroska._SEGMENT, tracks)
     assert read_matroska(io.BytesIO(data), len(data)).light == light
 
 

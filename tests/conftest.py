@@ -1,4 +1,6 @@
-"""What all tests share: folders of their own for configuration and caches, vspipe, and torch on one thread."""
+"""What all tests share: the profile of property tests, private folders for configuration and caches, vspipe, and torch
+on one thread.
+"""
 
 import os
 import shutil
@@ -30,7 +32,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def vspipe() -> Callable[..., subprocess.CompletedProcess[bytes]]:
-    """Runs this environment's vspipe with the given arguments and returns what it wrote."""
+    """Run this environment's vspipe with the given arguments and return what it wrote."""
     import vapoursynth
 
     # Tells vspipe which Python to run, whether or not an environment is activated.
@@ -45,7 +47,7 @@ def vspipe() -> Callable[..., subprocess.CompletedProcess[bytes]]:
 
 @pytest.fixture(scope="module")
 def one_thread() -> Iterator[None]:
-    """Torch on one thread: on pictures as small as those of tests, more of them only wait for each other."""
+    """Keep torch to one thread: on pictures as small as those of tests, more threads only wait for each other."""
     import torch
 
     threads = torch.get_num_threads()

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from walks import HEIGHT, WIDTH, seen, view, walk
+from helpers.harbour_walks import HEIGHT, WIDTH, seen, view, walk
 
 from vshdr.temporal.shots import Shot, shots, transitions
 from vshdr.temporal.signature import signature

@@ -10,7 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from walks import HEIGHT, WIDTH, seen, two_shots, view
+from helpers.harbour_walks import HEIGHT, WIDTH, seen, two_shots, view
 
 from vshdr import Expander
 from vshdr.colour.gain import apply_gain

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from networks import expandnet_state, hdrcnn_arrays
+from helpers.published_weights import expandnet_state, hdrcnn_arrays
 from safetensors import safe_open
 from safetensors.torch import save_file
 

@@ -23,7 +23,7 @@ _FLAGS = (
 
 
 def find_chromium() -> str | None:
-    """Return the path of an installed Chromium; the one that the environment variable VSHDR_BROWSER names comes first."""
+    """Return the path of an installed Chromium; one that the environment variable VSHDR_BROWSER names comes first."""
     return os.environ.get("VSHDR_BROWSER") or next((path for name in NAMES if (path := shutil.which(name))), None)
 
 

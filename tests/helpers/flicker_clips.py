@@ -15,7 +15,7 @@ WIDTH, HEIGHT = 96, 64
 
 
 def scene(width: int = WIDTH, height: int = HEIGHT, seed: int = 0) -> Tensor:
-    """Return linear light of a still scene, 3 x H x W: textured mid-tones, and two lamps of 4 and 12 times SDR white."""
+    """Return linear light of a still scene, 3 x H x W: textured mid-tones and two lamps of 4 and 12 times SDR white."""
     random = torch.Generator().manual_seed(seed)
     picture = torch.full((3, height, width), 0.2)
     for cell in (4, 12):

@@ -138,7 +138,7 @@ def test_what_is_no_matroska_element_is_refused_at_once(damage, tmp_path) -> Non
 
 @pytest.mark.parametrize("checksum", [bytes([0x83, 0x81, 1, 0xEC]), bytes(4)])
 def test_a_checksum_is_no_track_whatever_its_bytes(checksum) -> None:
-    """As ffmpeg writes it before the tracks: here of bytes that would be a video track, and of none that mean anything."""
+    """As ffmpeg writes it before the tracks: here of bytes that would be a video track, and of some that mean nothing."""
     light = ContentLight(max_cll=640, max_fall=77)
     data = matroska.template("ffv1", width=64, height=48, transfer=16, top_left=False, mastering=None, light=light)
     file = io.BytesIO(data)
@@ -160,9 +160,7 @@ def test_a_light_level_that_reaches_beyond_its_packet_is_refused() -> None:
 def test_a_light_level_with_room_for_one_byte_is_refused(tmp_path) -> None:
     path = tmp_path / "a.mkv"
     narrow = ContentLight(max_cll=96, max_fall=96)
-    before = matroska.template(
-        "ffv1", width=64, height=48, transfer=16, top_left=False, mastering=None, light=narrow
-    )
+    before = matroska.template("ffv1", width=64, height=48, transfer=16, top_left=False, mastering=None, light=narrow)
     path.write_bytes(before)
     with pytest.raises(VerificationError, match="no room for two bytes"):
         patch_content_light(path, ContentLight(max_cll=640, max_fall=77))

@@ -1,4 +1,4 @@
-"""Options through the command line: any that are allowed arrive as they are, and any that are not are refused by name."""
+"""Options through the command line: those that are allowed arrive as they are, others are refused by their name."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ BOUNDED = [
 ]
 
 
-@pytest.mark.parametrize(("cls", "field"), BOUNDED, ids=lambda part: getattr(part, "__name__", getattr(part, "name", "")))
+@pytest.mark.parametrize(("cls", "field"), BOUNDED, ids=lambda part: getattr(part, "__name__", None) or part.name)
 @given(data=st.data())
 def test_what_is_out_of_range_is_refused_by_its_name(cls, field, data) -> None:
     low, high, choices = (field.metadata[name] for name in ("low", "high", "choices"))

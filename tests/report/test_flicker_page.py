@@ -7,10 +7,10 @@ import re
 import zlib
 from pathlib import Path
 
-from helpers.chromium import Browser, find_chromium
 import numpy as np
 import pytest
 import torch
+from helpers.chromium import Browser, find_chromium
 from helpers.flicker_clips import scene, swing, write_exr, write_sdr
 
 from vshdr.cli.main import main

@@ -9,8 +9,8 @@ import cv2
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor
 from helpers.harbour_walks import HEIGHT, WIDTH, seen, two_shots, view
+from torch import Tensor
 
 from vshdr import Expander
 from vshdr.colour.gain import apply_gain

@@ -135,8 +135,8 @@ def _uint(identity: int, value: int) -> bytes:
 def _elements(file: BinaryIO, start: int, end: int) -> Iterator[tuple[int, int, int]]:
     """Yield EBML elements in a range of the file: identity, start and end of the content.
 
-    Raise InputError where no element begins (RFC 8794: identities have up to four bytes, sizes up to eight), rather than
-    go on through what may be gigabytes of zeros.
+    Raise InputError where no element begins (RFC 8794: identities have up to four bytes, sizes up to eight), rather
+    than go on through what may be gigabytes of zeros.
     """
     while start < end:
         file.seek(start)

@@ -30,6 +30,17 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ[variable] = str(folder)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what is marked `cuda` where there is no CUDA device."""
+    marked = [item for item in items if item.get_closest_marker("cuda")]
+    if marked:
+        import torch
+
+        if not torch.cuda.is_available():
+            for item in marked:
+                item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
+
+
 @pytest.fixture(scope="session")
 def vspipe() -> Callable[..., subprocess.CompletedProcess[bytes]]:
     """Run this environment's vspipe with the given arguments and return what it wrote."""

@@ -138,7 +138,7 @@ def test_what_is_no_matroska_element_is_refused_at_once(damage, tmp_path) -> Non
 
 @pytest.mark.parametrize("checksum", [bytes([0x83, 0x81, 1, 0xEC]), bytes(4)])
 def test_a_checksum_is_no_track_whatever_its_bytes(checksum) -> None:
-    """As ffmpeg writes it before the tracks: here of bytes that would be a video track, and of some that mean nothing."""
+    """As ffmpeg writes it before the tracks: bytes that read as a video track, and some that mean nothing."""
     light = ContentLight(max_cll=640, max_fall=77)
     data = matroska.template("ffv1", width=64, height=48, transfer=16, top_left=False, mastering=None, light=light)
     file = io.BytesIO(data)

@@ -175,7 +175,6 @@ def test_memory_does_not_grow_with_the_clip(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.cuda
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("mode", ["gain", "percentile"])
 def test_cuda_smooths_as_the_cpu_does(mode: str) -> None:
     clip = two_shots()

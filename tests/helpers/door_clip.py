@@ -11,7 +11,8 @@ import torch
 import vapoursynth as vs
 from torch import Tensor
 
-from vshdr.media.read.reader import Source, open_source, read_sdr
+from vshdr.media.read.reader import open_source, read_sdr
+from vshdr.media.read.source import Source
 
 WIDTH, HEIGHT, LENGTH = 160, 96, 48
 CUT, FLASH = 19, 33  # the first frame of the second shot, and one frame that is nearly white

@@ -8,10 +8,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vshdr.colour.h273 import ChromaLocation, Primaries
 from vshdr.colour.primaries import convert_primaries, luminance
 from vshdr.colour.roll_off import RollOff, roll_off
 from vshdr.colour.transfer import EOTF, INVERSE_EOTF, hlg_decode, hlg_encode, pq_decode, pq_encode
-from vshdr.colour.ycbcr import LUMA_WEIGHTS, SITING, Planes
+from vshdr.colour.ycbcr import LUMA_WEIGHTS, PlaneFormat
 
 SHARES = st.floats(0.0, 1.0)
 COLOURS = st.lists(st.tuples(SHARES, SHARES, SHARES), min_size=1, max_size=8).map(
@@ -43,7 +44,7 @@ def test_display_curves_are_undone_and_rise(colours, eotf) -> None:
     assert (EOTF[eotf](colours.flatten().sort().values).diff() >= -1e-12).all()
 
 
-@given(colours=COLOURS, primaries=st.permutations([1, 9]))
+@given(colours=COLOURS, primaries=st.permutations([Primaries.BT709, Primaries.BT2020]))
 def test_primaries_are_converted_there_and_back_with_luminance_kept(colours, primaries) -> None:
     source, target = primaries
     linear = 50.0 * colours
@@ -53,16 +54,16 @@ def test_primaries_are_converted_there_and_back_with_luminance_kept(colours, pri
 
 
 @st.composite
-def planes(draw: st.DrawFn) -> Planes:
+def planes(draw: st.DrawFn) -> PlaneFormat:
     subsampling = draw(st.tuples(st.integers(0, 1), st.integers(0, 1)))
-    return Planes(
+    return PlaneFormat(
         width=draw(st.integers(1, 12)) << subsampling[0],
         height=draw(st.integers(1, 12)) << subsampling[1],
         bits=draw(st.integers(8, 16)),
         matrix=draw(st.sampled_from(sorted(LUMA_WEIGHTS))),
         full_range=draw(st.booleans()),
         subsampling=subsampling,
-        chroma_location=draw(st.sampled_from(sorted(SITING))),
+        chroma_location=draw(st.sampled_from(list(ChromaLocation))),
     )
 
 

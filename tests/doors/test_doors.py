@@ -34,10 +34,11 @@ from helpers.door_clip import (
 from torch import Tensor
 
 from vshdr import Expander, convert
+from vshdr.colour.h273 import Primaries
 from vshdr.expand import device_batches
+from vshdr.media.delivery import Delivery, linear_properties
 from vshdr.media.read.exr import read_exr
 from vshdr.media.read.reader import open_source
-from vshdr.media.signal import Delivery, linear_properties
 from vshdr.temporal.shots import shots
 from vshdr.temporal.signature import signature
 
@@ -280,7 +281,7 @@ def test_light_is_the_same_through(door, options, tolerance, room, in_one_call) 
 @pytest.mark.parametrize(("door", "options", "tolerance"), rows(PQ_DOORS))
 def test_pq_is_the_same_through(door, options, tolerance, room, in_one_call) -> None:
     """As that which `core.resize` makes of the light of one call."""
-    light = linear_as_clip(in_one_call(options), linear_properties(1))
+    light = linear_as_clip(in_one_call(options), linear_properties(Primaries.BT709))
     wanted = vs.core.resize.Bilinear(light, **Delivery(output="pq").resize_arguments())
     found = door(room, options)
     assert len(found) == LENGTH

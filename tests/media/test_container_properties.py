@@ -16,17 +16,19 @@ from helpers.mutations import damaged
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vshdr.colour.h273 import ChromaLocation, Transfer
 from vshdr.errors import InputError, VerificationError
-from vshdr.media.containers import bitstream, matroska
+from vshdr.media.containers import bitstream, ebml, matroska
 from vshdr.media.containers.bitstream import configuration_patches, content_light_patches, hvcc_length_size
+from vshdr.media.containers.completeness import promised_size
 from vshdr.media.containers.detect import read_header
 from vshdr.media.containers.matroska import read_matroska
 from vshdr.media.containers.mp4 import read_mp4
+from vshdr.media.containers.spans import Patch, Span
 from vshdr.media.metadata import ContentLight, content_light
-from vshdr.media.read.completeness import promised_size
-from vshdr.media.write.content_light import patch_content_light
+from vshdr.media.read.hdr_metadata import read_hdr_metadata
+from vshdr.media.write.content_light_patch import patch_content_light
 from vshdr.media.write.encoders import VideoSettings
-from vshdr.media.write.verify import read_hdr_metadata
 from vshdr.media.write.video import VideoWriter
 
 PRESETS = {"x265": "ultrafast", "svtav1": "10", "prores": "", "ffv1": ""}
@@ -47,9 +49,16 @@ def finished(suffix: str, codec: str) -> bytes:
         return path.read_bytes()
 
 
+def without_frames(light: ContentLight) -> bytes:
+    """A Matroska header with a light level, and no cluster."""
+    return matroska.template(
+        "ffv1", width=64, height=48, transfer=Transfer.PQ, chroma_location=None, mastering=None, light=light
+    )
+
+
 def header_of(data: bytes) -> tuple[int, int]:
     """Where a file's header is: all of a Matroska file before its first cluster, the `moov` box of others."""
-    if data.startswith(matroska.MAGIC):
+    if data.startswith(ebml.MAGIC):
         return 0, data.index(b"\x1f\x43\xb6\x75")
     start = data.index(b"moov") - 4
     return start, start + int.from_bytes(data[start : start + 4], "big")
@@ -94,7 +103,7 @@ def test_a_header_is_read_with_bounded_work_whatever_sizes_it_claims(suffix, cod
         (read_matroska if suffix == "mkv" else read_mp4)(file, Endless.SIZE)
 
 
-@given(content=st.binary(max_size=200), head=st.sampled_from([b"", matroska.MAGIC, b"\0\0\0\x18ftyp", b"RIFF"]))
+@given(content=st.binary(max_size=200), head=st.sampled_from([b"", ebml.MAGIC, b"\0\0\0\x18ftyp", b"RIFF"]))
 def test_any_bytes_are_a_file_of_some_kind(content, head, tmp_path_factory) -> None:
     path = tmp_path_factory.getbasetemp() / "any.bytes"
     path.write_bytes(head + content)
@@ -118,7 +127,7 @@ def test_a_file_has_the_bytes_that_it_promises_and_fewer_once_cut_off(suffix, co
 
 def test_a_matroska_header_longer_than_its_file_is_a_promise(tmp_path) -> None:
     path = tmp_path / "a.mkv"
-    path.write_bytes(matroska.MAGIC + b"\x01" + (1 << 54).to_bytes(7, "big") + bytes(80))
+    path.write_bytes(ebml.MAGIC + b"\x01" + (1 << 54).to_bytes(7, "big") + bytes(80))
     assert promised_size(path) == 12 + (1 << 54)
 
 
@@ -126,7 +135,7 @@ def test_a_matroska_header_longer_than_its_file_is_a_promise(tmp_path) -> None:
 def test_what_is_no_matroska_element_is_refused_at_once(damage, tmp_path) -> None:
     """Also where a tebibyte of zeros follows, as in a file that a download has only made room for."""
     path = tmp_path / "a.mkv"
-    path.write_bytes(matroska.MAGIC + b"\x80" + damage)
+    path.write_bytes(ebml.MAGIC + b"\x80" + damage)
     with pytest.raises(InputError, match="no Matroska element at byte 5"):
         read_header(path)
     os.truncate(path, Endless.SIZE)
@@ -139,11 +148,12 @@ def test_what_is_no_matroska_element_is_refused_at_once(damage, tmp_path) -> Non
 def test_a_checksum_is_no_track_whatever_its_bytes(checksum) -> None:
     """As ffmpeg writes it before the tracks: bytes that read as a video track, and some that mean nothing."""
     light = ContentLight(max_cll=640, max_fall=77)
-    data = matroska.template("ffv1", width=64, height=48, transfer=16, top_left=False, mastering=None, light=light)
+    data = without_frames(light)
     file = io.BytesIO(data)
-    tracks = matroska._find(file, matroska._find(file, (0, len(data)), matroska._SEGMENT), matroska._TRACKS)
-    tracks = matroska._element(matroska._TRACKS, matroska._element(0xBF, checksum), data[slice(*tracks)])
-    data = matroska.MAGIC + b"\x80" + matroska._element(matroska._SEGMENT, tracks)
+    segment = ebml.find(file, Span(0, len(data)), matroska._SEGMENT)
+    tracks = ebml.find(file, segment, matroska._TRACKS)
+    tracks = ebml.element(matroska._TRACKS, ebml.element(0xBF, checksum), data[slice(*tracks)])
+    data = ebml.MAGIC + b"\x80" + ebml.element(matroska._SEGMENT, tracks)
     assert read_matroska(io.BytesIO(data), len(data)).light == light
 
 
@@ -156,10 +166,21 @@ def test_a_light_level_that_reaches_beyond_its_packet_is_refused() -> None:
         configuration_patches(bytes(22), "hevc", light)
 
 
+def test_a_codec_that_nobody_knows_is_refused(tmp_path) -> None:
+    path = tmp_path / "a.mkv"
+    before = finished("mkv", "ffv1").replace(b"V_FFV1", b"V_XFV9")
+    path.write_bytes(before)
+    with pytest.raises(InputError, match="no video stream that can be read"):
+        read_hdr_metadata(path)
+    with pytest.raises(VerificationError, match="no video stream to fill"):
+        patch_content_light(path, ContentLight(max_cll=640, max_fall=77))
+    assert path.read_bytes() == before
+
+
 def test_a_light_level_with_room_for_one_byte_is_refused(tmp_path) -> None:
     path = tmp_path / "a.mkv"
     narrow = ContentLight(max_cll=96, max_fall=96)
-    before = matroska.template("ffv1", width=64, height=48, transfer=16, top_left=False, mastering=None, light=narrow)
+    before = without_frames(narrow)
     path.write_bytes(before)
     with pytest.raises(VerificationError, match="no room for two bytes"):
         patch_content_light(path, ContentLight(max_cll=640, max_fall=77))
@@ -211,7 +232,7 @@ def test_metadata_of_a_damaged_file_are_read_or_refused(suffix, codec, data, tmp
         assert str(path) in str(error)
 
 
-def patched(data: bytes, patches: bitstream.Patches) -> bytes:
+def patched(data: bytes, patches: list[Patch]) -> bytes:
     result = bytearray(data)
     for offset, replaced in patches:
         assert 0 <= offset and offset + len(replaced) <= len(data), "a patch lies outside of its packet"
@@ -266,9 +287,9 @@ def test_leb128_is_read_back(number, after) -> None:
 
 @given(sizes=st.lists(st.sampled_from([0, 1, 126, 127, 128, 16382, 16383, 16384]) | st.integers(0, 300), max_size=4))
 def test_ebml_elements_are_read_back(sizes) -> None:
-    data = b"".join(matroska._element(0x55B0 + number, bytes(size)) for number, size in enumerate(sizes))
-    found = list(matroska._elements(io.BytesIO(data), 0, len(data)))
-    assert [(identity, end - start) for identity, start, end in found] == [
+    data = b"".join(ebml.element(0x55B0 + number, bytes(size)) for number, size in enumerate(sizes))
+    found = list(ebml.elements(io.BytesIO(data), Span(0, len(data))))
+    assert [(identity, content.size) for identity, content in found] == [
         (0x55B0 + number, size) for number, size in enumerate(sizes)
     ]
 
@@ -277,13 +298,13 @@ def test_ebml_elements_are_read_back(sizes) -> None:
     width=st.integers(1, 20000),
     height=st.integers(1, 20000),
     light=st.none() | LIGHTS,
-    transfer=st.sampled_from([16, 18]),
-    top_left=st.booleans(),
+    transfer=st.sampled_from([Transfer.PQ, Transfer.HLG]),
+    location=st.sampled_from([None, ChromaLocation.LEFT, ChromaLocation.CENTER, ChromaLocation.TOP_LEFT]),
 )
-def test_the_matroska_template_is_read_back(width, height, light, transfer, top_left) -> None:
+def test_the_matroska_template_is_read_back(width, height, light, transfer, location) -> None:
     data = matroska.template(
-        "x265", width=width, height=height, transfer=transfer, top_left=top_left, mastering=None, light=light
+        "x265", width=width, height=height, transfer=transfer, chroma_location=location, mastering=None, light=light
     )
     header = read_matroska(io.BytesIO(data), len(data))
     assert (header.primaries, header.transfer, header.matrix, header.full_range) == (9, transfer, 9, False)
-    assert (header.light, header.siting) == (light, (1, 1) if top_left else None)
+    assert (header.light, header.chroma_location) == (light, location)

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from hdri import write_panoramas
-from own_network import Glow
+from helpers.hdri import write_panoramas
+from helpers.own_network import Glow
 from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import nn
@@ -71,6 +71,7 @@ def frames(height: int = 30, width: int = 45) -> torch.Tensor:
     return torch.rand(2, 3, height, width, generator=generator)
 
 
+@pytest.mark.slow
 def test_it_trains_resumes_and_expands(glow, options, tmp_path):
     whole = train(options(output=str(tmp_path / "whole")))
     assert whole.step == 8 and whole.best < whole.first  # as many steps as its card says
@@ -217,7 +218,7 @@ def test_an_operator_needs_no_more_than_a_forward(forgotten):
 
 def test_a_package_that_is_broken_takes_nothing_else_away(forgotten, monkeypatch):
     broken = EntryPoint("broken", "package_that_is_not_there:Network", registry.ENTRY_POINTS)
-    whole = EntryPoint("whole", "own_network:Glow", registry.ENTRY_POINTS)
+    whole = EntryPoint("whole", "helpers.own_network:Glow", registry.ENTRY_POINTS)
     monkeypatch.setattr(registry, "entry_points", lambda group: [broken, whole])
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
@@ -231,7 +232,8 @@ def test_a_package_that_is_broken_takes_nothing_else_away(forgotten, monkeypatch
 def installed(tmp_path_factory) -> Path:
     """A folder for the Python path with the package of the network, as pip installs it."""
     folder = tmp_path_factory.mktemp("site-packages")
-    (folder / "glow.py").write_text(Path(__file__).with_name("own_network.py").read_text())
+    source = Path(__file__).parents[1] / "helpers" / "own_network.py"
+    (folder / "glow.py").write_text(source.read_text())
     info = folder / "glow-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: glow\nVersion: 1.0\n")
@@ -239,6 +241,7 @@ def installed(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_package_brings_it_to_the_command_line(installed, hdri, tmp_path):
     run, target = tmp_path / "run", tmp_path / "half.safetensors"
     commands = (

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from networks import expandnet_state, hdrcnn_arrays, write_object_npz
+from helpers.published_weights import expandnet_state, hdrcnn_arrays, write_object_npz
 from safetensors import safe_open
 from safetensors.torch import save_file
 

@@ -11,7 +11,7 @@ import torch
 import vapoursynth as vs
 
 from vshdr.options.expand import ExpandOptions
-from vshdr.plugin.clip import ClipOptions
+from vshdr.options.plugin import ClipOptions
 
 core = vs.core
 CODE = (0.75, 0.5, 0.25)

@@ -1,6 +1,8 @@
 """The C kernels against the PyTorch they stand for."""
 
 import math
+import threading
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -26,17 +28,10 @@ def built():
         assert kernels.serves(torch.zeros(1)), "the kernels were not built"
 
 
-@pytest.fixture
-def torch_only(monkeypatch):
-    """Calls a function without the kernels."""
-
-    def call(function, *arguments):
-        with monkeypatch.context() as patch:
-            patch.setattr(kernels, "serves", lambda *pictures: False)
-            with torch.no_grad():
-                return function(*arguments)
-
-    return call
+def torch_only[*Ts, T](function: Callable[[*Ts], T], *arguments: *Ts) -> T:
+    """Call a function without the kernels."""
+    with kernels.disabled(), torch.no_grad():
+        return function(*arguments)
 
 
 @pytest.fixture
@@ -62,7 +57,7 @@ def test_shares_are_means_of_ramps(frame):
 
 
 @pytest.mark.parametrize(("eotf", "larger"), [*((eotf, 1) for eotf in EOTF), ("bt1886", 2), ("bt1886", 4)])
-def test_gainmap_is_the_same_with_and_without(frame, eotf, larger, torch_only):
+def test_gainmap_is_the_same_with_and_without(frame, eotf, larger):
     """With random curves of every size, in every display's light, with cells of all but the largest size: nothing that
     its own weights never do is left out.
     """
@@ -90,6 +85,7 @@ def test_rows_are_shared_among_threads_without_a_trace(frame):
     network = models.build("gainmap", "", Display())
     with torch.no_grad():
         curves = network.summarise(frame)
+        assert curves is not None
         results = []
         for threads in (1, 2, 5):
             torch.set_num_threads(threads)
@@ -115,7 +111,7 @@ def test_settling_is_the_roll_off(ceiling, brightest):
     torch.testing.assert_close(light, wanted, rtol=2e-6, atol=1e-7)
 
 
-def test_light_is_measured_alike(frame, torch_only):
+def test_light_is_measured_alike(frame):
     light = 8.0 * frame[0].pow(4)
     meters = [LightMeter(primaries=1) for _ in range(2)]
     frames = meters[0].add(light), torch_only(meters[1].add, light)
@@ -125,7 +121,7 @@ def test_light_is_measured_alike(frame, torch_only):
         assert meters[0].percentile(percent) == pytest.approx(meters[1].percentile(percent), rel=2e-3)
 
 
-def test_functions_of_whole_tensors(torch_only):
+def test_functions_of_whole_tensors():
     generator = torch.Generator().manual_seed(2)
     base = torch.rand(2, 3, 70, 90, generator=generator).pow(4)
     base[0, 0, :5] = 0.0
@@ -141,7 +137,7 @@ def test_functions_of_whole_tensors(torch_only):
 
 
 @pytest.mark.parametrize("size", [(1, 1), (7, 1), (64, 90), (135, 241)])
-def test_smoothing_is_the_same_with_and_without(size, torch_only):
+def test_smoothing_is_the_same_with_and_without(size):
     """A pan with noise over pictures of every parity, in which a lamp flickers."""
     height, width = size
     generator = torch.Generator().manual_seed(4)
@@ -183,7 +179,23 @@ def test_nothing_that_needs_a_gradient_goes_through_them():
         assert not kernels.serves(torch.zeros(1, device="meta"))
 
 
-def test_the_package_works_without_them(frame, torch_only):
+def test_they_can_be_switched_off():
+    with torch.no_grad():
+        with kernels.disabled():
+            with kernels.disabled():
+                assert not kernels.serves(torch.zeros(1))
+            found: list[bool] = []
+            thread = threading.Thread(target=torch_only, args=(lambda: found.append(kernels.serves(torch.zeros(1))),))
+            thread.start()
+            thread.join()
+            assert found == [False] and not kernels.serves(torch.zeros(1))  # another thread's block is over
+        assert kernels.serves(torch.zeros(1))
+        with pytest.raises(InterruptedError), kernels.disabled():
+            raise InterruptedError
+        assert kernels.serves(torch.zeros(1))
+
+
+def test_the_package_works_without_them(frame):
     expander = Expander(device="cpu", precision="fp32")
     codes = [pq_encode(light * 203) * 1023 for light in (expander.expand(frame), torch_only(expander.expand, frame))]
     assert (codes[0] - codes[1]).abs().max() < 0.01
@@ -192,4 +204,4 @@ def test_the_package_works_without_them(frame, torch_only):
 def test_a_library_of_another_build_is_refused(monkeypatch):
     monkeypatch.setattr(kernels, "_ABI", -1)
     with pytest.raises(RuntimeError, match="of another build than the package; install vshdr again"):
-        kernels._library.__wrapped__()
+        kernels._load.__wrapped__()

@@ -57,25 +57,32 @@ def declared_fields(text: str, name: str) -> list[tuple[str, object]]:
             types = [] if arguments == "void" else [declared_type(one) for one in arguments.split(",")]
             fields.append((field, (declared_type(result + "result"), *types)))
         else:
-            field, count = re.fullmatch(r".*?(\w+)(?:\[(\d+)\])?", declaration).groups()
-            kind = declared_type(declaration.split("[")[0])
-            fields.append((field, (kind, int(count)) if count else kind))
+            single, _, count = declaration.removesuffix("]").partition("[")
+            kind = declared_type(single)
+            fields.append((re.split(r"\W", single)[-1], (kind, int(count)) if count else kind))
     return fields
 
 
 def declared_type(declaration: str) -> object:
     """Return the type of a declaration such as `const char *key`, as `shape` writes it."""
-    kind, star, _ = re.fullmatch(r"\s*(?:const )?((?:struct )?\w+) ?(\*?)(\w+)", declaration).groups()
-    if not star:
-        return STRUCTS[kind.split()[1]].__name__ if kind.startswith("struct") else SCALARS[kind]
-    return f"*{STRUCTS[kind.split()[1]].__name__}" if kind.startswith("struct") else ADDRESS
+    *kind, _ = declaration.replace("const ", "").replace("*", " * ").split()
+    match kind:
+        case ["struct", struct]:
+            return STRUCTS[struct].__name__
+        case ["struct", struct, "*"]:
+            return f"*{STRUCTS[struct].__name__}"
+        case [_, "*"]:
+            return ADDRESS
+        case [scalar]:
+            return SCALARS[scalar]
+    raise AssertionError(f"a type that this test does not know: {declaration}")
 
 
 def shape(kind) -> object:
     """Return what a ctypes type says in terms that C shares: pointers by what they point at, text as an address."""
     if kind is None or kind in SCALARS.values():
         return kind
-    if issubclass(kind, ctypes._CFuncPtr):
+    if hasattr(kind, "_restype_"):
         return (shape(kind._restype_), *map(shape, kind._argtypes_))
     if issubclass(kind, ctypes.Array):
         return (shape(kind._type_), kind._length_)

@@ -86,8 +86,8 @@ def shape(kind) -> object:
         return (shape(kind._restype_), *map(shape, kind._argtypes_))
     if issubclass(kind, ctypes.Array):
         return (shape(kind._type_), kind._length_)
-    if issubclass(kind, ctypes._Pointer):
-        return f"*{kind._type_.__name__}"
+    if kind.__name__.startswith("LP_"):  # POINTER(Item) is called LP_Item
+        return kind.__name__.replace("LP_", "*")
     return kind.__name__ if issubclass(kind, ctypes.Structure) else ADDRESS
 
 

@@ -230,8 +230,8 @@ def look_up(
 def brighten(gain: Tensor, sdr: Tensor, fade: tuple[float, float], exponent: float) -> Tensor:
     """Return the linear light of `sdr`, N x 3 x H x W with even sides, brightened by `gain`, N x 3 x H/2 x W/2.
 
-    The gain is in stops. It is enlarged bilinearly and fades in while the largest channel rises through the code values `fade`.
-    `exponent` is that of the SDR display's curve, or 0 for the curve of sRGB.
+    The gain is in stops. It is enlarged bilinearly and fades in while the largest channel rises through the code values
+    `fade`. `exponent` is that of the SDR display's curve, or 0 for the curve of sRGB.
     """
     linear = large(sdr.shape)
     height, width = sdr.shape[2:]

@@ -53,7 +53,8 @@ def test_shares_are_means_of_ramps(frame):
     values = frame.flatten(2)
     ramps = [((values - a) / (b - a)).clamp(0, 1).mean(dim=2) for a, b in zip(LEVELS, LEVELS[1:], strict=False)]
     with torch.no_grad():
-        torch.testing.assert_close(kernels.shares_above(values, LEVELS), torch.stack(ramps, dim=2))
+        # How floats are summed up depends on the compiler; two pixels of these frames make 3e-5.
+        torch.testing.assert_close(kernels.shares_above(values, LEVELS), torch.stack(ramps, dim=2), rtol=0.0, atol=3e-5)
 
 
 @pytest.mark.parametrize(("eotf", "larger"), [*((eotf, 1) for eotf in EOTF), ("bt1886", 2), ("bt1886", 4)])
@@ -132,7 +133,7 @@ def test_functions_of_whole_tensors():
             torch.testing.assert_close(EOTF[name](base), torch_only(EOTF[name], base), rtol=2e-6, atol=1e-9)
         torch.testing.assert_close(light, torch_only(apply_gain, base, gain), rtol=2e-6, atol=1e-7)
         torch.testing.assert_close(gain_of(base, light), torch_only(gain_of, base, light), rtol=1e-5, atol=2e-6)
-        assert EOTF["bt1886"](torch.tensor([-1.0, 0.0])).tolist() == [0.0, 0.0]
+        assert EOTF["bt1886"](torch.tensor([-1.0, -0.1, -0.0, 0.0])).tolist() == [0.0] * 4
         assert EOTF["bt1886"](torch.tensor([math.nan])).isnan().all()
 
 
@@ -160,6 +161,15 @@ def test_what_is_not_finite_is_found(value):
     light[0, 2, 4, 6] = value
     with torch.no_grad():
         assert not kernels.settle(light, math.inf, 1.0, math.inf, light)
+
+
+def test_light_that_is_not_a_number_stays_within_the_bins():
+    light = torch.full((3, 4, 8), 0.5)
+    light[:, 2, 3] = math.nan
+    bins = torch.zeros(64, dtype=torch.int64)
+    with torch.no_grad():
+        kernels.measure_light(light, (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0), (0.25, 1.0), 19, bins)
+    assert bins.nonzero().flatten().tolist() == [0, 16] and bins.tolist()[0] == 1 and bins.sum() == light[0].numel()
 
 
 @pytest.mark.parametrize("channel", range(3))

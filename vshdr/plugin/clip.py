@@ -24,8 +24,8 @@ from vshdr.plugin.planes import read_planes, samples, write_planes
 from vshdr.runtime.memory import Trimmer
 from vshdr.temporal.transitions import LOOK
 
-# Properties of a source that do not hold for what comes out: linear RGB has no chroma samples to be placed, and light
-# levels and dynamic metadata belong to another picture.
+# Frame properties of a source that are wrong for its expanded frames: linear RGB has no chroma location, and mastering
+# display, light levels and dynamic metadata describe another picture.
 REMOVED = (
     "_ChromaLocation",
     "MasteringDisplayPrimariesX",
@@ -44,9 +44,9 @@ REMOVED = (
 class ExpandedClip:
     """One call of `core.hdr.Expand`.
 
-    `clip` has format (a VapourSynth format id), colour_family, width, height and frames; `arguments` are those that the
-    user gave; `properties` are the first frame's. Raise InputError, OSError or RuntimeError with one sentence for the
-    user.
+    `clip` describes the clip: format (a VapourSynth format id), colour_family, width, height and frames, and threads of
+    the core. `arguments` are those that the user gave, and `properties` are those of the first frame. Raise InputError,
+    OSError or RuntimeError with one sentence for the user.
     """
 
     def __init__(self, clip: Mapping[str, int], arguments: Mapping[str, Any], properties: Mapping[str, Any]) -> None:
@@ -73,7 +73,9 @@ class ExpandedClip:
         self._trimmer = Trimmer()
 
     def _find_device_batches(self, properties: Mapping[str, Any]) -> DeviceBatches | None:
-        """Return what carries the clip's planes to a GPU and brings what is delivered back, where all is done there."""
+        """Return what takes the clip's planes to a GPU and brings the finished output back, or None where `core.resize`
+        has to convert formats.
+        """
         clip, expander = self._clip, self._expander
         if not takes_planes(expander):
             return None
@@ -100,8 +102,8 @@ class ExpandedClip:
     def settings(self) -> dict[Group, dict[str, Any]]:
         """Return what C needs to know, by group."""
         batch, prefetch, radius = self._expander.batch, self.options.prefetch, self._expander.options.smooth
-        reach = radius + LOOK  # to know where the shots of the frames within the radius begin
-        # Requests for as many frames as there are threads are under way at a time, and share what they need.
+        reach = radius + LOOK  # how far to look for the shots of the frames within the radius
+        # About as many frames as there are threads are requested at a time. Their windows overlap.
         shared = self._clip["threads"] if radius else 0
         to_sdr = sdr_arguments(self._signal)
         to_delivery = self._delivery.resize_arguments()
@@ -109,12 +111,12 @@ class ExpandedClip:
         if self._device_batches:
             to_sdr, to_delivery, expanded = {}, {}, self._delivery.described()
         return {
-            # The cache holds the batch in the making and those ahead; one more lets requests run out of order.
+            # The batch that is being expanded, those decoded ahead, and one more for requests that are out of order.
             Group.SETTING: {
                 "batch": batch,
                 "prefetch": prefetch,
                 "cache": (prefetch + 2) * batch + (2 * reach + shared if radius else 0),
-                # The batch that is being handed out, and its neighbour for requests that are out of order.
+                # The batch that is being handed out, and one more for requests that are out of order.
                 "carriers": 2 + math.ceil((2 * radius + shared) / batch),
                 "radius": radius,
                 "reach": reach if radius else 0,
@@ -129,7 +131,7 @@ class ExpandedClip:
         }
 
     def check(self, properties: Mapping[str, Any]) -> None:
-        """Raise InputError if a frame with `properties` means other colours than the first frame."""
+        """Raise InputError if the colour description in `properties`, of any frame, is not that of the first frame."""
         signal = self._describe(properties)
         if signal == self._signal:
             return
@@ -181,7 +183,7 @@ class ExpandedClip:
 
 
 def _chosen(options: type, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Return those of the arguments that are fields of `options`. An array of one value has come as a bare number."""
+    """Return the arguments that are fields of `options`. An array of one value comes from C as a bare number."""
     chosen = {}
     for field in fields(options):
         if field.name in arguments:

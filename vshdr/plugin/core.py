@@ -6,6 +6,8 @@ know `core.hdr`; at run time it is the same core:
     from vshdr.plugin.core import core
 
     core.hdr.Expand(clip, output="pq").set_output()
+
+For all of VapourSynth, the package vsstubs (PyPI) writes stubs of the plugins that are installed, this one included.
 """
 
 from __future__ import annotations

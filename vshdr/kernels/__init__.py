@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from vshdr.errors import InputError
+from vshdr.errors import BuildError, InputError
 from vshdr.runtime.memory import large
 
 _ABI = 4
@@ -81,12 +81,12 @@ def disabled() -> Iterator[None]:
 
 @functools.cache
 def _load() -> ctypes.CDLL | None:
-    """Return the library, or None where it was not built. Raise RuntimeError if package and library do not match."""
+    """Return the library, or None where it was not built. Raise BuildError if package and library do not match."""
     if not _FILE.exists():
         return None
     library = ctypes.CDLL(str(_FILE))
     if library.vshdr_kernels_abi() != _ABI:
-        raise RuntimeError(f"{_FILE} is of another build than the package; install vshdr again")
+        raise BuildError(f"{_FILE} is of another build than the package; install vshdr again")
     for name, arguments in _SIGNATURES.items():
         function = getattr(library, name)
         function.argtypes, function.restype = arguments, None
@@ -97,7 +97,7 @@ def _load() -> ctypes.CDLL | None:
 def _library() -> ctypes.CDLL:
     library = _load()
     if library is None:
-        raise RuntimeError(f"{_FILE} was not built; ask `serves` before a function of this module is called")
+        raise BuildError(f"{_FILE} was not built; ask `serves` before a function of this module is called")
     return library
 
 

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
-from vshdr.errors import sentence
+from vshdr.errors import BuildError, sentence
 from vshdr.plugin import abi
 from vshdr.plugin.abi import Group, Item, Kind, Neighbour, Plane, Table
 
@@ -221,14 +221,14 @@ def _load() -> tuple[type[ExpandedClip], type[MeasuredClip]]:
 def attach(address: int) -> None:
     """Fill the C library's table at `address`. Do nothing if that was done before.
 
-    Raise RuntimeError if library and package are of different builds.
+    Raise BuildError if library and package are of different builds.
     """
     with _attaching:  # two threads may each expand their first clip
         if address in _bridges:
             return
         table = Table.from_address(address)
         if (table.abi, table.size) != (abi.ABI, ctypes.sizeof(Table)):
-            raise RuntimeError(
+            raise BuildError(
                 f"the plugin has interface {table.abi}, the package {abi.ABI}; install vshdr again, which builds both"
             )
         _bridges[address] = Bridge(table)

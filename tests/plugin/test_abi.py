@@ -75,7 +75,8 @@ def declared_type(declaration: str) -> object:
             return ADDRESS
         case [scalar]:
             return SCALARS[scalar]
-    raise AssertionError(f"a type that this test does not know: {declaration}")
+        case _:
+            raise AssertionError(f"a type that this test does not know: {declaration}")
 
 
 def shape(kind) -> object:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from vshdr.plugin.measured import MeasuredClip
 
 type Value = int | float | str
-type Pointer[T: ctypes.Structure] = ctypes._Pointer[T]
+type Pointer[T: ctypes.Structure] = ctypes._Pointer[T]  # pyright: ignore[reportPrivateUsage]  # it has no public name
 
 
 def read_items(items: Iterable[Item]) -> dict[Group, dict[str, Value | list[Value]]]:

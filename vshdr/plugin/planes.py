@@ -27,7 +27,9 @@ def write_planes(planes: Iterable[Plane], source: Tensor) -> None:
         _view(plane, width, height).copy_(channel)
 
 
-def samples(planes: Iterable[Plane], shapes: Sequence[tuple[int, int]], kind: type[np.generic]) -> list[NDArray]:
+def samples[K: np.generic](
+    planes: Iterable[Plane], shapes: Sequence[tuple[int, int]], kind: type[K]
+) -> list[NDArray[K]]:
     """Return three planes as arrays of samples of type `kind`, H x W as `shapes` says, without a copy."""
     arrays = []
     for plane, (height, width) in zip(planes, shapes, strict=True):

@@ -1,4 +1,4 @@
-/* How bright a frame is. `vshdr/media/light_levels.py` says what is measured and why. */
+/* How bright a frame is. `vshdr/media/content_light.py` says what is measured and why. */
 
 #include <stdlib.h>
 

@@ -15,7 +15,8 @@ from torch import Tensor
 from vshdr.errors import InputError
 from vshdr.expand.device_batches import DeviceBatches, plane_conversion, takes_planes
 from vshdr.expand.expander import Expander
-from vshdr.media.signal import Delivery, Signal, input_properties, sdr_arguments, signal_of
+from vshdr.media.delivery import Delivery
+from vshdr.media.signal import Signal, input_properties, sdr_arguments, signal_of
 from vshdr.options.expand import ExpandOptions
 from vshdr.options.plugin import ClipOptions
 from vshdr.plugin.abi import Group, Neighbour, Plane
@@ -168,9 +169,11 @@ class ExpandedClip:
     ) -> None:
         taken, delivered = device_batches.conversion.source, device_batches.conversion.delivered
         groups = [slice(3 * i, 3 * i + 3) for i in range(frames)]
-        load = device_batches.send([samples(source[group], taken.shapes(), taken.kind) for group in groups])
+        load = device_batches.send([samples(source[group], taken.shapes(), taken.numpy_dtype) for group in groups])
         for group, (results, _) in zip(groups, load.frames(), strict=True):
-            for plane, result in zip(samples(target[group], delivered.shapes(), delivered.kind), results, strict=True):
+            for plane, result in zip(
+                samples(target[group], delivered.shapes(), delivered.numpy_dtype), results, strict=True
+            ):
                 np.copyto(plane, result)
 
     def smooth(

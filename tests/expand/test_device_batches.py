@@ -24,8 +24,7 @@ from vshdr.media.read.reader import open_source, read_sdr
 from vshdr.media.zimg import Resizer
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-NO_CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-DEVICES = ["cpu", pytest.param("cuda", marks=[pytest.mark.cuda, NO_CUDA])]
+DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.cuda)]
 
 
 @pytest.fixture

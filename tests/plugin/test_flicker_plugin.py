@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 import vapoursynth as vs
-from flicker_clips import RATE, scene, swing
+from helpers.flicker_clips import RATE, scene, swing
 
 from vshdr.plugin.core import core
 

@@ -14,6 +14,12 @@ from torch.nn import functional
 from vshdr.camera.degradations import from_planes, to_planes
 
 ENCODERS = {"h264": "libx264", "hevc": "libx265"}
+_REPEATABLE = {
+    "h264": {"threads": "1", "x264-params": "cpu-independent=1"},
+    "hevc": {"x265-params": "log-level=none:pools=none:frame-threads=1"},
+}
+"""Options that make an encoder give the same result for the same frames. Without `cpu-independent`, x264 decides by
+approximate floating-point sums (of mbtree) that differ from run to run on small frames."""
 _SMALLEST = 64
 """Sides that encoders are given at least: x265 corrupts its memory on frames that are 33 to 48 wide."""
 
@@ -36,8 +42,7 @@ def round_trip(sdr: Tensor, codec: str, crf: int) -> Tensor:
     encoder = av.CodecContext.create(ENCODERS[codec], "w")
     encoder.width, encoder.height, encoder.pix_fmt = width, height, "yuv420p"
     encoder.time_base, encoder.framerate = Fraction(1, 24), Fraction(24)
-    quiet = {"x265-params": "log-level=none:pools=none:frame-threads=1"} if codec == "hevc" else {"threads": "1"}
-    encoder.options = {"crf": str(crf), "preset": "veryfast", **quiet}
+    encoder.options = {"crf": str(crf), "preset": "veryfast", **_REPEATABLE[codec]}
     packets = []
     for index in range(frames):
         planes = np.concatenate((luma[index].ravel(), chroma[index].ravel()))

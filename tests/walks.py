@@ -5,7 +5,8 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from vshdr.synthetic.harbour.scene import Camera, camera_sdr, render
+from vshdr.camera.simple_camera import simple_camera
+from vshdr.synthetic.harbour.scene import CameraPose, render
 
 WIDTH, HEIGHT = 128, 72
 
@@ -13,13 +14,13 @@ WIDTH, HEIGHT = 128, 72
 @cache
 def view(position: float, turn: float = 0.3, seed: int = 0) -> Tensor:
     """Linear light, 3 x H x W, from a place on the quay, looking aside by `turn` metres at 12 metres."""
-    camera = Camera(position=(position, 1.72, 0.0), target=(position + turn, 1.95, 12.0), time=0.1 * turn)
+    camera = CameraPose(position=(position, 1.72, 0.0), target=(position + turn, 1.95, 12.0), time=0.1 * turn)
     return render(camera, WIDTH, HEIGHT, samples=1, seed=seed)
 
 
 def seen(light: Tensor, *, exposure: float = 1.0, seed: int = 0) -> Tensor:
     """Code values of eight bits, with noise that `seed` decides."""
-    code = camera_sdr(light, exposure=exposure, noise=0.02, generator=torch.Generator().manual_seed(seed))
+    code = simple_camera(light, exposure=exposure, noise=0.02, generator=torch.Generator().manual_seed(seed))
     return (code * 255).round() / 255
 
 

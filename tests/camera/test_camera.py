@@ -17,17 +17,20 @@ from PIL import Image
 from vshdr.camera import degradations as degrade
 from vshdr.camera.capture import write_pairs
 from vshdr.camera.codec import round_trip
-from vshdr.camera.conditions import CameraOptions
+from vshdr.camera.conditions import CONDITIONS, CameraOptions
+from vshdr.camera.hdr_files import read_hdr
+from vshdr.camera.motion import MotionOptions, draw_path
 from vshdr.camera.overlays import KINDS, compose, draw_overlays
-from vshdr.camera.panoramas import Panoramas, read_picture
-from vshdr.camera.views import MotionOptions, ViewOptions, draw_path, draw_views, render
-from vshdr.camera.virtual_camera import CONDITIONS, Pair, VirtualCamera, halved
+from vshdr.camera.pairs import Pair, halved
+from vshdr.camera.panoramas import Panoramas
+from vshdr.camera.simple_camera import simple_camera
+from vshdr.camera.views import ViewOptions, draw_views, render
+from vshdr.camera.virtual_camera import VirtualCamera
 from vshdr.colour.transfer import EOTF
-from vshdr.metrics.flicker.equivariance import warp
 from vshdr.options.tools import CaptureOptions
 from vshdr.runtime.dice import Dice
-from vshdr.synthetic.harbour.scene import camera_sdr
 from vshdr.synthetic.harbour.scene import render as render_scene
+from vshdr.temporal.warp import warp
 
 CLEAN = CameraOptions(
     noise=0.0,
@@ -259,7 +262,7 @@ def test_the_same_frames_come_back_the_same(codec: str) -> None:
     """x264's fast sums depend on what memory held before, unless it is told otherwise."""
     generator = torch.Generator().manual_seed(0)
     shots = [render_scene(time / 24, 64, 48, samples=1) for time in range(3)]
-    frames = torch.stack([camera_sdr(light, exposure=1.3, noise=0.02, generator=generator) for light in shots])
+    frames = torch.stack([simple_camera(light, exposure=1.3, noise=0.02, generator=generator) for light in shots])
     litter, found = [], set()
     for number in range(40):
         litter.append(np.full(1000 + 7919 * number * number % 200000, number, np.uint8))
@@ -354,7 +357,7 @@ def swap(size: tuple[int, int]) -> torch.Tensor:
 
 def test_written_pairs_and_clips(tmp_path: Path) -> None:
     assert write_pairs(tmp_path / "pairs", CaptureOptions(count=2, size=(64, 48), max_width=256)) == 2
-    light = read_picture(tmp_path / "pairs/hdr/0002.exr")
+    light = read_hdr(tmp_path / "pairs/hdr/0002.exr")
     assert light.shape == (3, 48, 64) and Image.open(tmp_path / "pairs/sdr/0002.png").size == (64, 48)
     assert (tmp_path / "pairs/conditions.csv").read_text().count("\n") == 3
 
@@ -365,7 +368,7 @@ def test_written_pairs_and_clips(tmp_path: Path) -> None:
     flow = np.load(place / "flow.0003.npy")
     assert flow.shape == (48, 64, 2) and 0 < np.isnan(flow).mean() < 0.2 and np.nanmax(np.abs(flow)) < 4
     code = torch.from_numpy(np.array(Image.open(place / "sdr.0003.png"))).permute(2, 0, 1) / 255
-    light = read_picture(place / "hdr.0003.exr")
+    light = read_hdr(place / "hdr.0003.exr")
     assert (EOTF["bt1886"](code) - light.clamp_max(1.0)).abs().max() < 0.01
     with pytest.raises(ValueError, match="empty or a new"):
         write_pairs(tmp_path / "clips", options)

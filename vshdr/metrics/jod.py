@@ -30,7 +30,7 @@ class Jod:
 
     def __init__(self, frame_rate: float, device: torch.device | str = "cpu") -> None:
         """Raise ModuleNotFoundError where ColorVideoVDP is not installed."""
-        import pycvvdp
+        import pycvvdp  # pyright: ignore[reportMissingImports]  # an extra that may not be installed
 
         self._frame_rate = frame_rate
         self._predictor = pycvvdp.cvvdp(display_name=DISPLAY, device=torch.device(device), quiet=True)

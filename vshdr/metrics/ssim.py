@@ -16,7 +16,8 @@ def pu21_ssim(test: Tensor, reference: Tensor) -> float:
     """Return SSIM of two RGB pictures in nits, N x 3 x H x W, on PU21-encoded luminance whose range is taken as 256;
     1 for equal pictures.
     """
-    return float(ssim(*(pu21_encode(luminance(picture)).double() for picture in (test, reference)), PEAK))
+    encoded, wanted = (pu21_encode(luminance(picture)).double() for picture in (test, reference))
+    return float(ssim(encoded, wanted, PEAK))
 
 
 def ssim(test: Tensor, reference: Tensor, span: float = 1.0) -> Tensor:

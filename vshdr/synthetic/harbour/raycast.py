@@ -171,7 +171,8 @@ def _nearest_root(middle: Tensor, half: Tensor, real: Tensor) -> Tensor:
 
 def _offsets(points: Tensor, origin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """From N origins to K points, N x K for each axis: three plain tensors are much faster than N x K x 3."""
-    return tuple(points[:, axis] - origin[:, axis, None] for axis in range(3))
+    x, y, z = (points[:, axis] - origin[:, axis, None] for axis in range(3))
+    return x, y, z
 
 
 def _spheres(shapes: Shapes, which: Tensor, origin: Tensor, direction: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from PIL import Image
 from vshdr.camera import degradations as degrade
 from vshdr.camera.capture import write_pairs
 from vshdr.camera.codec import round_trip
-from vshdr.camera.conditions import CONDITIONS, CameraOptions
+from vshdr.camera.conditions import CONDITIONS, CameraOptions, ClippedRange
 from vshdr.camera.hdr_files import read_hdr
 from vshdr.camera.motion import MotionOptions, draw_path
 from vshdr.camera.overlays import KINDS, compose, draw_overlays
@@ -108,7 +108,7 @@ def test_a_gpu_draws_the_same_conditions() -> None:
 
 @pytest.mark.parametrize("share", [(0.05, 0.15), (0.25, 0.3), (0.001, 0.002)])
 def test_exposure_clips_the_share_that_was_asked_for(synthetic: Panoramas, share: tuple[float, float]) -> None:
-    pair = VirtualCamera(synthetic, replace(CLEAN, clipped=((1.0, *share),)), size=(64, 64)).pair(12)
+    pair = VirtualCamera(synthetic, replace(CLEAN, clipped=(ClippedRange(1.0, *share),)), size=(64, 64)).pair(12)
     clipped = (pair.scene > 1.0).float().mean(dim=(1, 2, 3))
     assert (clipped > share[0] - 0.002).all() and (clipped < share[1] + 0.002).all()
 
@@ -127,8 +127,12 @@ def test_truth_is_what_the_clean_sdr_shows_below_white(synthetic: Panoramas) -> 
 
 
 def test_truth_is_clean(synthetic: Panoramas) -> None:
-    clean = VirtualCamera(synthetic, replace(CLEAN, noise=1.0, shot=(1e-9, 1e-9), read=(1e-9, 1e-9)), size=(64, 64))
-    noisy = VirtualCamera(synthetic, replace(CLEAN, noise=1.0, shot=(1e-3, 1e-3), read=(1e-2, 1e-2)), size=(64, 64))
+    clean = VirtualCamera(
+        synthetic, replace(CLEAN, noise=1.0, shot_noise=(1e-9, 1e-9), read_noise=(1e-9, 1e-9)), size=(64, 64)
+    )
+    noisy = VirtualCamera(
+        synthetic, replace(CLEAN, noise=1.0, shot_noise=(1e-3, 1e-3), read_noise=(1e-2, 1e-2)), size=(64, 64)
+    )
     a, b = clean.pair(4), noisy.pair(4)
     assert torch.equal(a.linear, b.linear)
     assert (a.sdr - b.sdr).abs().mean() > 0.005
@@ -171,7 +175,7 @@ def test_without_motion_only_noise_and_compression_are_new(synthetic: Panoramas)
 
 def test_white_graphics_are_no_lamps_and_stand_still(smooth: Panoramas) -> None:
     smooth.weights = torch.tensor([1.0, 0.0])
-    options = replace(CLEAN, graphics=1.0, bars=0.5, clipped=((1.0, 0.4, 0.4),))
+    options = replace(CLEAN, graphics=1.0, bars=0.5, clipped=(ClippedRange(1.0, 0.4, 0.4),))
     pair = VirtualCamera(smooth, options, size=(96, 96), seed=5).pair(24, stability=True)
     laid = ((pair.linear - pair.scene).abs() > 0.01 * pair.scene + 1e-4).any(dim=1, keepdim=True).expand_as(pair.linear)
     white = laid & (pair.sdr > 0.999) & (pair.scene > 1.2)
@@ -322,7 +326,9 @@ def test_a_long_clip_stays_in_bounds(smooth: Panoramas) -> None:
 
 def test_views_seek_lights_and_never_magnify_much(synthetic: Panoramas) -> None:
     def brightest(lights: float) -> float:
-        options = replace(CLEAN, view=ViewOptions(lights=lights, angle=(35.0, 40.0)), clipped=((1.0, 0.3, 0.3),))
+        options = replace(
+            CLEAN, view=ViewOptions(lights=lights, angle=(35.0, 40.0)), clipped=(ClippedRange(1.0, 0.3, 0.3),)
+        )
         scene = VirtualCamera(synthetic, options, size=(32, 32), seed=4).pair(24).scene
         return float(scene.amax(dim=(1, 2, 3)).log2().median())
 

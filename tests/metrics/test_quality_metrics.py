@@ -6,7 +6,7 @@ import colour as colour_science
 import numpy as np
 import pytest
 import torch
-from skimage.metrics import structural_similarity
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from vshdr.colour.primaries import luminance
 from vshdr.colour.transfer import pq_decode, pq_encode
@@ -15,7 +15,7 @@ from vshdr.metrics.camera_response import correct_camera_response
 from vshdr.metrics.flicker.equivariance import equivariance_error
 from vshdr.metrics.flicker.known_flow import excess_flicker, global_pumping, still_instability
 from vshdr.metrics.itp import delta_e_itp, to_ictcp
-from vshdr.metrics.pu21 import pu21_psnr
+from vshdr.metrics.pu21 import PEAK, pu21_encode, pu21_psnr
 from vshdr.metrics.ssim import pu21_ssim, ssim
 from vshdr.temporal.warp import warp
 
@@ -82,6 +82,12 @@ def test_crf_correction_of_flat_pictures_is_finite(level):
 
 
 # SSIM
+
+
+def test_psnr_equals_that_of_scikit_image():
+    test, reference = (1000.0 * smooth(seed) for seed in (4, 5))
+    encoded = [pu21_encode(picture).double().numpy() for picture in (reference, test)]
+    assert pu21_psnr(test, reference) == pytest.approx(peak_signal_noise_ratio(*encoded, data_range=PEAK), abs=1e-6)
 
 
 def test_ssim_equals_that_of_scikit_image():

@@ -66,7 +66,7 @@ def test_shoulder_leaves_the_knee_straight_and_ends_at_white(knee: float, white:
     assert 0.99 < rolled[3] < 1.0 and rolled[4:].tolist() == pytest.approx([1.0, 1.0])
 
 
-def test_known_sigmoid_is_the_camera_curve() -> None:
+def test_sigmoid_curve_is_the_camera_response() -> None:
     light = LIGHT[:1]
     torch.testing.assert_close(
         sigmoid_curve(0.8, 0.5).encode(light), camera_response(light.clamp_max(1), 0.8, 0.5), atol=2e-4, rtol=0

@@ -95,7 +95,7 @@ def test_flow_between_equal_cameras_is_zero_and_all_is_visible() -> None:
     assert visible.float().mean() > 0.999
 
 
-def test_camera_curve_ends_at_one() -> None:
+def test_camera_response_ends_at_one() -> None:
     light = torch.linspace(0.0, 1.0, 101)
     for n, sigma in ((0.9, 0.6), (0.5, 0.1), (2.0, 1.5)):
         code = camera_response(light, n, sigma)

@@ -33,4 +33,4 @@ def test_what_lies_beyond_the_outermost_centres_is_not_inside() -> None:
     moved = warp_by_flow(picture(), torch.tensor([1.0, 0.0])[:, None, None].expand(1, 2, HEIGHT, WIDTH))
     assert torch.allclose(moved[..., :-1], picture()[..., 1:], atol=1e-5)
     inside = is_inside(identity_grid(HEIGHT, WIDTH) + torch.tensor([2 / WIDTH, 0.0]))
-    assert not inside[..., -1].any() and inside[:, :, :, 1:-2].all()
+    assert not inside[..., -1].any() and inside[..., 1:-1, 1:-2].all()

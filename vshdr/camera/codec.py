@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from vshdr.camera.degradations import Planes, from_planes, to_planes
+from vshdr.errors import MissingPackageError
 
 ENCODERS = {"h264": "libx264", "hevc": "libx265"}
 """FFmpeg's encoder for each codec."""
@@ -39,12 +40,12 @@ def round_trip(sdr: Tensor, codec: str, crf: int) -> Tensor:
     """Return code values, T x 3 x H x W in [0, 1], after 8-bit 4:2:0 limited-range video.
 
     `codec` is a key of `ENCODERS`, `crf` its constant rate factor. The frames are one clip, so the codec predicts one
-    from another. Height and width must be even. The same frames give the same result. Raise RuntimeError if FFmpeg
-    lacks the encoder.
+    from another. Height and width must be even. The same frames give the same result. Raise MissingPackageError
+    if FFmpeg lacks the encoder.
     """
     frames, _, rows, columns = sdr.shape
     if ENCODERS[codec] not in av.codecs_available:
-        raise RuntimeError(f"this FFmpeg has no {ENCODERS[codec]}; install another build of PyAV")
+        raise MissingPackageError(f"this FFmpeg has no {ENCODERS[codec]}; install another build of PyAV")
     height, width = max(rows, _SMALLEST), max(columns, _SMALLEST)
     padded = functional.pad(sdr.cpu(), (0, width - columns, 0, height - rows), mode="replicate")
     luma, chroma = to_planes(padded, subsample=True)

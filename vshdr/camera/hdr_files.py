@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vshdr.colour.primaries import rgb_to_xyz
-from vshdr.errors import InputError
+from vshdr.errors import FileError, InputError
 from vshdr.media.read.exr import read_exr
 
 HALF_MAXIMUM = torch.finfo(torch.float16).max
@@ -24,10 +24,10 @@ SUFFIXES = (".exr", ".hdr")
 
 
 def find_hdr_files(folder: str | Path) -> list[Path]:
-    """Return all .exr and .hdr files below `folder`, sorted. Raise OSError if there are none."""
+    """Return all .exr and .hdr files below `folder`, sorted. Raise FileError if there are none."""
     paths = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in SUFFIXES)
     if not paths:
-        raise OSError(f"{folder}: no .exr or .hdr file is in this folder or below it")
+        raise FileError(f"{folder}: no .exr or .hdr file is in this folder or below it")
     return paths
 
 

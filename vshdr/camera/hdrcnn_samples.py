@@ -24,7 +24,7 @@ from torch import Tensor
 from vshdr.camera.curves import SIGMOID, Curves, sigmoid_curve
 from vshdr.camera.pairs import Pair
 from vshdr.colour.camera_response import camera_response
-from vshdr.errors import InputError
+from vshdr.errors import FileError, InputError, MissingPackageError
 from vshdr.runtime.dice import Dice
 
 _FITTED = 4096  # values, about, to which a response is fitted, however large the sample is
@@ -48,14 +48,14 @@ class Sample:
 def find_samples(folder: str | Path) -> list[tuple[Path, Path]]:
     """Return the .bin and .jpg paths of every sample in `folder`, sorted.
 
-    Raise OSError if there is none or a .bin has no .jpg.
+    Raise FileError if there is none or a .bin has no .jpg.
     """
     samples = [(path, Path(folder, "jpg", path.stem + ".jpg")) for path in sorted(Path(folder, "bin").glob("im_*.bin"))]
     if not samples:
-        raise OSError(f"{folder}: there is no bin/im_*.bin in this folder")
+        raise FileError(f"{folder}: there is no bin/im_*.bin in this folder")
     for light, picture in samples:
         if not picture.exists():
-            raise OSError(f"{picture}: this file is missing; {light.name} needs it")
+            raise FileError(f"{picture}: this file is missing; {light.name} needs it")
     return samples
 
 
@@ -107,19 +107,19 @@ def write_sample(folder: str | Path, source: int, crop: int, sample: Sample, *, 
 
 
 def _least_squares() -> Callable[..., Any]:
-    """Return SciPy's solver. Raise RuntimeError if SciPy is not installed."""
+    """Return SciPy's solver. Raise MissingPackageError if SciPy is not installed."""
     try:
         from scipy.optimize import least_squares
     except ModuleNotFoundError:
-        raise RuntimeError("HDRCNN's samples need SciPy; install it with pip install 'vshdr[train]'") from None
+        raise MissingPackageError("HDRCNN's samples need SciPy; install it with pip install 'vshdr[train]'") from None
     return least_squares
 
 
 def fit_response(sample: Sample) -> Curves:
     """Return the camera response of a sample, by a robust fit to values that are neither black nor clipped.
 
-    If there are fewer than 64 such values, it is the mean response of HDRCNN's camera. Raise RuntimeError if SciPy is
-    not installed.
+    If there are fewer than 64 such values, it is the mean response of HDRCNN's camera. Raise MissingPackageError if
+    SciPy is not installed.
     """
     light, code = sample.scene.flatten(), sample.sdr.flatten()
     usable = (light > 1e-4) & (light < 1.0) & (code > 0.02) & (code < 0.98)
@@ -152,7 +152,7 @@ class StoredSamples:
     ) -> None:
         """Draw crops of (height, width) `size` from the samples `paths` (see `find_samples`).
 
-        Raise RuntimeError if SciPy is not installed.
+        Raise MissingPackageError if SciPy is not installed.
         """
         _least_squares()
         self._paths = paths

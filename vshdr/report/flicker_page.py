@@ -18,7 +18,7 @@ from vshdr.metrics.flicker.frame_difference import WHITE
 from vshdr.metrics.flicker.metric_table import PER_FRAME
 from vshdr.report.flicker_tables import as_json
 from vshdr.report.packed_pictures import DARKEST, STEPS_PER_STOP, pack
-from vshdr.runtime.files import whole
+from vshdr.runtime.files import atomic_write
 
 POINTS = 2000
 """Largest number of points of a curve; in longer clips each point is the largest of several frames."""
@@ -30,7 +30,7 @@ def write_page(comparison: Comparison, path: str | Path) -> None:
 
     Raise OSError if the file cannot be written.
     """
-    with whole(path) as part:
+    with atomic_write(path) as part:
         part.write_text(page(comparison), encoding="utf-8")
 
 

@@ -100,7 +100,7 @@ def compare(
 
     `on_progress` is called with the number of frames done and of all frames, None if unknown. Memory does not grow with
     the length of the clips, except for a few numbers per frame. Raise InputError, one sentence, if clips cannot be read
-    or do not fit together, and RuntimeError if ColorVideoVDP is asked for and not installed.
+    or do not fit together, and MissingPackageError if ColorVideoVDP is asked for and not installed.
     """
     rate = Fraction(options.frame_rate).limit_denominator(1001) if options.frame_rate else None
     given = [("source", options.sdr), ("truth", options.truth), *(("clip", path) for path in paths)]

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from vshdr.colour.transfer import INVERSE_EOTF
+from vshdr.errors import MissingPackageError
 from vshdr.expand.expander import Expander
 from vshdr.metrics import jod
 from vshdr.metrics.flicker.equivariance import affine_grid, equivariance_error
@@ -44,9 +45,9 @@ class JodMeter:
     """ColorVideoVDP of a clip against the truth, in pieces of at most 48 frames."""
 
     def __init__(self, frame_rate: float) -> None:
-        """Raise RuntimeError if ColorVideoVDP is not installed."""
+        """Raise MissingPackageError if ColorVideoVDP is not installed."""
         if not jod.available():
-            raise RuntimeError("--jod needs ColorVideoVDP: pip install vshdr[quality]")
+            raise MissingPackageError("--jod needs ColorVideoVDP: pip install vshdr[quality]")
         self._predictor = jod.Jod(frame_rate)
         self._waiting: list[tuple[Tensor, Tensor]] = []
         self._sum, self._frames = 0.0, 0

@@ -75,7 +75,7 @@ class Signature:
         return ((self._luma - mean) / (contrast + _NOISE)).astype(np.float32, copy=False)
 
     @cached_property
-    def _spectra(self) -> tuple[NDArray[np.complexfloating], NDArray[np.complexfloating]]:
+    def spectra(self) -> tuple[NDArray[np.complexfloating], NDArray[np.complexfloating]]:
         """Fourier transforms of the texture and of its square, padded so that shifts do not wrap around."""
         return np.fft.rfft2(self._texture, _PADDED), np.fft.rfft2(np.square(self._texture), _PADDED)
 
@@ -93,7 +93,7 @@ def likeness(a: Signature, b: Signature) -> float:
     (Padfield, "Masked FFT registration", CVPR 2010, without masks). Changes of light and camera motion hardly affect
     it.
     """
-    (of_a, square_a), (of_b, square_b) = a._spectra, b._spectra
+    (of_a, square_a), (of_b, square_b) = a.spectra, b.spectra
     product = _correlate(of_a, of_b)
     energy = np.maximum(_correlate(square_a, _INSIDE), 1.0) * np.maximum(_correlate(_INSIDE, square_b), 1.0)
     return float((product / np.sqrt(energy)).max())
@@ -109,7 +109,7 @@ def mean_difference(a: Signature, b: Signature) -> float:
     return float(np.abs(a.thumbnail - b.thumbnail).mean())
 
 
-def _correlate(a: NDArray, b: NDArray) -> NDArray[np.float32]:
+def _correlate(a: NDArray[np.complexfloating], b: NDArray[np.complexfloating]) -> NDArray[np.float32]:
     """Return the sum over x of a(x) b(x + shift) for all shifts of at most `_FARTHEST`, from the spectra of a and b."""
     rows, columns = _FARTHEST
     all_shifts = np.fft.fftshift(np.fft.irfft2(np.conj(a) * b, _PADDED))

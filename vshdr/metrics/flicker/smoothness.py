@@ -23,7 +23,7 @@ class TemporalEnergy:
         self._count = self._done = 0
         self._fast = self._power = 0.0
 
-    def add(self, values: NDArray) -> None:
+    def add(self, values: NDArray[np.floating]) -> None:
         """Add the next frame's values, of any shape, the same for all frames."""
         self._recent.append(np.asarray(values, np.float64))
         self._count += 1

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from clips import write_clip
+from helpers.clips import write_clip
 
 from vshdr.camera.hdrcnn_samples import Sample, write_sample
 from vshdr.colour.camera_response import camera_response
 
-EXTRAS = ("skimage", "scipy", "sklearn", "imageio", "imageio_ffmpeg", "colour", "pycvvdp", "matplotlib", "pytest")
+EXTRAS = "skimage scipy sklearn imageio imageio_ffmpeg colour pycvvdp matplotlib hypothesis pytest".split()
 """Top-level modules that only the extras bring."""
 BLOCKED = f"""
 import sys
@@ -54,6 +54,7 @@ for module in pkgutil.walk_packages(vshdr.__path__, "vshdr."):
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_converting_and_measuring_flicker_need_no_extra(tmp_path: Path) -> None:
     clip, hdr = write_clip(tmp_path / "clip.mkv", frames=3), tmp_path / "hdr.####.exr"
     converted = vshdr_without_extras("convert", clip, hdr, "--device", "cpu", "--quiet")
@@ -64,11 +65,13 @@ def test_converting_and_measuring_flicker_need_no_extra(tmp_path: Path) -> None:
     assert (tmp_path / "flicker.json").exists()
 
 
+@pytest.mark.slow
 def test_the_virtual_camera_needs_no_extra(tmp_path: Path) -> None:
     taken = vshdr_without_extras("camera", tmp_path / "pairs", "--count", 1, "--size", 64, 48, "--max-width", 256)
     assert taken.returncode == 0, taken.stderr
 
 
+@pytest.mark.slow
 def test_what_an_extra_is_needed_for_names_it(tmp_path: Path) -> None:
     scene = torch.rand(3, 40, 40, generator=torch.Generator().manual_seed(1))
     for number in range(10):

@@ -18,6 +18,7 @@ from vshdr.camera.hdr_files import HALF_MAXIMUM, find_hdr_files
 from vshdr.camera.motion import MotionOptions
 from vshdr.camera.panoramas import Panoramas
 from vshdr.camera.virtual_camera import VirtualCamera
+from vshdr.colour.h273 import Primaries
 from vshdr.colour.primaries import chromaticities
 from vshdr.errors import InputError
 from vshdr.options.tools import CaptureOptions
@@ -108,7 +109,7 @@ def _write_exr(path: Path, linear: Tensor) -> None:
     header = {
         "type": OpenEXR.scanlineimage,
         "compression": OpenEXR.ZIP_COMPRESSION,
-        "chromaticities": tuple(xy for point in chromaticities(1) for xy in point),
+        "chromaticities": tuple(xy for point in chromaticities(Primaries.BT709) for xy in point),
     }
     planes = linear.clamp_max(HALF_MAXIMUM).half().cpu().numpy()
     with atomic_write(path) as part, OpenEXR.File(header, dict(zip("RGB", planes, strict=True))) as file:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from vshdr.colour.primaries import LUMA_709
+from vshdr.colour.ycbcr import LUMA_709
 
 # Cb = (B - Y) / _CB and Cr = (R - Y) / _CR span -0.5 to 0.5 (BT.709).
 _CB, _CR = 2 * (1 - LUMA_709[2]), 2 * (1 - LUMA_709[0])

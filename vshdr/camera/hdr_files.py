@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vshdr.colour.h273 import Primaries
 from vshdr.colour.primaries import rgb_to_xyz
 from vshdr.errors import FileError, InputError
 from vshdr.media.read.exr import read_exr
@@ -73,7 +74,7 @@ def read_hdr(path: str | Path) -> Tensor:
 def _read_exr(path: Path) -> NDArray[np.float32]:
     picture, header = read_exr(path)
     if "chromaticities" in header:
-        to_bt709 = np.linalg.inv(rgb_to_xyz(1).numpy()) @ _xyz(header["chromaticities"])
+        to_bt709 = np.linalg.inv(rgb_to_xyz(Primaries.BT709).numpy()) @ _xyz(header["chromaticities"])
         if np.abs(to_bt709 - np.eye(3)).max() > 0.01:  # otherwise these are the same primaries, rounded
             picture = np.einsum("ij,jhw->ihw", to_bt709.astype(np.float32), picture)
     return picture

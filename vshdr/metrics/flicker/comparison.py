@@ -18,7 +18,7 @@ from torch.nn.functional import avg_pool2d
 
 from vshdr.colour.primaries import luminance
 from vshdr.errors import InputError
-from vshdr.media.read.light_source import open_light
+from vshdr.media.read.linear_source import open_linear
 from vshdr.metrics.flicker.frame_difference import (
     WHITE,
     FrameDifference,
@@ -106,7 +106,7 @@ def compare(
     given = [("source", options.sdr), ("truth", options.truth), *(("clip", path) for path in paths)]
     roles = [role for role, path in given if path]
     files = [Path(path) for _, path in given if path]
-    sources = [open_light(path, white=options.white, frame_rate=rate) for path in files]
+    sources = [open_linear(path, white=options.white, frame_rate=rate) for path in files]
     check_comparable(sources, roles)
     size, frame_rate = measured_size(sources[0], options.width), float(sources[0].frame_rate)
     clips = [

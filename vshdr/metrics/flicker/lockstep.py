@@ -11,7 +11,7 @@ from torch import Tensor
 
 from vshdr.colour.transfer import INVERSE_EOTF
 from vshdr.errors import InputError
-from vshdr.media.read.light_source import LightSource
+from vshdr.media.read.linear_source import LinearSource
 from vshdr.media.sequence import NumberedName
 from vshdr.metrics.flicker.frame_difference import downscale
 from vshdr.metrics.flicker.motion import SMALLEST
@@ -29,7 +29,7 @@ class FrameSet(NamedTuple):
     """Of the first clip, for the shot detector."""
 
 
-def check_comparable(sources: Sequence[LightSource], roles: Sequence[str]) -> None:
+def check_comparable(sources: Sequence[LinearSource], roles: Sequence[str]) -> None:
     """Raise InputError unless all clips have one size that is large enough and the "source" among `roles` is SDR."""
     first = sources[0]
     for source, role in zip(sources, roles, strict=True):
@@ -46,14 +46,14 @@ def check_comparable(sources: Sequence[LightSource], roles: Sequence[str]) -> No
         )
 
 
-def measured_size(source: LightSource, widest: int) -> tuple[int, int]:
+def measured_size(source: LinearSource, widest: int) -> tuple[int, int]:
     """Return the width and height at which a clip is measured: at most `widest` pixels across (0: no limit)."""
     if not widest or source.width <= widest:
         return source.width, source.height
     return max(widest, SMALLEST), max(SMALLEST, round(source.height * widest / source.width))
 
 
-def frame_sets(sources: Sequence[LightSource], size: tuple[int, int]) -> Iterator[FrameSet]:
+def frame_sets(sources: Sequence[LinearSource], size: tuple[int, int]) -> Iterator[FrameSet]:
     """Yield the frames of all clips at (width, height) `size`. Raise InputError if one ends before the others."""
     iterators = [iter(source) for source in sources]
     count = 0

@@ -21,9 +21,17 @@ from vshdr.media.signal import (
     sdr_arguments,
     signal_of,
 )
-from vshdr.metrics.flicker.change import WHITE, Light, Reference, averaged_down, change, from_source, light_of
+from vshdr.metrics.flicker.frame_difference import (
+    WHITE,
+    EncodedLuminance,
+    Reference,
+    downscale,
+    encode_luminance,
+    frame_difference,
+    from_source,
+)
 from vshdr.metrics.flicker.meter import frame_metrics
-from vshdr.metrics.flicker.motion import SMALLEST, follow
+from vshdr.metrics.flicker.motion import SMALLEST, estimate_motion
 from vshdr.plugin.abi import Group, Neighbour
 from vshdr.plugin.planes import read_planes
 from vshdr.temporal.signature import signature
@@ -50,7 +58,7 @@ _KEPT = 3  # frames; each is needed twice, for itself and for the next one
 class _Seen(NamedTuple):
     """One frame of both clips, ready to be compared."""
 
-    light: Light
+    luminance: EncodedLuminance
     reference: Reference
     code: Tensor
 
@@ -102,9 +110,9 @@ class MeasuredClip:
         if len(seen) < 2 or self._cut(window[-1], *seen):
             return nothing
         before, now = seen
-        move = follow(now.reference.guide, before.reference.guide)
-        found = change(now.light, before.light, now.reference, before.reference, move)
-        metrics = frame_metrics(found, now.light, now.reference)
+        move = estimate_motion(now.reference.guide, before.reference.guide)
+        found = frame_difference(now.luminance, before.luminance, now.reference, before.reference, move)
+        metrics = frame_metrics(found, now.luminance, now.reference)
         return {name: 0.0 if math.isnan(metrics[key]) else metrics[key] for key, name in PROPERTIES.items()}
 
     def _cut(self, neighbour: Neighbour, before: _Seen, now: _Seen) -> bool:
@@ -125,7 +133,7 @@ class MeasuredClip:
             shown = EOTF[self._sdr.eotf](code)[None]
             sdr = convert_primaries(shown, self._sdr.working_primaries, Primaries.BT709)
             self._frames[neighbour.number] = _Seen(
-                light_of(averaged_down(linear[None], _WIDEST)), from_source(averaged_down(sdr, _WIDEST)), code
+                encode_luminance(downscale(linear[None], _WIDEST)), from_source(downscale(sdr, _WIDEST)), code
             )
             if len(self._frames) > _KEPT:
                 self._frames.pop(next(iter(self._frames)))

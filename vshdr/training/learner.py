@@ -8,7 +8,7 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from vshdr.camera.virtual_camera import Pair, halved
+from vshdr.camera.pairs import Pair, halved
 from vshdr.models.contract import Domain, Model
 from vshdr.training.losses import LOSSES, Loss, relative_truth, to_domain
 from vshdr.training.stability_terms import STABILITY, Stability, judged_mask, needs_own_view, second_of, second_view

@@ -16,13 +16,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vshdr.metrics.flicker.equivariance import affine_grid, warp
+from vshdr.metrics.flicker.equivariance import affine_grid
 from vshdr.metrics.ssim import ssim
 from vshdr.models.contract import EPSILON, Domain
+from vshdr.temporal.warp import warp
 from vshdr.training.losses import clipped_mask, in_stops, restoration_share
 
 if TYPE_CHECKING:
-    from vshdr.camera.virtual_camera import Pair
+    from vshdr.camera.pairs import Pair
 
 
 def second_view(pair: Pair, motion: str, generator: torch.Generator, scale: float = 1.0) -> Pair:

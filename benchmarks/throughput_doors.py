@@ -23,7 +23,8 @@ from throughput_work import expander_of
 
 from vshdr import convert
 from vshdr.conversion import outputs
-from vshdr.expand.device_batches import MOST_IN_FLIGHT, DeviceBatches, plane_conversion
+from vshdr.expand.device_batches import MOST_IN_FLIGHT, DeviceBatches
+from vshdr.expand.plane_conversion import plane_conversion
 from vshdr.media.light_levels import LightMeter
 from vshdr.media.read.reader import open_source
 from vshdr.media.signal import Delivery

@@ -181,7 +181,7 @@ def _alone(expander: Expander, frames: Tensor) -> tuple[Callable, Tensor]:
     @torch.no_grad()
     def run(sdr: Tensor) -> Tensor:
         with torch.autocast(expander.device.type, dtype, enabled=dtype is not torch.float32):
-            return expander._model(sdr)
+            return expander.backend.model(sdr)
 
     return run, inputs.to(expander.device)
 

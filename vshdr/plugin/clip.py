@@ -13,8 +13,9 @@ import vapoursynth as vs
 from torch import Tensor
 
 from vshdr.errors import InputError
-from vshdr.expand.device_batches import DeviceBatches, plane_conversion, takes_planes
+from vshdr.expand.device_batches import DeviceBatches
 from vshdr.expand.expander import Expander
+from vshdr.expand.plane_conversion import plane_conversion, takes_planes
 from vshdr.media.signal import Delivery, Signal, input_properties, sdr_arguments, signal_of
 from vshdr.options.declare import check, option
 from vshdr.options.expand import ExpandOptions
@@ -92,16 +93,15 @@ class ExpandedClip:
         self._trimmer = Trimmer()
 
     def _find_device_batches(self, properties: Mapping[str, Any]) -> DeviceBatches | None:
-        """Return what carries the clip's planes to a GPU and brings what is delivered back, where all is done there."""
+        """Return what converts the clip's planes on a GPU; None where the GPU cannot do all of it."""
         clip, expander = self._clip, self._expander
         if not takes_planes(expander):
             return None
-        way = plane_conversion(
-            clip["format"], (clip["width"], clip["height"]), self._signal, properties, self._delivery
-        )
-        if way is None:
+        size = clip["width"], clip["height"]
+        conversion = plane_conversion(clip["format"], size, self._signal, properties, self._delivery)
+        if conversion is None:
             return None
-        return DeviceBatches.largest(expander, way)
+        return DeviceBatches.largest(expander, conversion)
 
     def _describe(self, properties: Mapping[str, Any]) -> Signal:
         return signal_of(properties, rgb=self._clip["colour_family"] == vs.RGB, allow_hdr=bool(self.options.allow_hdr))
@@ -164,7 +164,7 @@ class ExpandedClip:
         them all: fresh memory of this size costs more than filling it.
         """
         if self._device_batches:
-            self._carry(planes, frames)
+            self._convert_on_device(self._device_batches, planes, frames)
             return
         sdr, expanded = self._sdr[:frames], self._expanded[:frames]
         for i in range(frames):
@@ -180,11 +180,11 @@ class ExpandedClip:
     def _prepared(self, linear: Tensor) -> Tensor:
         return self._delivery.prepare(linear, self._signal.working_primaries)
 
-    def _carry(self, planes: Sequence[Plane], frames: int) -> None:
+    def _convert_on_device(self, device_batches: DeviceBatches, planes: Sequence[Plane], frames: int) -> None:
         groups = [planes[3 * i : 3 * i + 3] for i in range(frames)]
-        source, delivered = self._device_batches.conversion.source, self._device_batches.conversion.delivered
-        load = self._device_batches.send([samples(group, "sdr", source.shapes(), source.kind) for group in groups])
-        for group, (results, _) in zip(groups, load.frames(), strict=True):
+        source, delivered = device_batches.conversion.source, device_batches.conversion.delivered
+        batch = device_batches.send([samples(group, "sdr", source.shapes(), source.kind) for group in groups])
+        for group, (results, _) in zip(groups, batch.frames(), strict=True):
             for target, result in zip(
                 samples(group, "linear", delivered.shapes(), delivered.kind), results, strict=True
             ):

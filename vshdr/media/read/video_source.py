@@ -19,7 +19,7 @@ from vshdr.errors import InputError
 from vshdr.media.read.completeness import promised_size
 from vshdr.media.read.device_planes import planes_of
 from vshdr.media.read.pixels import PixelLayout, layout_of
-from vshdr.media.read.source import Frame, Orientation, Source, pad_to_coded_size
+from vshdr.media.read.source import Frame, Orientation, Source, file_digest, pad_to_coded_size
 from vshdr.media.signal import UNSPECIFIED, input_properties, signal_of
 
 _FULL_RANGE, _VIDEO_RANGE = 2, 1  # FFmpeg's AVColorRange
@@ -42,11 +42,12 @@ class VideoSource(Source):
 
         return self._frames(_decode(self.path, self.name, self.stored_count, self.note), planes)
 
-    def on_device(self, device: torch.device) -> Iterator[Frame] | None:
-        """Return the same frames, decoded on a CUDA device and left there: their planes are tensors. On a CPU, tensors
-        too.
+    def digest(self) -> str:
+        return file_digest(self.path)
 
-        None where the device's decoder does not take the clip, or it is not 4:2:0.
+    def on_device(self, device: torch.device) -> Iterator[Frame] | None:
+        """Return the frames as `Source.on_device` says, for 4:2:0 without alpha. On a CPU their planes are tensors,
+        too. Experimental: this has not run on a GPU yet.
         """
         bits = vs.core.get_video_format(self.format_id).bits_per_sample
         if self.subsampling != (1, 1) or self.layout.has_alpha:

@@ -49,7 +49,7 @@ def measure(
     def door(name: str, more: dict, function: Callable, *arguments: object) -> Callable[[], dict]:
         return lambda: {"door": name, "size": size_name} | _alone(function, *arguments) | more
 
-    name = "device_batches: 8-bit planes to 10-bit PQ planes"
+    name = "device batches: 8-bit planes to 10-bit PQ planes"
     yield door(name, limits, _device_batches, path, device, frames, 0)
     if device == "cuda" and size_name == "4k":  # compiling takes a minute
         yield door(f"{name}, fused", limits, _device_batches, path, device, frames, 1)

@@ -58,7 +58,7 @@ def test_stages_are_a_frame(results):
 def test_doors_that_fail_do_not_take_the_others_with_them(results):
     names = [row["door"] for row in results["doors"]]
     assert names == [
-        "conveyor: 8-bit planes to 10-bit PQ planes",
+        "device batches: 8-bit planes to 10-bit PQ planes",
         "core.hdr.Expand to PQ",
         "convert to nothing",
         "convert to ffv1",

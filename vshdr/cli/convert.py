@@ -6,18 +6,18 @@ import argparse
 import dataclasses
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 
+from vshdr.cli.console import console, say
 from vshdr.options.convert import ConvertOptions
 from vshdr.options.declare import add_arguments, from_arguments
 from vshdr.options.expand import ExpandOptions
 
 if TYPE_CHECKING:
     from vshdr.conversion.run import Progress, Summary
-from vshdr.cli.console import console, say
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -41,11 +41,12 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    options = {}
+    """Convert as the arguments say, with a progress bar and a summary."""
+    options: dict[str, Any] = {}
     for cls in (ExpandOptions, ConvertOptions):
-        chosen = from_arguments(cls, arguments)  # checked here, before torch takes its seconds to load
+        chosen = from_arguments(cls, arguments)  # checked here, before torch takes its seconds to be imported
         options.update({field.name: getattr(chosen, field.name) for field in dataclasses.fields(cls)})
-    # Before torch is loaded: threads of it that spin while they wait would take the cores from the encoder.
+    # Before torch is imported: its threads would otherwise spin while they wait, and take the cores from the encoder.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from vshdr.conversion.run import convert
     from vshdr.runtime.memory import keep_what_is_freed
@@ -62,7 +63,7 @@ def run(arguments: argparse.Namespace) -> None:
         TimeRemainingColumn(),
         TextColumn("{task.fields[limit]}", markup=False),
     )
-    # Where nobody looks, rich would leave an empty line of a bar that is gone.
+    # Disabled where the output is no terminal: rich would leave an empty line where the bar was.
     with RichProgress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(Path(arguments.source).name, total=None, speed="", limit="")
 

@@ -33,11 +33,19 @@ class FrameResult:
     """Y, Cb and Cr of a delivery, uint16, where a device has made them."""
     light: Tensor | None = None
     """What a device has counted of the light, for `LightMeter.add_counts`."""
-    memory: InFlightBatch | None = None
-    """The batch in whose memory `planes` and `light` lie; keeps them valid."""
+    in_flight: InFlightBatch | None = None
+    """The batch that it was sent to a device in. `planes` and `light` lie in its memory, and are valid as long as it is
+    kept here.
+    """
     signature: Signature | None = None
     """What the shot detector knows of it; with smoothing only."""
     starts_shot: bool = False
     """Whether a shot begins with it; with smoothing only."""
     gain_frame: GainFrame | None = None
     """Its gain before smoothing, where a frame that is wanted needs it."""
+
+
+def made[T](value: T | None) -> T:
+    """Return a field that an earlier stage has filled."""
+    assert value is not None
+    return value

@@ -16,9 +16,9 @@ from functools import partial
 
 import torch
 
-from vshdr.conversion.frame_result import FrameResult
+from vshdr.conversion.frame_result import FrameResult, made
 from vshdr.errors import VshdrError
-from vshdr.expand.device_batches import DeviceBatches, InFlightBatch
+from vshdr.expand.device_batches import DeviceBatches
 from vshdr.expand.expander import Expander
 from vshdr.media.read.reader import Frame, SdrConverter, Source, read_sdr
 from vshdr.runtime.memory import Pool
@@ -89,17 +89,20 @@ def add_device_expansion(
     """Add the stages that decode a clip and convert it on `devices`, which take batches in turn. Each of `outputs` gets
     all results, with `planes` and `light`. Frames that are not `wanted` are left out.
     """
-    decoded: Channel[Frame] = pipeline.channel()
-    sent: Channel[tuple[tuple[Frame, ...], InFlightBatch]] = pipeline.channel()
+    decoded: Channel[FrameResult] = pipeline.channel()
+    sent: Channel[Results] = pipeline.channel()
     turns = itertools.cycle(devices)
 
-    def send(frames: tuple[Frame, ...]) -> tuple[tuple[Frame, ...], InFlightBatch]:
-        return frames, next(turns).send([frame.planes for frame in frames], pipeline.stopped)
+    def send(batch: tuple[FrameResult, ...]) -> Results:
+        with _frame_numbers_in_errors(batch):
+            in_flight = next(turns).send([result.frame.planes for result in batch], pipeline.stopped)
+        return [replace(result, in_flight=in_flight) for result in batch]
 
-    batch = min(device.batch for device in devices)
-    pipeline.add("decode", (frame for frame in frames if wanted(frame)), _unchanged, [decoded], produces=True)
-    pipeline.add("send", itertools.batched(decoded, batch), send, [sent])
-    pipeline.add("network", sent, lambda item: _receive(*item), outputs)
+    largest_batch = min(device.batch for device in devices)
+    results = (FrameResult(frame=frame) for frame in frames if wanted(frame))
+    pipeline.add("decode", results, _unchanged, [decoded], produces=True)
+    pipeline.add("send", itertools.batched(decoded, largest_batch), send, [sent])
+    pipeline.add("network", sent, _receive, outputs)
 
 
 def _unchanged[T](item: T) -> T:
@@ -107,7 +110,7 @@ def _unchanged[T](item: T) -> T:
 
 
 def _expand(expander: Expander, pool: Pool, keep_sdr: bool, batch: tuple[FrameResult, ...]) -> Results:
-    sdr = [_required(result.sdr) for result in batch]
+    sdr = [made(result.sdr) for result in batch]
     frames = sdr[0][None] if len(sdr) == 1 else torch.stack(sdr)
     with _frame_numbers_in_errors(batch):
         linear = expander.expand(frames, pool.empty(frames.shape))
@@ -117,14 +120,13 @@ def _expand(expander: Expander, pool: Pool, keep_sdr: bool, batch: tuple[FrameRe
     ]
 
 
-def _receive(frames: tuple[Frame, ...], batch: InFlightBatch) -> Results:
+def _receive(batch: Results) -> Results:
     """Wait for a batch that was sent to a device."""
-    results = [FrameResult(frame=frame, memory=batch) for frame in frames]
-    with _frame_numbers_in_errors(results):
-        return [
-            replace(result, planes=planes, light=light)
-            for result, (planes, light) in zip(results, batch.frames(), strict=True)
-        ]
+    with _frame_numbers_in_errors(batch):
+        received = made(batch[0].in_flight).frames()
+    return [
+        replace(result, planes=planes, light=light) for result, (planes, light) in zip(batch, received, strict=True)
+    ]
 
 
 def _with_shots(clip: Source, wanted: Wanted) -> Iterator[FrameResult]:
@@ -167,10 +169,10 @@ def _add_gain(expander: Expander, smoother: Expander, batch: tuple[FrameResult, 
     needed = [result for result in batch if result.sdr is not None]
     if needed:
         with _frame_numbers_in_errors(needed):
-            sdr = torch.stack([_required(result.sdr) for result in needed]).to(expander.device)
+            sdr = torch.stack([made(result.sdr) for result in needed]).to(expander.device)
             gains = expander.gain(sdr)
         for result, code, gain in zip(needed, sdr, gains, strict=True):
-            look = _required(result.signature)
+            look = made(result.signature)
             gain_frames[result.frame.index] = smoother.gain_frame(code, gain, look, result.starts_shot)
     return [replace(result, sdr=None, gain_frame=gain_frames.get(result.frame.index)) for result in batch]
 
@@ -181,17 +183,11 @@ def _smooth(expander: Expander, keep_sdr: bool, number: int, window: Mapping[int
     if not here.wanted:
         return []
     # All frames of the window are within the radius of one that is wanted, so all have their gain.
-    gain_frames = {n: _required(result.gain_frame) for n, result in window.items()}
+    gain_frames = {n: made(result.gain_frame) for n, result in window.items()}
     with _frame_numbers_in_errors([here]):
         linear = expander.smooth(number, gain_frames).cpu()
     sdr = gain_frames[number].code.cpu() if keep_sdr else None
     return [replace(here, linear=linear, sdr=sdr, gain_frame=None)]
-
-
-def _required[T](value: T | None) -> T:
-    """Return `value`, which an earlier stage has made."""
-    assert value is not None
-    return value
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from typing import Self
 
 import vapoursynth as vs
 
-from vshdr.conversion.frame_result import FrameResult
+from vshdr.conversion.frame_result import FrameResult, made
 from vshdr.errors import InputError
 from vshdr.media.light_levels import LightMeter
 from vshdr.media.read.source import Source
@@ -130,8 +130,7 @@ class VideoOutput(Output):
     def write(self, result: FrameResult) -> None:
         planes = result.planes
         if planes is None:
-            assert result.linear is not None
-            prepared = self._delivery.prepare(result.linear[None], self._primaries)[0]
+            prepared = self._delivery.prepare(made(result.linear)[None], self._primaries)[0]
             planes = self._to_yuv(list(prepared.numpy()))
         self._writer.write(planes, result.frame.pts, result.frame.duration)
 
@@ -184,9 +183,8 @@ class ExrOutput(Output):
     def write(self, result: FrameResult) -> None:
         index = result.frame.index
         if index in self._missing:  # another output may want a frame that this one has
-            assert result.linear is not None
             self._missing.remove(index)
-            self._writer.write(index, result.linear)
+            self._writer.write(index, made(result.linear))
 
     def finish(self, meter: LightMeter) -> None:
         self._writer.finish()
@@ -220,11 +218,10 @@ class PreviewOutput(Output):
     def write(self, result: FrameResult) -> None:
         index = result.frame.index
         if self.wants(index):
-            assert result.sdr is not None and result.linear is not None
             write_preview(
                 self._path(index),
-                result.sdr,
-                result.linear,
+                made(result.sdr),
+                made(result.linear),
                 white=self._expansion.white,
                 peak=self._expansion.peak,
                 primaries=self._clip.signal.working_primaries,

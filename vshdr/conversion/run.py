@@ -13,7 +13,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Unpack
 
-from vshdr.conversion.frame_result import FrameResult
+from vshdr.conversion.frame_result import FrameResult, made
 from vshdr.conversion.frames import Results, add_device_expansion, add_expansion, add_smoothed_expansion
 from vshdr.conversion.outputs import Output, common_delivery, open_outputs
 from vshdr.conversion.resume import fingerprint
@@ -78,8 +78,7 @@ def convert(
     Memory does not grow with the clip's length. Outputs have their final name only once they are complete and checked.
 
     Raise TypeError for an option that there is not, InputError for input or options that do not fit, OSError for files
-    that cannot be read or written, and RuntimeError for what fails on the way; each says in one sentence what and
-    where.
+    that cannot be read or written, and RuntimeError for what fails later; each says in one sentence what and where.
     """
     expand_options, convert_options = _sort_options(dict(options))
     paths = _check_paths([Path(output) for output in outputs])
@@ -150,8 +149,8 @@ def _run(
         nonlocal frames
         if result.light is not None:
             meter.add_counts(result.light)
-        elif result.linear is not None:
-            meter.add(result.linear)
+        else:
+            meter.add(made(result.linear))
         frames += 1
 
     # Pairs and not a dictionary: two outputs may have the same file name in different folders.

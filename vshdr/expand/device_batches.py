@@ -177,8 +177,8 @@ class InFlightBatch:
     def frames(self) -> list[tuple[list[NDArray], Tensor]]:
         """Return the delivered planes of each frame, and its counts of light for `LightMeter.add_counts`.
 
-        Waits for them. They lie in the staging buffers, so they hold as long as this object does. Raise NotFiniteError
-        where the network gave what is not finite.
+        Waits for them. They lie in the staging buffers, so they are valid as long as this object is kept. Raise
+        NotFiniteError where the network gave what is not finite.
         """
         if self._done is not None:
             self._done.synchronize()

@@ -38,8 +38,8 @@ def keep_what_is_freed() -> None:
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Return whether `error` says that a device's memory, or pinned memory, is too small. CUDA, cuDNN and cuBLAS each
-    word it in their own way.
+    """Return whether `error` says that a device's memory, or pinned memory, is too small. CUDA, cuDNN and cuBLAS
+    word it differently.
     """
     phrases = ("out of memory", "unable to find an engine", "ALLOC_FAILED")
     return isinstance(error, torch.OutOfMemoryError) or any(phrase in str(error) for phrase in phrases)

@@ -78,7 +78,8 @@ def convert(
     Memory does not grow with the clip's length. Outputs have their final name only once they are complete and checked.
 
     Raise TypeError for an option that there is not, InputError for input or options that do not fit, OSError for files
-    that cannot be read or written, and RuntimeError for what fails later; each says in one sentence what and where.
+    that cannot be read or written, and DeviceError, NotFiniteError, EncodeError or VerificationError for what fails
+    later; each says in one sentence what and where.
     """
     expand_options, convert_options = _sort_options(dict(options))
     paths = _check_paths([Path(output) for output in outputs])

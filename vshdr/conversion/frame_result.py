@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -29,7 +30,7 @@ class FrameResult:
     """3 x H x W float32, RGB code values in [0, 1]."""
     linear: Tensor | None = None
     """3 x H x W float32 linear light, 1.0 = SDR white, in the source's working primaries."""
-    planes: Sequence[NDArray] | None = None
+    planes: Sequence[NDArray[np.uint16]] | None = None
     """Y, Cb and Cr of a delivery, uint16, where a device has made them."""
     light: Tensor | None = None
     """What a device has counted of the light, for `LightMeter.add_counts`."""

@@ -20,7 +20,8 @@ from vshdr.conversion.frame_result import FrameResult, made
 from vshdr.errors import VshdrError
 from vshdr.expand.device_batches import DeviceBatches
 from vshdr.expand.expander import Expander
-from vshdr.media.read.reader import Frame, SdrConverter, Source, read_sdr
+from vshdr.media.read.reader import SdrConverter, read_sdr
+from vshdr.media.read.source import Frame, Source
 from vshdr.runtime.memory import Pool
 from vshdr.runtime.stages import Channel, Pipeline
 from vshdr.temporal.gain_frames import GainFrame
@@ -28,10 +29,10 @@ from vshdr.temporal.shots import with_boundaries
 from vshdr.temporal.signature import signature
 from vshdr.temporal.windows import windows
 
-Wanted = Callable[[Frame], bool]
+type Wanted = Callable[[Frame], bool]
 """Says whether any output takes a frame. Called once for each frame, in order."""
 
-Results = list[FrameResult]
+type Results = list[FrameResult]
 """What has been made of one batch, in order."""
 
 

@@ -50,7 +50,7 @@ class Output(ABC):
     """What it takes of each frame."""
 
     def __init__(self, paths: list[Path]) -> None:
-        self.paths = paths
+        self.paths: list[Path] = paths
         self.notes: list[str] = []
 
     def __enter__(self) -> Self:
@@ -79,7 +79,7 @@ class VideoOutput(Output):
 
     def __init__(self, path: Path, clip: Source, expansion: ExpandOptions, options: ConvertOptions) -> None:
         super().__init__([path])
-        self.name = f"encode {path.name}"
+        self.name: str = f"encode {path.name}"
         pixel_format = options.pixel_format or DEFAULT_PIXEL_FORMAT[options.codec]
         self._delivery = Delivery(
             output=options.transfer,
@@ -88,7 +88,7 @@ class VideoOutput(Output):
             white=expansion.white,
             peak=expansion.peak,
         )
-        self.needs = Needs(delivery=self._delivery)
+        self.needs: Needs = Needs(delivery=self._delivery)
         self._writer = VideoWriter(
             path,
             VideoSettings(
@@ -136,13 +136,13 @@ class VideoOutput(Output):
 
     def finish(self, meter: LightMeter) -> None:
         self._writer.finish(meter.max_cll, meter.max_fall)
-        self.notes = self._writer.left_out
+        self.notes: list[str] = self._writer.left_out
 
 
 class ExrOutput(Output):
     """A sequence of scene-linear EXR frames."""
 
-    needs = Needs(linear=True)
+    needs: Needs = Needs(linear=True)
 
     def __init__(
         self, path: Path, clip: Source, expansion: ExpandOptions, options: ConvertOptions, fingerprint: str
@@ -165,7 +165,7 @@ class ExrOutput(Output):
             single=clip.frame_count == 1,
         )
         super().__init__([self._writer.path(0)])
-        self.name = f"write {path.name}"
+        self.name: str = f"write {path.name}"
         self._missing: set[int] = set()
         self._count = 0
 
@@ -197,8 +197,8 @@ class ExrOutput(Output):
 class PreviewOutput(Output):
     """A few PNGs to look at, spread evenly over the clip."""
 
-    name = "previews"
-    needs = Needs(sdr=True, linear=True)
+    name: str = "previews"
+    needs: Needs = Needs(sdr=True, linear=True)
 
     def __init__(self, folder: Path, clip: Source, expansion: ExpandOptions, options: ConvertOptions) -> None:
         super().__init__([folder])

@@ -22,7 +22,8 @@ from vshdr.expand.device_batches import DeviceBatches
 from vshdr.expand.expander import Expander
 from vshdr.expand.plane_conversion import plane_conversion, takes_planes
 from vshdr.media.light_levels import LightMeter
-from vshdr.media.read.reader import Frame, Source, open_source
+from vshdr.media.read.reader import open_source
+from vshdr.media.read.source import Frame, Source
 from vshdr.options.convert import ConvertKeywords, ConvertOptions
 from vshdr.options.expand import EXPERIMENTAL, ExpandOptions
 from vshdr.runtime.stages import Channel, Pipeline

@@ -102,16 +102,16 @@ class TorchBackend:
 
     def __init__(self, model: Model, device: torch.device, precision: str = "auto") -> None:
         """Move `model` to `device`. `precision` is one of `ExpandOptions.precision`."""
-        self.model = model.to(device)
+        self.model: Model = model.to(device)
         self.device = device
-        self.description = model.description
-        self.precision = _precision(model, device, precision)
-        self.brightest = model.brightest
+        self.description: Description = model.description
+        self.precision: str = _precision(model, device, precision)
+        self.brightest: float = model.brightest
         on_cpu = device.type == "cpu"
-        self.one_by_one = on_cpu
-        self.default_batch = 1 if on_cpu else _GPU_BATCH
-        self.default_tile = self.description.tile if on_cpu else 0
-        self.recordable = device.type == "cuda" and self.description.recordable
+        self.one_by_one: bool = on_cpu
+        self.default_batch: int = 1 if on_cpu else _GPU_BATCH
+        self.default_tile: int = self.description.tile if on_cpu else 0
+        self.recordable: bool = device.type == "cuda" and self.description.recordable
         self._dtype = _DTYPES[self.precision]
 
     def summarise(self, sdr: Tensor) -> Tensor | None:
@@ -135,10 +135,10 @@ class TorchBackend:
         needed = torch.cuda.max_memory_allocated(self.device) - before
         return MemoryUse(needed=needed, free=torch.cuda.mem_get_info(self.device)[0])
 
-    def _autocast(self) -> contextlib.AbstractContextManager:
+    def _autocast(self) -> contextlib.AbstractContextManager[object]:
         return torch.autocast(self.device.type, self._dtype, enabled=self._dtype is not torch.float32)
 
-    def _without_tf32(self) -> contextlib.AbstractContextManager:
+    def _without_tf32(self) -> contextlib.AbstractContextManager[object]:
         """Return a context in which fp32 means fp32: by itself cuDNN would compute with ten bits of mantissa."""
         full = self.device.type == "cuda" and self._dtype is torch.float32
         return torch.backends.cudnn.flags(allow_tf32=False) if full else contextlib.nullcontext()

@@ -26,7 +26,7 @@ from vshdr.colour.primaries import rows_to_nits
 from vshdr.colour.ycbcr import dither_pattern, encode_transfer
 from vshdr.expand.expander import Expander
 from vshdr.expand.plane_conversion import PlaneConversion
-from vshdr.expand.staging import StagingBuffers
+from vshdr.expand.staging import IntegerPlane, StagingBuffers
 from vshdr.media.light_levels import LightMeter
 from vshdr.runtime.cuda import Fused, Recorded, Streams, TensorFunction
 from vshdr.runtime.memory import out_of_memory
@@ -34,7 +34,7 @@ from vshdr.runtime.memory import out_of_memory
 MOST_IN_FLIGHT = 4  # batches: being uploaded, computed, downloaded, and read by an encoder
 _POLL = 0.1  # seconds between looks at whether waiting still makes sense
 
-Frames = Sequence[Sequence[NDArray]] | Sequence[Sequence[Tensor]]
+type Frames = Sequence[Sequence[IntegerPlane]] | Sequence[Sequence[Tensor]]
 """Three planes each: arrays in host memory, or tensors on the device."""
 
 
@@ -46,8 +46,9 @@ class DeviceBatches:
 
         Raise what `out_of_memory` recognises where the memory of the device, or pinned memory, is too small.
         """
-        self._expander, self.conversion = expander, conversion
-        self.batch = expander.batch
+        self._expander = expander
+        self.conversion: PlaneConversion = conversion
+        self.batch: int = expander.batch
         """The most frames in a batch; shorter ones are filled up."""
         self._streams = Streams(expander.device)
         self._queueing = threading.Lock()
@@ -100,7 +101,7 @@ class DeviceBatches:
         try:
             on_device = cast(Sequence[Sequence[Tensor]], frames) if isinstance(frames[0][0], Tensor) else None
             if on_device is None:
-                buffers.fill(cast(Sequence[Sequence[NDArray]], frames))
+                buffers.fill(cast(Sequence[Sequence[IntegerPlane]], frames))
             source = self.conversion.source
             with self._queueing, self._expander.explain_memory(source.width, source.height):
                 done = self._queue(buffers, on_device)
@@ -174,7 +175,7 @@ class InFlightBatch:
         self._device_batches, self._buffers, self._count, self._done = device_batches, buffers, count, done
         weakref.finalize(self, device_batches.release, buffers, done).atexit = False
 
-    def frames(self) -> list[tuple[list[NDArray], Tensor]]:
+    def frames(self) -> list[tuple[list[NDArray[np.uint16]], Tensor]]:
         """Return the delivered planes of each frame, and its counts of light for `LightMeter.add_counts`.
 
         Waits for them. They lie in the staging buffers, so they are valid as long as this object is kept. Raise

@@ -17,11 +17,11 @@ from torch import Tensor
 from vshdr.colour.gain import apply_gain, gain_of
 from vshdr.colour.transfer import EOTF
 from vshdr.errors import InputError, NotFiniteError, OutOfMemoryError
-from vshdr.expand.backends import open_backend
+from vshdr.expand.backends import Backend, open_backend
 from vshdr.expand.batch_size import BatchPlan, plan_batch
 from vshdr.expand.output_curve import OutputCurve, crop, remove_negative
 from vshdr.expand.tiles import clamp_and_pad, in_tiles, tile_size
-from vshdr.models.contract import Display, round_up
+from vshdr.models.contract import Description, Display, round_up
 from vshdr.options.expand import ExpanderKeywords, ExpandOptions
 from vshdr.runtime.memory import Workspaces, out_of_memory
 from vshdr.temporal.gain_frames import GainFrame
@@ -49,15 +49,15 @@ class Expander:
     """
 
     def __init__(self, model: str = "", *, eotf: str = "bt1886", **options: Unpack[ExpanderKeywords]) -> None:
-        self.options = ExpandOptions(model=model, **options)
+        self.options: ExpandOptions = ExpandOptions(model=model, **options)
         if eotf not in EOTF:
             raise InputError(f"eotf must be one of {', '.join(EOTF)}, not '{eotf}'")
         self._linearise = EOTF[eotf]
         display = Display(eotf=eotf, white=self.options.white, peak=self.options.peak or _PEAK_OF_PQ)
-        self.backend = open_backend(self.options, display)
-        self.description = self.backend.description
-        self.device = self.backend.device
-        self.precision = self.backend.precision
+        self.backend: Backend = open_backend(self.options, display)
+        self.description: Description = self.backend.description
+        self.device: torch.device = self.backend.device
+        self.precision: str = self.backend.precision
         """What `options.precision` comes to here: fp32, bf16 or fp16."""
         self._output_curve = OutputCurve(self.options, display, self.backend.brightest, self._linearise)
         self._smoother = Smoother(self.options.smooth, self.options.smooth_mode) if self.options.smooth else None
@@ -299,7 +299,7 @@ class Expander:
             ) from error
 
 
-def _check_frames(sdr: Tensor) -> None:
+def _check_frames(sdr: object) -> None:
     """Raise InputError for what is not a batch of RGB frames."""
     if not isinstance(sdr, Tensor):
         raise InputError(f"frames must be a float tensor N x 3 x H x W, not {type(sdr).__name__}")

@@ -12,6 +12,9 @@ from torch import Tensor
 from vshdr.colour.ycbcr import Planes
 from vshdr.expand.plane_conversion import PlaneConversion
 
+type IntegerPlane = NDArray[np.uint8] | NDArray[np.uint16]
+"""Rows x columns of one component, in host memory."""
+
 
 class StagingBuffers:
     """Tensors for one batch: its input and its output, each once on the host and once on the device.
@@ -30,14 +33,14 @@ class StagingBuffers:
 
         counts = torch.zeros(batch, counts_per_frame, pin_memory=pinned)
         finite = torch.ones((), dtype=torch.bool, pin_memory=pinned)
-        self.host_input = tensors(conversion.source)
+        self.host_input: list[Tensor] = tensors(conversion.source)
         """The source's planes, N x H x W each."""
-        self.host_output = [*tensors(conversion.delivered), counts, finite]
+        self.host_output: list[Tensor] = [*tensors(conversion.delivered), counts, finite]
         """The delivered planes, the counts of light, N x counts, and whether all was finite."""
-        self.device_input = [torch.empty_like(tensor, device=device) for tensor in self.host_input]
-        self.device_output = [torch.empty_like(tensor, device=device) for tensor in self.host_output]
+        self.device_input: list[Tensor] = [torch.empty_like(tensor, device=device) for tensor in self.host_input]
+        self.device_output: list[Tensor] = [torch.empty_like(tensor, device=device) for tensor in self.host_output]
 
-    def fill(self, frames: Sequence[Sequence[NDArray]]) -> None:
+    def fill(self, frames: Sequence[Sequence[IntegerPlane]]) -> None:
         """Copy frames, three planes each, into the host's input.
 
         Where they are fewer than a batch, the last one is repeated; what comes of the copies is not looked at.

@@ -71,7 +71,7 @@ class ExpandedClip:
 
     def __init__(self, clip: Mapping[str, int], arguments: Mapping[str, Any], properties: Mapping[str, Any]) -> None:
         self._clip = clip
-        self.options = ClipOptions(**_chosen(ClipOptions, arguments))
+        self.options: ClipOptions = ClipOptions(**_chosen(ClipOptions, arguments))
         self._signal = self._describe(properties)
         self._expander = Expander(**_chosen(ExpandOptions, arguments), eotf=self._signal.eotf)
         chosen = self._expander.options

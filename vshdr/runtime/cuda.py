@@ -17,7 +17,7 @@ from vshdr.runtime.memory import out_of_memory
 
 _WARM_UP = 3  # runs before a graph is captured: the first ones choose kernels and allocate memory
 
-TensorFunction = Callable[..., list[Tensor]]
+type TensorFunction = Callable[..., list[Tensor]]
 """Takes any number of tensors and returns some."""
 
 
@@ -27,11 +27,12 @@ class Streams:
     """
 
     def __init__(self, device: torch.device) -> None:
-        self.upload, self.compute, self.download = (
-            torch.cuda.Stream(device) if device.type == "cuda" else None for _ in range(3)
-        )
+        cuda = device.type == "cuda"
+        self.upload: torch.cuda.Stream | None = torch.cuda.Stream(device) if cuda else None
+        self.compute: torch.cuda.Stream | None = torch.cuda.Stream(device) if cuda else None
+        self.download: torch.cuda.Stream | None = torch.cuda.Stream(device) if cuda else None
 
-    def use(self, stream: torch.cuda.Stream | None) -> contextlib.AbstractContextManager:
+    def use(self, stream: torch.cuda.Stream | None) -> contextlib.AbstractContextManager[object]:
         """Return a context in which all work is queued on `stream`."""
         return torch.cuda.stream(stream) if stream is not None else contextlib.nullcontext()
 

@@ -64,14 +64,22 @@ class Worker:
     """A named thread of a pipeline and the time that it has worked."""
 
     def __init__(self, name: str) -> None:
-        self.name = name
-        self.busy = 0.0
+        self.name: str = name
+        self.busy: float = 0.0
         """Seconds of work, without the time spent waiting for other stages."""
-        self.thread = threading.Thread(target=self.work, name=f"vshdr {name}", daemon=True)
+        self.thread: threading.Thread = threading.Thread(target=self.work, name=f"vshdr {name}", daemon=True)
 
     def work(self) -> None:
         """Do all the work; runs in `thread`."""
         raise NotImplementedError
+
+    def timed[A, B](self, function: Callable[[A], B], argument: A) -> B:
+        """Return `function(argument)`, and count the time that it takes as work."""
+        start = time.perf_counter()
+        try:
+            return function(argument)
+        finally:
+            self.busy += time.perf_counter() - start
 
 
 class Stage[A, B](Worker):
@@ -93,7 +101,7 @@ class Stage[A, B](Worker):
     def work(self) -> None:
         try:
             for item in self._timed_items() if self._produces else self._items:
-                result = self._timed(self._function, item)
+                result = self.timed(self._function, item)
                 for output in self._outputs:
                     output.put(result)
             for output in self._outputs:
@@ -110,17 +118,10 @@ class Stage[A, B](Worker):
         iterator = iter(self._items)
         while True:
             try:
-                item = self._timed(next, iterator)
+                item = self.timed(next, iterator)
             except StopIteration:
                 return
             yield item
-
-    def _timed[X, Y](self, function: Callable[[X], Y], argument: X) -> Y:
-        start = time.perf_counter()
-        try:
-            return function(argument)
-        finally:
-            self.busy += time.perf_counter() - start
 
 
 class Pipeline:

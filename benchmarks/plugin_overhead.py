@@ -25,6 +25,7 @@ import torch
 import vapoursynth as vs
 
 from vshdr import Expander
+from vshdr.colour.h273 import ColourRange, Matrix, Primaries, Transfer
 
 core = vs.core
 
@@ -50,7 +51,9 @@ def source(width: int, height: int, frames: int) -> vs.VideoNode:
     clip = core.std.BlankClip(
         width=width, height=height, format=vs.RGBS, color=[0.7, 0.5, 0.3], length=frames, keep=True
     )
-    return core.std.SetFrameProps(clip, _Matrix=0, _Transfer=8, _Primaries=1, _Range=1)
+    return core.std.SetFrameProps(
+        clip, _Matrix=Matrix.RGB, _Transfer=Transfer.LINEAR, _Primaries=Primaries.BT709, _Range=ColourRange.FULL
+    )
 
 
 def rendering(make: Callable[[], vs.VideoNode]) -> Run:

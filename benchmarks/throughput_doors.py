@@ -22,12 +22,13 @@ import vapoursynth as vs
 from throughput_work import expander_of
 
 from vshdr import convert
+from vshdr.colour.h273 import ColourRange, Matrix, Transfer
 from vshdr.conversion import outputs
 from vshdr.expand.device_batches import MOST_IN_FLIGHT, DeviceBatches
 from vshdr.expand.plane_conversion import plane_conversion
-from vshdr.media.light_levels import LightMeter
+from vshdr.media.content_light import ContentLightMeter
+from vshdr.media.delivery import Delivery
 from vshdr.media.read.reader import open_source
-from vshdr.media.signal import Delivery
 from vshdr.runtime.memory import keep_what_is_freed
 
 MODEL = "gainmap"
@@ -101,7 +102,7 @@ def _device_batches(path: Path, device: str, frames: int, fuse: int) -> dict:
     expander = expander_of(MODEL, device=device, eotf=source.signal.eotf, fuse=fuse)
     size = source.width, source.height
     way = plane_conversion(source.format_id, size, source.signal, source.properties, Delivery(output="pq"))
-    device_batches = DeviceBatches.largest(expander, way, LightMeter())
+    device_batches = DeviceBatches.largest(expander, way, ContentLightMeter())
     if device_batches is None:
         raise RuntimeError("the device has no memory for a batch")
     groups = [planes[at : at + device_batches.batch] for at in range(0, len(planes), device_batches.batch)]
@@ -128,7 +129,12 @@ def _plugin(width: int, height: int, device: str, frames: int) -> dict:
         return frame
 
     blank = core.std.BlankClip(width=width, height=height, format=vs.YUV420P8, color=[180, 120, 130], length=1)
-    blank = core.std.SetFrameProps(core.std.ModifyFrame(blank, blank, ramp), _Matrix=1, _Transfer=1, _Range=0)
+    blank = core.std.SetFrameProps(
+        core.std.ModifyFrame(blank, blank, ramp),
+        _Matrix=Matrix.BT709,
+        _Transfer=Transfer.BT709,
+        _Range=ColourRange.LIMITED,
+    )
     blank = core.std.Loop(blank, frames)
     best = 0.0
     for _ in range(2):

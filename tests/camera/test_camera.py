@@ -89,7 +89,6 @@ def test_the_same_seed_gives_the_same_samples_and_a_state_goes_on(synthetic: Pan
 
 
 @pytest.mark.cuda
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_a_gpu_draws_the_same_conditions() -> None:
     cpu, gpu = (
         VirtualCamera(Panoramas.procedural(3, 1, device, width=256), size=(64, 64)).pair(12, stability=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from clips import write_clip
+from helpers.clips import write_clip
 from safetensors.torch import load_file, save_file
 
 from vshdr import convert

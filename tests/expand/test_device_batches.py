@@ -14,6 +14,7 @@ import torch
 import vapoursynth as vs
 
 from vshdr import Expander, convert
+from vshdr.colour.h273 import Primaries
 from vshdr.conversion import run as conversion_run
 from vshdr.errors import NotFiniteError, OutOfMemoryError
 from vshdr.expand import device_batches as device_batches_module
@@ -21,11 +22,11 @@ from vshdr.expand.backends import TorchBackend
 from vshdr.expand.device_batches import MOST_IN_FLIGHT, DeviceBatches
 from vshdr.expand.plane_conversion import plane_conversion
 from vshdr.expand.staging import StagingBuffers
-from vshdr.media.light_levels import LightMeter
+from vshdr.media.content_light import ContentLightMeter
+from vshdr.media.delivery import Delivery, linear_properties
 from vshdr.media.read.device_planes import planes_of
 from vshdr.media.read.pixels import layout_of
 from vshdr.media.read.reader import open_source, read_sdr
-from vshdr.media.signal import Delivery, linear_properties
 from vshdr.media.zimg import Resizer
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -69,7 +70,7 @@ def batches_of(source, device="cpu", batch=3, precision="fp32", **options) -> De
     expander = Expander(device=device, eotf=source.signal.eotf, batch=batch, precision=precision, **options)
     conversion = conversion_of(source, Delivery(output="pq"))
     assert conversion is not None
-    return DeviceBatches(expander, conversion, LightMeter())
+    return DeviceBatches(expander, conversion, ContentLightMeter())
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -78,8 +79,10 @@ def test_codes_are_those_of_float_rgb_and_zimg(source, device):
     batches, delivery = batches_of(source, device), Delivery(output="pq")
     frames = list(source)
     expander = Expander(eotf=source.signal.eotf, device="cpu", precision="fp32")
-    resizer = Resizer(int(vs.RGBS), source.width, source.height, linear_properties(1), delivery.resize_arguments())
-    meter = LightMeter()
+    resizer = Resizer(
+        int(vs.RGBS), source.width, source.height, linear_properties(Primaries.BT709), delivery.resize_arguments()
+    )
+    meter = ContentLightMeter()
     decoded = [sdr for _, sdr in read_sdr(source)]
     for start in range(0, 12, 3):
         batch = batches.send([frame.planes for frame in frames[start : start + 3]])
@@ -87,7 +90,7 @@ def test_codes_are_those_of_float_rgb_and_zimg(source, device):
             linear = expander.expand(decoded[number][None])[0]
             for plane, wanted in zip(planes, resizer(list(linear.numpy())), strict=True):
                 assert np.abs(plane.astype(int) - wanted.astype(int)).max() <= 1
-            light, wanted = LightMeter().add_counts(counts), meter.add(linear)
+            light, wanted = ContentLightMeter().add_counts(counts), meter.add(linear)
             assert light.brightest == pytest.approx(wanted.brightest, rel=1e-3)
             assert light.average == pytest.approx(wanted.average, rel=1e-3)
 

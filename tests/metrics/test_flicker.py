@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from clips import write_clip
-from flicker_clips import HEIGHT, RATE, WIDTH, scene, swing, write_exr, write_sdr
+from helpers.clips import write_clip
+from helpers.flicker_clips import HEIGHT, RATE, WIDTH, scene, swing, write_exr, write_sdr
 from scipy.ndimage import gaussian_filter1d
 
 from vshdr.cli.main import main

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 import vapoursynth as vs
-from flicker_clips import RATE, scene, swing
+from helpers.flicker_clips import RATE, scene, swing
 
 core = vs.core
 pytestmark = pytest.mark.usefixtures("one_thread")

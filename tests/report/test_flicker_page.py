@@ -7,11 +7,11 @@ import re
 import zlib
 from pathlib import Path
 
-import browser
 import numpy as np
 import pytest
 import torch
-from flicker_clips import scene, swing, write_exr, write_sdr
+from helpers.chromium import Browser, find_chromium
+from helpers.flicker_clips import scene, swing, write_exr, write_sdr
 
 from vshdr.cli.main import main
 from vshdr.metrics.flicker.worst_frames import packed
@@ -60,9 +60,9 @@ def test_hdr_values_survive_packing():
 
 @pytest.fixture(scope="module")
 def shown(page, tmp_path_factory):
-    if not browser.find():
+    if not find_chromium():
         pytest.skip("no Chromium is installed (apt install chromium, or set VSHDR_BROWSER to one)")
-    with browser.Browser(tmp_path_factory.mktemp("profile")) as window:
+    with Browser(tmp_path_factory.mktemp("profile")) as window:
         window.open(page, 1400, 900)
         window.run("new Promise((done) => setTimeout(done, 300))")
         yield window

@@ -9,8 +9,8 @@ import cv2
 import pytest
 import torch
 import torch.nn.functional as F
+from helpers.harbour_walks import HEIGHT, WIDTH, seen, two_shots, view
 from torch import Tensor
-from walks import HEIGHT, WIDTH, seen, two_shots, view
 
 from vshdr import Expander
 from vshdr.colour.gain import apply_gain
@@ -175,7 +175,6 @@ def test_memory_does_not_grow_with_the_clip(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.cuda
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("mode", ["gain", "percentile"])
 def test_cuda_smooths_as_the_cpu_does(mode: str) -> None:
     clip = two_shots()

@@ -162,6 +162,7 @@ def test_a_resumed_run_goes_on_bit_by_bit(tiny, options, tmp_path, chosen):
     assert untimed[0] == untimed[1]
 
 
+@pytest.mark.slow
 def test_hdrcnn_trains_resumes_and_expands(options, tmp_path):
     chosen = options(model="hdrcnn", steps=1, validation=1, sheet=1)
     first = train(chosen)
@@ -334,6 +335,7 @@ def test_what_does_not_fit_is_refused(tiny, options, tmp_path):
         initialise("none", seed=0)
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one(hdri, tmp_path):
     """Their gradients are averaged: both end with the same weights, which depend on the pictures of both."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]

@@ -33,7 +33,7 @@ class FrameResult:
     planes: Sequence[NDArray[np.uint16]] | None = None
     """Y, Cb and Cr of a delivery, uint16, where a device has made them."""
     light: Tensor | None = None
-    """What a device has counted of the light, for `LightMeter.add_counts`."""
+    """What a device has counted of the light, for `ContentLightMeter.add_counts`."""
     in_flight: InFlightBatch | None = None
     """The batch that it was sent to a device in. `planes` and `light` lie in its memory, and are valid as long as it is
     kept here.

@@ -15,10 +15,10 @@ import vapoursynth as vs
 
 from vshdr.conversion.frame_result import FrameResult, made
 from vshdr.errors import InputError
-from vshdr.media.light_levels import LightMeter
+from vshdr.media.content_light import ContentLightMeter
+from vshdr.media.delivery import Delivery
 from vshdr.media.read.source import Source
 from vshdr.media.sequence import NumberedName
-from vshdr.media.signal import Delivery
 from vshdr.media.write.exr import ExrWriter
 from vshdr.media.write.video import DEFAULT_PIXEL_FORMAT, VideoSettings, VideoWriter
 from vshdr.media.zimg import Resizer
@@ -70,7 +70,7 @@ class Output(ABC):
         """Take the next frame, with what the output needs of it."""
 
     @abstractmethod
-    def finish(self, meter: LightMeter) -> None:
+    def finish(self, meter: ContentLightMeter) -> None:
         """Complete the output once all frames are written."""
 
 
@@ -134,7 +134,7 @@ class VideoOutput(Output):
             planes = self._to_yuv(list(prepared.numpy()))
         self._writer.write(planes, result.frame.pts, result.frame.duration)
 
-    def finish(self, meter: LightMeter) -> None:
+    def finish(self, meter: ContentLightMeter) -> None:
         self._writer.finish(meter.max_cll, meter.max_fall)
         self.notes: list[str] = self._writer.left_out
 
@@ -186,7 +186,7 @@ class ExrOutput(Output):
             self._missing.remove(index)
             self._writer.write(index, made(result.linear))
 
-    def finish(self, meter: LightMeter) -> None:
+    def finish(self, meter: ContentLightMeter) -> None:
         self._writer.finish()
         left = self._writer.beyond(self._count)
         if left:
@@ -228,7 +228,7 @@ class PreviewOutput(Output):
                 title=f"{self._clip.name}, frame {index}",
             )
 
-    def finish(self, meter: LightMeter) -> None:
+    def finish(self, meter: ContentLightMeter) -> None:
         return None
 
     def _path(self, index: int) -> Path:

@@ -21,7 +21,7 @@ from vshdr.errors import InputError
 from vshdr.expand.device_batches import DeviceBatches
 from vshdr.expand.expander import Expander
 from vshdr.expand.plane_conversion import plane_conversion, takes_planes
-from vshdr.media.light_levels import LightMeter
+from vshdr.media.content_light import ContentLightMeter
 from vshdr.media.read.reader import open_source
 from vshdr.media.read.source import Frame, Source
 from vshdr.options.convert import ConvertKeywords, ConvertOptions
@@ -58,7 +58,7 @@ class Summary:
     notes: tuple[str, ...]
     """What the user should know: streams left out, alpha dropped, rotation applied."""
     light: dict[str, float]
-    """Light levels in nits (`LightMeter.summary`)."""
+    """Light levels in nits (`ContentLightMeter.summary`)."""
     busy: dict[str, float]
     """Seconds of work per stage."""
 
@@ -143,7 +143,7 @@ def _run(
     on_progress: Callable[[Progress], None],
 ) -> Summary:
     """Take all frames of `clip` through the network and into `writers`."""
-    meter = LightMeter(white=expanders[0].options.white, primaries=clip.signal.working_primaries)
+    meter = ContentLightMeter(white=expanders[0].options.white, primaries=clip.signal.working_primaries)
     pipeline = Pipeline(_DEPTH)
     frames = 0
 
@@ -183,7 +183,7 @@ def _add_expansion(
     clip: Source,
     expanders: Sequence[Expander],
     writers: Sequence[Output],
-    meter: LightMeter,
+    meter: ContentLightMeter,
     hardware_decode: bool,
     channels: Sequence[Channel[Results]],
 ) -> None:
@@ -204,7 +204,7 @@ def _add_expansion(
 
 
 def _device_batches(
-    clip: Source, expanders: Sequence[Expander], writers: Sequence[Output], meter: LightMeter
+    clip: Source, expanders: Sequence[Expander], writers: Sequence[Output], meter: ContentLightMeter
 ) -> list[DeviceBatches]:
     """Return what converts the clip's planes on each device; nothing where a device cannot, or writers need more."""
     delivery = common_delivery(writers)

@@ -22,12 +22,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vshdr.colour.primaries import rows_to_nits
-from vshdr.colour.ycbcr import dither_pattern, encode_transfer
+from vshdr.colour.primaries import matrix_to_bt2020_nits
+from vshdr.colour.transfer import encode_hdr
+from vshdr.colour.ycbcr import dither_pattern
 from vshdr.expand.expander import Expander
 from vshdr.expand.plane_conversion import PlaneConversion
 from vshdr.expand.staging import IntegerPlane, StagingBuffers
-from vshdr.media.light_levels import LightMeter
+from vshdr.media.content_light import ContentLightMeter
 from vshdr.runtime.cuda import Fused, Recorded, Streams, TensorFunction
 from vshdr.runtime.memory import out_of_memory
 
@@ -41,7 +42,7 @@ type Frames = Sequence[Sequence[IntegerPlane]] | Sequence[Sequence[Tensor]]
 class DeviceBatches:
     """Converts frames in batches of up to `batch`. Any threads may use it and the batches that it returns."""
 
-    def __init__(self, expander: Expander, conversion: PlaneConversion, meter: LightMeter | None = None) -> None:
+    def __init__(self, expander: Expander, conversion: PlaneConversion, meter: ContentLightMeter | None = None) -> None:
         """Allocate the staging buffers of `MOST_IN_FLIGHT` batches. Without a `meter` no light is counted.
 
         Raise what `out_of_memory` recognises where the memory of the device, or pinned memory, is too small.
@@ -64,7 +65,7 @@ class DeviceBatches:
 
     @classmethod
     def largest(
-        cls, expander: Expander, conversion: PlaneConversion, meter: LightMeter | None = None
+        cls, expander: Expander, conversion: PlaneConversion, meter: ContentLightMeter | None = None
     ) -> DeviceBatches | None:
         """Return one with the largest batch that the device has memory for, after a first batch has gone through it.
 
@@ -88,7 +89,7 @@ class DeviceBatches:
         needed.
         """
         source = self.conversion.source
-        self.send([[np.zeros(shape, source.kind) for shape in source.shapes()]]).frames()
+        self.send([[np.zeros(shape, source.numpy_dtype) for shape in source.shapes()]]).frames()
 
     def send(self, frames: Frames, stopped: Callable[[], bool] = lambda: False) -> InFlightBatch:
         """Start the conversion of up to `batch` frames and return at once.
@@ -145,19 +146,19 @@ class DeviceBatches:
         self._expander.check_finite(finite)
 
 
-def _device_work(expander: Expander, conversion: PlaneConversion, meter: LightMeter | None) -> TensorFunction:
+def _device_work(expander: Expander, conversion: PlaneConversion, meter: ContentLightMeter | None) -> TensorFunction:
     """Return the function that a batch goes through: from source planes to delivered planes, counts of light, and
     whether all was finite.
 
     It is not a method, because an object that refers to itself through its own function would keep its memory until
     the next garbage collection.
     """
-    to_nits = rows_to_nits(expander.options.white, conversion.primaries)
+    to_nits = matrix_to_bt2020_nits(expander.options.white, conversion.primaries)
     dither = dither_pattern(expander.device) if conversion.dither else None
 
     def convert(*planes: Tensor) -> list[Tensor]:
         linear, finite = expander.enqueue(conversion.source.to_rgb(planes))
-        code = encode_transfer(linear, conversion.transfer, to_nits)
+        code = encode_hdr(linear, conversion.transfer, to_nits)
         delivered = conversion.delivered.from_rgb(code, dither)
         light = meter.counts(linear) if meter else linear.new_empty(len(linear), 0)
         return [*delivered, light, finite]
@@ -176,7 +177,7 @@ class InFlightBatch:
         weakref.finalize(self, device_batches.release, buffers, done).atexit = False
 
     def frames(self) -> list[tuple[list[NDArray[np.uint16]], Tensor]]:
-        """Return the delivered planes of each frame, and its counts of light for `LightMeter.add_counts`.
+        """Return the delivered planes of each frame, and its counts of light for `ContentLightMeter.add_counts`.
 
         Waits for them. They lie in the staging buffers, so they are valid as long as this object is kept. Raise
         NotFiniteError where the network gave what is not finite.

@@ -8,9 +8,11 @@ from typing import Any
 
 import vapoursynth as vs
 
-from vshdr.colour.ycbcr import LUMA_WEIGHTS, SITING, Planes
+from vshdr.colour.h273 import ChromaLocation, Matrix, Primaries
+from vshdr.colour.ycbcr import LUMA_WEIGHTS, PlaneFormat
 from vshdr.expand.expander import Expander
-from vshdr.media.signal import CHROMA_TOP_LEFT, MATRIX_BT2020, Delivery, Signal
+from vshdr.media.delivery import Delivery
+from vshdr.media.signal import Signal
 
 PLANE_DEVICES = {"cuda"}
 """Kinds of device that are sent integer planes instead of float RGB. On a CPU, zimg is faster."""
@@ -20,14 +22,14 @@ PLANE_DEVICES = {"cuda"}
 class PlaneConversion:
     """From a clip's planes to those of its delivery."""
 
-    source: Planes
+    source: PlaneFormat
     """What a decoder gives."""
-    delivered: Planes
+    delivered: PlaneFormat
     """What an encoder takes."""
     transfer: str
     """Of what is delivered: pq or hlg."""
-    primaries: int
-    """H.273 number, 1 or 9, of the RGB that the network sees."""
+    primaries: Primaries
+    """BT.709 or BT.2020: of the RGB that the network sees."""
     dither: bool
     """Whether the delivered codes get ordered dither."""
 
@@ -51,36 +53,36 @@ def plane_conversion(
     """
     source, delivered = (vs.core.get_video_format(number) for number in (format_id, delivery.format_id))
     width, height = size
-    location = properties.get("_ChromaLocation", 0)
+    location = properties.get("_ChromaLocation", ChromaLocation.LEFT)
     has_matrix = signal.matrix in LUMA_WEIGHTS if source.color_family == vs.YUV else source.color_family == vs.RGB
     convertible = (
         source.sample_type == vs.INTEGER
         and has_matrix
         and max(source.subsampling_w, source.subsampling_h) <= 1
         and signal.primaries == signal.working_primaries
-        and location in SITING
+        and location in ChromaLocation
         and not properties.get("_FieldBased", 0)
     )
     if not convertible or delivery.output not in ("pq", "hlg") or delivery.dither not in ("none", "ordered"):
         return None
     return PlaneConversion(
-        source=Planes(
+        source=PlaneFormat(
             width=width,
             height=height,
             bits=source.bits_per_sample,
-            matrix=signal.matrix,
+            matrix=Matrix(signal.matrix),
             full_range=signal.full_range,
             subsampling=(source.subsampling_w, source.subsampling_h),
-            chroma_location=location,
+            chroma_location=ChromaLocation(location),
         ),
-        delivered=Planes(
+        delivered=PlaneFormat(
             width=width,
             height=height,
             bits=delivered.bits_per_sample,
-            matrix=MATRIX_BT2020,
+            matrix=Matrix.BT2020_NCL,
             full_range=False,
             subsampling=(delivered.subsampling_w, delivered.subsampling_h),
-            chroma_location=CHROMA_TOP_LEFT,
+            chroma_location=ChromaLocation.TOP_LEFT,
         ),
         transfer=delivery.output,
         primaries=signal.working_primaries,

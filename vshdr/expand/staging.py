@@ -9,10 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vshdr.colour.ycbcr import Planes
+from vshdr.colour.ycbcr import PlaneFormat
 from vshdr.expand.plane_conversion import PlaneConversion
 
-type IntegerPlane = NDArray[np.uint8] | NDArray[np.uint16]
+type IntegerPlane = NDArray[np.uint8 | np.uint16]
 """Rows x columns of one component, in host memory."""
 
 
@@ -28,7 +28,7 @@ class StagingBuffers:
         """
         pinned = device.type == "cuda"
 
-        def tensors(planes: Planes) -> list[Tensor]:
+        def tensors(planes: PlaneFormat) -> list[Tensor]:
             return [torch.zeros((batch, *shape), dtype=planes.dtype, pin_memory=pinned) for shape in planes.shapes()]
 
         counts = torch.zeros(batch, counts_per_frame, pin_memory=pinned)

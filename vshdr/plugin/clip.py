@@ -16,7 +16,8 @@ from vshdr.errors import InputError
 from vshdr.expand.device_batches import DeviceBatches
 from vshdr.expand.expander import Expander
 from vshdr.expand.plane_conversion import plane_conversion, takes_planes
-from vshdr.media.signal import Delivery, Signal, input_properties, sdr_arguments, signal_of
+from vshdr.media.delivery import Delivery
+from vshdr.media.signal import Signal, input_properties, sdr_arguments, signal_of
 from vshdr.options.declare import check, option
 from vshdr.options.expand import ExpandOptions
 from vshdr.plugin.bridge import Neighbour, Plane
@@ -183,10 +184,10 @@ class ExpandedClip:
     def _convert_on_device(self, device_batches: DeviceBatches, planes: Sequence[Plane], frames: int) -> None:
         groups = [planes[3 * i : 3 * i + 3] for i in range(frames)]
         source, delivered = device_batches.conversion.source, device_batches.conversion.delivered
-        batch = device_batches.send([samples(group, "sdr", source.shapes(), source.kind) for group in groups])
+        batch = device_batches.send([samples(group, "sdr", source.shapes(), source.numpy_dtype) for group in groups])
         for group, (results, _) in zip(groups, batch.frames(), strict=True):
             for target, result in zip(
-                samples(group, "linear", delivered.shapes(), delivered.kind), results, strict=True
+                samples(group, "linear", delivered.shapes(), delivered.numpy_dtype), results, strict=True
             ):
                 np.copyto(target, result)
 

@@ -1,4 +1,4 @@
-"""Walks through the procedural harbour, as an SDR camera sees them."""
+"""Clips of a camera that walks through the procedural harbour, in linear light and as SDR."""
 
 from functools import cache
 
@@ -12,23 +12,25 @@ WIDTH, HEIGHT = 128, 72
 
 @cache
 def view(position: float, turn: float = 0.3, seed: int = 0) -> Tensor:
-    """Linear light, 3 x H x W, from a place on the quay, looking aside by `turn` metres at 12 metres."""
+    """Return linear light, 3 x H x W, seen from `position` metres along the quay towards a point 12 metres ahead and
+    `turn` metres to the side.
+    """
     camera = Camera(position=(position, 1.72, 0.0), target=(position + turn, 1.95, 12.0), time=0.1 * turn)
     return render(camera, WIDTH, HEIGHT, samples=1, seed=seed)
 
 
 def seen(light: Tensor, *, exposure: float = 1.0, seed: int = 0) -> Tensor:
-    """Code values of eight bits, with noise that `seed` decides."""
+    """Return what an 8-bit SDR camera makes of light: code values in [0, 1] with noise drawn from `seed`."""
     code = camera_sdr(light, exposure=exposure, noise=0.02, generator=torch.Generator().manual_seed(seed))
     return (code * 255).round() / 255
 
 
 def walk(frames: int, *, start: float = 0.0, seed: int = 0) -> list[Tensor]:
-    """A slow walk through the harbour of `seed`."""
+    """Return the frames of a slow walk through the harbour that `seed` makes."""
     return [seen(view(start + 0.02 * n, seed=seed), seed=n) for n in range(frames)]
 
 
 @cache
 def two_shots() -> Tensor:
-    """Nine frames of one walk, then eight of another."""
+    """Return nine frames of one walk, then eight of another, T x 3 x H x W."""
     return torch.stack(walk(9) + walk(8, start=1.5, seed=3))

@@ -13,7 +13,7 @@ import pytest
 import torch
 import vapoursynth as vs
 
-from vshdr import Expander, convert
+from vshdr import Expander, convert, kernels
 from vshdr.colour.h273 import Primaries
 from vshdr.conversion import run as conversion_run
 from vshdr.errors import NotFiniteError, OutOfMemoryError
@@ -147,8 +147,7 @@ def test_the_work_can_be_traced_as_one_graph(source, precision):
     """What torch.compile needs to fuse it; compiling itself takes a minute, and a GPU to pay."""
     batches = batches_of(source, batch=1, precision=precision)
     planes = [torch.from_numpy(np.ascontiguousarray(plane))[None] for plane in next(iter(source)).planes]
-    with torch.no_grad(), pytest.MonkeyPatch.context() as patch:
-        patch.setattr("vshdr.kernels.serves", lambda *pictures: False)
+    with torch.no_grad(), kernels.disabled():
         traced = torch.compile(batches._work, dynamic=False, fullgraph=True, backend="eager")
         for one, other in zip(traced(*planes), batches._work(*planes), strict=True):
             torch.testing.assert_close(one, other)

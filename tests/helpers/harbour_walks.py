@@ -5,7 +5,8 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from vshdr.synthetic.harbour.scene import Camera, camera_sdr, render
+from vshdr.camera.simple_camera import simple_camera
+from vshdr.synthetic.harbour.scene import CameraPose, render
 
 WIDTH, HEIGHT = 128, 72
 
@@ -15,13 +16,13 @@ def view(position: float, turn: float = 0.3, seed: int = 0) -> Tensor:
     """Return linear light, 3 x H x W, seen from `position` metres along the quay towards a point 12 metres ahead and
     `turn` metres to the side.
     """
-    camera = Camera(position=(position, 1.72, 0.0), target=(position + turn, 1.95, 12.0), time=0.1 * turn)
+    camera = CameraPose(position=(position, 1.72, 0.0), target=(position + turn, 1.95, 12.0), time=0.1 * turn)
     return render(camera, WIDTH, HEIGHT, samples=1, seed=seed)
 
 
 def seen(light: Tensor, *, exposure: float = 1.0, seed: int = 0) -> Tensor:
     """Return what an 8-bit SDR camera makes of light: code values in [0, 1] with noise drawn from `seed`."""
-    code = camera_sdr(light, exposure=exposure, noise=0.02, generator=torch.Generator().manual_seed(seed))
+    code = simple_camera(light, exposure=exposure, noise=0.02, generator=torch.Generator().manual_seed(seed))
     return (code * 255).round() / 255
 
 

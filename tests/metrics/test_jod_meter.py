@@ -11,8 +11,8 @@ from torch import Tensor
 
 from vshdr.errors import VshdrError
 from vshdr.metrics import jod
-from vshdr.metrics.flicker.change import WHITE
-from vshdr.metrics.flicker.trials import JodMeter
+from vshdr.metrics.flicker.frame_difference import WHITE
+from vshdr.metrics.flicker.optional_meters import JodMeter
 
 
 class StandIn:

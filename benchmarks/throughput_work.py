@@ -12,6 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from vshdr import Expander, kernels, models
 from vshdr.colour.transfer import pq_encode
+from vshdr.expand.backends import TorchBackend
 from vshdr.models.contract import Display
 from vshdr.models.expandnet import ExpandNet
 from vshdr.models.gainmap import GainMap
@@ -176,11 +177,13 @@ def _alone(expander: Expander, frames: Tensor) -> tuple[Callable, Tensor]:
     height, width = (-(-side // multiple) * multiple for side in frames.shape[2:])
     inputs = torch.nn.functional.pad(frames, (0, width - frames.shape[3], 0, height - frames.shape[2]))
     dtype = _DTYPES[expander.precision]
+    backend = expander.backend
+    assert isinstance(backend, TorchBackend)
 
     @torch.no_grad()
     def run(sdr: Tensor) -> Tensor:
         with torch.autocast(expander.device.type, dtype, enabled=dtype is not torch.float32):
-            return expander._model(sdr)
+            return backend.model(sdr)
 
     return run, inputs.to(expander.device)
 

@@ -16,24 +16,23 @@
 from __future__ import annotations
 
 import argparse
-import json
-import math
 import sys
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
+import record
 import torch
 from flicker_planted import AMPLITUDES, agreement, measure, nothing, recover, standing
+from needs import find_missing
 from quality_models import OPERATOR_PEAK, WHITE, at_hand
 from quality_shots import FRAME_RATE, Footage, footage, shoot
 from rich.console import Console
 from rich.table import Table
 
-from vshdr import Expander, __version__, models
+from vshdr import Expander, models
 from vshdr.colour.transfer import EOTF
 from vshdr.media.read.reader import open_source, read_sdr
-from vshdr.metrics import jod
 from vshdr.metrics.flicker.change import averaged_down
 
 CLIP = Path(__file__).parent.parent / "scripts" / "clip" / "harbour.mp4"
@@ -90,21 +89,6 @@ def score_clip(taking_part: dict[str, Expander], frames: int, width: int) -> Ite
     for name, expander in taking_part.items():
         meter = measure(expander.expand(codes), EOTF["bt1886"](codes), path, exactly=False)
         yield {"reel": CLIP.stem, "condition": "bundled clip", "model": name, **meter.totals()}
-
-
-def means(records: list[dict]) -> dict[str, dict[str, dict[str, float]]]:
-    """Condition, model, metric: the mean over reels that have it."""
-    summary: dict[str, dict[str, dict[str, float]]] = {}
-    for record in records:
-        summary.setdefault(record["condition"], {}).setdefault(record["model"], {})
-    for condition, rows in summary.items():
-        for model, row in rows.items():
-            own = [r for r in records if (r["condition"], r["model"]) == (condition, model)]
-            for key in SHOWN:
-                values = [r[key] for r in own if not math.isnan(r.get(key, math.nan))]
-                if values:
-                    row[key] = sum(values) / len(values)
-    return summary
 
 
 def print_planted(rows: list[dict], zeros: list[dict], console: Console) -> None:
@@ -182,8 +166,9 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--no-plot", action="store_true", help="without flicker.png, which needs matplotlib")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="flicker.json and flicker.png go here")
     options = parser.parse_args(arguments)
-    if options.jod and not jod.available():
-        parser.error("--jod needs ColorVideoVDP: pip install vshdr[quality]")
+    wanted = (["pycvvdp"] if options.jod else []) + (["matplotlib"] if options.out and not options.no_plot else [])
+    if missing := find_missing(*wanted):
+        parser.error(missing)
     if options.frames < 4 or not (options.own or options.data):
         parser.error("at least 4 frames and one scene are needed")
     unknown = [name for name in options.models if name not in models.names()]
@@ -196,13 +181,14 @@ def main(arguments: list[str] | None = None) -> None:
     options = parse(arguments)
     console = Console() if sys.stdout.isatty() else Console(width=160)
     width, height = options.size
-    reels = list(footage(options.data, frames=options.frames, width=width, height=height, own=options.own, moments=0,
+    reels = list(footage(options.data, frames=options.frames, width=width, height=height, own=options.own, harbour_clips=0,
                          limit=options.limit))  # fmt: skip
     first = reels[0]
     rows = [row for reel in (standing(first), first) for row in recover(reel, options.amplitudes)]
     zeros = [nothing(reel, bits) for reel in (standing(first), *reels) for bits in (8, 16)]
     print_planted(rows, zeros, console)
-    report = {"version": __version__, "frame_rate": FRAME_RATE, "size": [width, height], "frames": options.frames}
+    report = {"origin": record.provenance("flicker", sys.argv[1:] if arguments is None else arguments)}
+    report |= {"frame_rate": FRAME_RATE, "size": [width, height], "frames": options.frames}
     report |= {"planted": rows, "nothing": zeros}
     if options.jod:
         report["agreement"] = agreement(standing(first))
@@ -210,24 +196,12 @@ def main(arguments: list[str] | None = None) -> None:
         console.print(f"rank correlation with ColorVideoVDP: {ranks}")
     taking_part = expanders(options)
     records = [*score(taking_part, reels), *score_clip(taking_part, options.frames, width)]
-    summary = means(records)
+    summary = record.means(records, SHOWN)
     print_models(summary, console)
     if options.out:
-        options.out.mkdir(parents=True, exist_ok=True)
-        report |= {"models": summary, "records": records}
-        text = json.dumps(_finite(report), indent=1, allow_nan=False)
-        (options.out / "flicker.json").write_text(text + "\n")
+        record.write(options.out / "flicker.json", report | {"models": summary, "records": records})
         if not options.no_plot:
             plot(rows, summary, options.out / "flicker.png")
-
-
-def _finite(value):
-    """JSON knows neither NaN nor infinity."""
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 if __name__ == "__main__":

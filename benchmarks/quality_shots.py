@@ -119,7 +119,7 @@ def harbour(time: float, frames: int, width: int, height: int) -> Footage:
         half = torch.tensor([width / 2, height / 2])
         grids.append(grids[0] + flow.motion.permute(1, 2, 0) / half)
         valid.append((flow.visible & flow.matt)[None])
-    light = torch.stack([scene.render(moment, width, height) for moment in times])
+    light = torch.stack([scene.render(now, width, height) for now in times])
     return Footage(name=f"harbour-{time:g}", light=light, grid=torch.stack(grids), valid=torch.stack(valid))
 
 
@@ -141,15 +141,15 @@ def _frames(path: Views, start: int, count: int) -> Views:
 
 
 def footage(
-    data: str, *, frames: int, width: int, height: int, own: int, moments: int, limit: int
+    data: str, *, frames: int, width: int, height: int, own: int, harbour_clips: int, limit: int
 ) -> Iterator[Footage]:
-    """`moments` of the harbour, `own` synthetic panoramas, and the held-out pictures below the folder `data`,
-    at most `limit`.
+    """Yield `harbour_clips` clips of the harbour, `own` synthetic panoramas, and at most `limit` (0: all) of the held-out
+    pictures below the folder `data`.
 
-    Held-out are those that training leaves out, too. Raise OSError where the folder has no pictures.
+    Held out are the pictures that training leaves out. Raise OSError where the folder has no pictures.
     """
     held_out = split(load_folder(data), VALIDATION_SHARE)[1][: limit or None] if data else []
-    for index in range(moments):
+    for index in range(harbour_clips):
         yield harbour(0.5 + index, frames, width, height)
     for index in range(own):
         picture = procedural_panorama(_OWN_SEED + index, LARGEST // 2)

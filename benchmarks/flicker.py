@@ -165,6 +165,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--no-plot", action="store_true", help="without flicker.png, which needs matplotlib")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="flicker.json and flicker.png go here")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="for the results alone")
     options = parser.parse_args(arguments)
     wanted = (["pycvvdp"] if options.jod else []) + (["matplotlib"] if options.out and not options.no_plot else [])
     if missing := find_missing(*wanted):
@@ -181,8 +182,8 @@ def main(arguments: list[str] | None = None) -> None:
     options = parse(arguments)
     console = Console() if sys.stdout.isatty() else Console(width=160)
     width, height = options.size
-    reels = list(footage(options.data, frames=options.frames, width=width, height=height, own=options.own, harbour_clips=0,
-                         limit=options.limit))  # fmt: skip
+    shape = {"frames": options.frames, "width": width, "height": height}
+    reels = list(footage(options.data, **shape, own=options.own, harbour_clips=0, limit=options.limit))
     first = reels[0]
     rows = [row for reel in (standing(first), first) for row in recover(reel, options.amplitudes)]
     zeros = [nothing(reel, bits) for reel in (standing(first), *reels) for bits in (8, 16)]
@@ -198,8 +199,11 @@ def main(arguments: list[str] | None = None) -> None:
     records = [*score(taking_part, reels), *score_clip(taking_part, options.frames, width)]
     summary = record.means(records, SHOWN)
     print_models(summary, console)
+    report |= {"models": summary, "records": records}
+    if options.json:
+        record.write(options.json, report)
     if options.out:
-        record.write(options.out / "flicker.json", report | {"models": summary, "records": records})
+        record.write(options.out / "flicker.json", report)
         if not options.no_plot:
             plot(rows, summary, options.out / "flicker.png")
 

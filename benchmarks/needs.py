@@ -1,7 +1,7 @@
 """What a benchmark needs that the package itself does not, checked before the work begins.
 
-Each benchmark calls `find_missing` while it parses its options, so that nobody waits for hours to be told at the end that
-the chart cannot be drawn.
+Each benchmark calls `find_missing` while it parses its options, so that nobody waits for hours to be told at the
+end that the chart cannot be drawn.
 """
 
 from __future__ import annotations

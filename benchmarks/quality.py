@@ -14,8 +14,8 @@ anew). All is 8-bit and the same for all models.
 Light is compared as a display of `--peak` nits would show it, with SDR white at 203 nits. Fidelity is scored on the
 middle frame of each clip:
 
-- PU21 dB and SSIM over the whole picture, as they are and after CRF correction, which fits a camera response first and so
-  forgives a wrong overall curve;
+- PU21 dB and SSIM over the whole picture, as they are and after CRF correction, which fits a camera response first
+  and so forgives a wrong overall curve;
 - highlights: error in stops where the SDR is clipped; its bias (negative: too dark); correlation there;
 - deep: error in stops where the truth is a stop or more above SDR white, clipped or not;
 - Delta E ITP: colour error where nothing is brighter than SDR white;
@@ -31,14 +31,15 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import record
 import torch
 from needs import find_missing
 from quality_models import OPERATOR_PEAK, WHITE, Answer, entrants, export
-from quality_report import METRICS, ContactSheet, Summary, print_tables
+from quality_report import METRICS, ContactSheet, print_tables
 from quality_shots import FRAME_RATE, NAMES, Shot, footage, shoot
 from rich.console import Console
 
@@ -118,6 +119,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--out", type=Path, metavar="FOLDER", help="quality.json and a contact sheet per condition go here"
     )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="for the results alone")
     parser.add_argument("--size", type=int, nargs=2, default=(480, 272), metavar=("WIDTH", "HEIGHT"))
     parser.add_argument("--frames", type=int, default=6, help="frames of each clip, at least 2")
     parser.add_argument("--own", type=int, default=4, help="synthetic panoramas")
@@ -178,9 +180,18 @@ def main(arguments: list[str] | None = None) -> None:
         console.print(f"{shot.name}: {time.monotonic() - started:.1f} s", style="dim")
     summary = record.means(records, METRICS)
     print_tables(summary, console)
+    report = {
+        "origin": record.provenance("quality", sys.argv[1:] if arguments is None else arguments),
+        "settings": settings(options),
+        "summary": summary,
+        "scenes": records,
+    }
+    if options.json:
+        record.write(options.json, report)
     if options.out:
-        origin = record.provenance("quality", sys.argv[1:] if arguments is None else arguments)
-        save(options, origin, records, summary, sheets)
+        record.write(options.out / "quality.json", report)
+        for condition, sheet in sheets.items():
+            sheet.save(options.out / f"{condition}.png")
 
 
 def shots(options: argparse.Namespace) -> Iterator[Shot]:
@@ -200,22 +211,11 @@ def shots(options: argparse.Namespace) -> Iterator[Shot]:
             yield shoot(reel, condition, options.peak / WHITE)
 
 
-def save(
-    options: argparse.Namespace,
-    origin: Mapping,
-    records: Sequence[Mapping],
-    summary: Summary,
-    sheets: Mapping[str, ContactSheet],
-) -> None:
-    """Write quality.json, which begins with its `origin`, and CONDITION.png into `options.out`."""
-    shown = ("size", "frames", "own", "harbour", "limit", "peak", "smooth", "quick")
-    settings = {key: getattr(options, key) for key in shown}
-    settings |= {"white": WHITE, "operator_peak": OPERATOR_PEAK}
-    settings |= {"pictures": Path(options.data).name, "jod_display": jod.DISPLAY if options.jod else None}
-    report = {"origin": origin, "settings": settings, "summary": summary, "scenes": records}
-    record.write(options.out / "quality.json", report)
-    for condition, sheet in sheets.items():
-        sheet.save(options.out / f"{condition}.png")
+def settings(options: argparse.Namespace) -> dict[str, Any]:
+    """Return what the scenes and the scores depend on."""
+    chosen = ("size", "frames", "own", "harbour", "limit", "peak", "smooth", "quick")
+    found = {name: getattr(options, name) for name in chosen} | {"white": WHITE, "operator_peak": OPERATOR_PEAK}
+    return found | {"pictures": Path(options.data).name, "jod_display": jod.DISPLAY if options.jod else None}
 
 
 if __name__ == "__main__":

@@ -143,8 +143,8 @@ def _frames(path: Views, start: int, count: int) -> Views:
 def footage(
     data: str, *, frames: int, width: int, height: int, own: int, harbour_clips: int, limit: int
 ) -> Iterator[Footage]:
-    """Yield `harbour_clips` clips of the harbour, `own` synthetic panoramas, and at most `limit` (0: all) of the held-out
-    pictures below the folder `data`.
+    """Yield `harbour_clips` clips of the harbour, `own` synthetic panoramas, and at most `limit` of the pictures below
+    the folder `data` that are held out; 0 for all of these.
 
     Held out are the pictures that training leaves out. Raise OSError where the folder has no pictures.
     """

@@ -22,7 +22,7 @@ SEED = "the CRC-32 of each scene's and condition's name"
 
 
 def provenance(program: str, arguments: Sequence[str]) -> dict[str, Any]:
-    """Return what a result has to say of itself. Of paths in `arguments` only the last part is kept."""
+    """Return what a result has to say of itself. Of absolute paths in `arguments` only the last part is kept."""
     return {
         "command": shlex.join(["python", f"benchmarks/{program}.py", *map(_without_folders, arguments)]),
         "version": __version__,
@@ -74,7 +74,7 @@ def write(path: Path, report: dict[str, Any]) -> None:
 
 def _without_folders(argument: str) -> str:
     name, equals, path = argument.rpartition("=")
-    return f"{name}{equals}{Path(path).name}" if "/" in path else argument
+    return f"{name}{equals}{Path(path).name}" if Path(path).is_absolute() else argument
 
 
 def _finite(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Is the flicker metric right, and which models flicker? Tables, JSON and a plot.
+"""Is the flicker metric right, and which models flicker? Tables, JSON and a chart.
 
     python benchmarks/flicker.py [--out FOLDER] [--models gainmap expandmap ...] [--weights expandnet=weights.pth]
     python benchmarks/flicker.py --jod                  also with ColorVideoVDP (pip install vshdr[quality]), slow
@@ -92,7 +92,7 @@ def score_clip(taking_part: dict[str, Expander], frames: int, width: int) -> Ite
 
 
 def print_planted(rows: list[dict], zeros: list[dict], console: Console) -> None:
-    """Found over planted, and what is found of nothing."""
+    """Print what was found of planted flicker, and what was found where there was none."""
     table = Table(
         "", "planted", "found, exact motion", "found, followed motion", title="Planted flicker", header_style=""
     )
@@ -108,7 +108,7 @@ def print_planted(rows: list[dict], zeros: list[dict], console: Console) -> None
 
 
 def print_models(summary: dict[str, dict[str, dict[str, float]]], console: Console) -> None:
-    """A table per condition: a row per model, a column per metric."""
+    """Print a table per condition: a row per model, a column per metric."""
     for condition, rows in summary.items():
         names = [key for key in SHOWN if any(key in row for row in rows.values())]
         table = Table("", *(SHOWN[key] for key in names), title=condition, header_style="", title_justify="left")
@@ -118,7 +118,7 @@ def print_models(summary: dict[str, dict[str, dict[str, float]]], console: Conso
 
 
 def plot(rows: list[dict], summary: dict[str, dict[str, dict[str, float]]], path: Path) -> None:
-    """Found against planted, and the models' flicker in highlights, as a PNG."""
+    """Draw found against planted flicker, and the models' flicker in highlights, as a PNG. It needs matplotlib."""
     import matplotlib
 
     matplotlib.use("agg")

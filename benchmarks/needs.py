@@ -23,3 +23,12 @@ def find_missing(*modules: str) -> str:
             extra, purpose = EXTRAS[module]
             return f"{module}, which {purpose}, is not installed: pip install 'vshdr[{extra}]'"
     return ""
+
+
+def find_missing_plugin() -> str:
+    """Return one sentence where `core.hdr` is not installed, "" where it is."""
+    import vapoursynth
+
+    if hasattr(vapoursynth.core, "hdr"):
+        return ""
+    return "the plugin core.hdr is not installed: `pip install .` compiles it where there is a C compiler"

@@ -1,4 +1,4 @@
-"""Results as JSON files that say where they come from: the command, the version, the day and the machine."""
+"""Results as JSON files that say where they come from: command, version, date, machine and seed."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ import torch
 
 from vshdr import __version__
 
-SEED = "the CRC-32 of each scene's and condition's name"
-"""How the scenes of the benchmarks are drawn: no option changes it, so runs repeat."""
+BY_NAME = "the CRC-32 of each scene's and condition's name"
+"""The seeds of the scenes that quality.py and flicker.py score. No option changes them, so a run can be repeated."""
 
 
-def provenance(program: str, arguments: Sequence[str]) -> dict[str, Any]:
+def provenance(program: str, arguments: Sequence[str], seed: str = BY_NAME) -> dict[str, Any]:
     """Return what a result has to say of itself. Of absolute paths in `arguments` only the last part is kept."""
     return {
         "command": shlex.join(["python", f"benchmarks/{program}.py", *map(_without_folders, arguments)]),
@@ -36,7 +36,7 @@ def provenance(program: str, arguments: Sequence[str]) -> dict[str, Any]:
             "python": platform.python_version(),
             "torch": str(torch.__version__),
         },
-        "seed": SEED,
+        "seed": seed,
     }
 
 

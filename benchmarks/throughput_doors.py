@@ -1,6 +1,4 @@
-"""What is measured of the ways into vshdr: device batches, the plugin, `convert`, and the time until the
-first frame.
-"""
+"""Measurements of the ways into vshdr: device batches, the plugin, `convert`, and the time until the first frame."""
 
 from __future__ import annotations
 
@@ -36,8 +34,8 @@ _BYTES_UP, _BYTES_DOWN = 1.5, 3.0  # per pixel of 4:2:0 in 8 bits, and in 10 bit
 def measure(
     options: argparse.Namespace, folder: Path, size_name: str, size: tuple[int, int], results: dict
 ) -> Iterator[Callable[[], dict]]:
-    """For every door a function that measures it, with `gainmap` at one size: frames per second, and of `convert` the
-    seconds of each stage.
+    """Yield a function for each door that measures it with `gainmap` at one size. It returns frames per second, and for
+    `convert` the seconds of each stage.
     """
     device, frames = options.device, 24 if options.device == "cpu" else 48
     path = _clip(folder / f"{size_name}.mp4", *size, frames)
@@ -48,7 +46,7 @@ def measure(
     def door(name: str, more: dict, function: Callable, *arguments: object) -> Callable[[], dict]:
         return lambda: {"door": name, "size": size_name} | _alone(function, *arguments) | more
 
-    name = "device_batches: 8-bit planes to 10-bit PQ planes"
+    name = "device batches: 8-bit planes to 10-bit PQ planes"
     yield door(name, limits, _device_batches, path, device, frames, 0)
     if device == "cuda" and size_name == "4k":  # compiling takes a minute
         yield door(f"{name}, fused", limits, _device_batches, path, device, frames, 1)
@@ -60,19 +58,19 @@ def measure(
 
 
 def _limits(size: tuple[int, int], rows: list[dict], bus: dict[str, float]) -> dict:
-    """On a GPU: the frames per second that the bus or the network alone would allow."""
+    """Return the frames per second that a GPU's bus or the network alone would allow; nothing for a CPU."""
     if not bus:
         return {}
     pixels = size[0] * size[1]
     seconds = {"bus up": pixels * _BYTES_UP / 1e9 / bus["up"], "bus down": pixels * _BYTES_DOWN / 1e9 / bus["down"]}
     if rows:
         seconds["network"] = min(row["network_s"] for row in rows)
-    binding = max(seconds, key=seconds.get)
+    binding = max(seconds, key=lambda name: seconds[name])
     return {"bound_by": binding, "bound_fps": 1.0 / seconds[binding]}
 
 
 def _alone(function: Callable, *arguments: object) -> Any:
-    """Return what `function` returns in a process of its own: what was measured before leaves its mark on the heap."""
+    """Return what `function` returns in a process of its own: earlier measurements leave the heap fragmented."""
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=keep_what_is_freed) as pool:
         return pool.submit(function, *arguments).result()
 
@@ -94,13 +92,13 @@ def _clip(path: Path, width: int, height: int, frames: int) -> Path:
 
 def _device_batches(path: Path, device: str, frames: int, fuse: int) -> dict:
     """Return frames per second from planes in host memory to planes in host memory."""
-    warnings.simplefilter("error")  # what is called fused, or recorded, is
+    warnings.simplefilter("error")  # a fallback from the fused or the recorded way warns, and must not be measured
     source = open_source(path)
     planes = [frame.planes for frame in source]
     expander = expander_of(MODEL, device=device, eotf=source.signal.eotf, fuse=fuse)
     size = source.width, source.height
-    way = plane_conversion(source.format_id, size, source.signal, source.properties, Delivery(output="pq"))
-    device_batches = DeviceBatches.largest(expander, way, LightMeter())
+    conversion = plane_conversion(source.format_id, size, source.signal, source.properties, Delivery(output="pq"))
+    device_batches = DeviceBatches.largest(expander, conversion, LightMeter()) if conversion else None
     if device_batches is None:
         raise RuntimeError("the device has no memory for a batch")
     groups = [planes[at : at + device_batches.batch] for at in range(0, len(planes), device_batches.batch)]
@@ -140,7 +138,7 @@ def _plugin(width: int, height: int, device: str, frames: int) -> dict:
 
 
 class _Nowhere:
-    """Takes the place of `VideoWriter`, and frames without keeping them."""
+    """A stand-in for `VideoWriter` that drops all frames."""
 
     left_out: tuple[str, ...] = ()
 
@@ -157,8 +155,9 @@ class _Nowhere:
 
 
 def _convert(path: Path, folder: Path, device: str, codec: str, preset: str) -> dict:
-    """Return frames per second, the stages' seconds on the clock and the seconds of all cores, per frame; no codec: to
-    nothing.
+    """Return frames per second, and per frame each stage's seconds and the seconds of all cores.
+
+    An empty `codec` stands for no encoder.
     """
     writer = outputs.VideoWriter
     if not codec:

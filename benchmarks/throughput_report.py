@@ -1,4 +1,4 @@
-"""What `throughput.py` found, as tables and as a chart."""
+"""The results of `throughput.py` as tables and as a chart."""
 
 from __future__ import annotations
 

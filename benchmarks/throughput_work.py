@@ -1,4 +1,4 @@
-"""What is measured of networks and of the Expander."""
+"""Measurements of networks and of the Expander."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def parity(device: str, model: str, precisions: list[str]) -> Iterator[dict]:
 
 
 def stages(clock: Clock, size: tuple[int, int]) -> dict[str, float]:
-    """Where a frame of `gainmap` on a CPU spends its time: seconds by stage."""
+    """Return where a frame of `gainmap` on a CPU spends its time: seconds by stage."""
     seconds: dict[str, float] = {}
 
     def timed(name: str, function: Callable) -> Callable:

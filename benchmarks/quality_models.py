@@ -36,7 +36,7 @@ class Answer:
     frames: Tensor
     """T x 3 x H x W, of the shot's frames."""
     moved: Tensor | None
-    """1 x 3 x H x W, of `Shot.moved`. None for programs that did not see it and for smoothing, which needs neighbours."""
+    """1 x 3 x H x W, of `Shot.moved`. None where other programs or smoothing have no answer."""
 
 
 Entrant = Callable[[Shot], Answer]

@@ -8,9 +8,9 @@ A page marks where a block of figures goes:
     ...
     <!-- end -->
 
-Everything between the marks is replaced by what a function below makes of a file in `benchmarks/results/`, so no figure is
-copied by hand. Charts carry the SHA-256 of the results that they were drawn from. `tests/benchmarks/test_tables.py` fails
-where a page or a chart does not match the results.
+Everything between the marks is replaced by what a function below makes of a file in `benchmarks/results/`, so no
+figure is copied by hand. Charts carry the SHA-256 of the results that they were drawn from. The test
+`tests/benchmarks/test_tables.py` fails where a page or a chart does not match the results.
 """
 
 from __future__ import annotations
@@ -99,8 +99,7 @@ def flicker(results: Results) -> str:
         for variant in (model, f"{model}, smoothed", f"{model}, percentile"):
             if variant in models["still"]:
                 cells = [f"{_flicker_of(models[condition][variant]):.3f}" for condition in conditions]
-                name, _, how = variant.partition(", ")
-                rows.append([f"`{name}`{', ' + how if how else ''}", *cells])
+                rows.append([_label(variant), *cells])
     return _table(["", *conditions], rows)
 
 
@@ -114,10 +113,7 @@ def change(results: Results) -> str:
             for condition in ("camera", "broadcast")
             for metric in ("excess_highlights", "excess")
         ]
-        rows.append(
-            [model if model == "truth" else f"`{model.partition(',')[0]}`{model[len(model.partition(',')[0]) :]}"]
-        )
-        rows[-1] += cells
+        rows.append([_label(model), *cells])
     header = ["", "camera, in highlights", "camera", "broadcast, in highlights", "broadcast"]
     return _table(header, rows)
 
@@ -141,8 +137,8 @@ def planted(results: Results) -> str:
     ]
     agreement = results["agreement"]
     lines += [
-        f"- the order of the {len(agreement['clips'])} planted clips agrees with ColorVideoVDP's to a rank correlation of",
-        f"  {agreement['excess']:.2f}, in PU21 units {agreement['excess_pu21']:.2f}.",
+        f"- the order of the {len(agreement['clips'])} planted clips agrees with ColorVideoVDP's to a rank correlation",
+        f"  of {agreement['excess']:.2f}, in PU21 units {agreement['excess_pu21']:.2f}.",
     ]
     return "\n".join(lines) + "\n"
 
@@ -176,7 +172,7 @@ def speed_notes(results: Results) -> str:
     network = stages["network"] / sum(stages.values())
     lines = [
         *(
-            f"- At {row['size']} `gainmap` expands {row['times_reference']:.0f} times as many frames per second as ExpandNet."
+            f"- At {row['size']} `gainmap` is {row['times_reference']:.0f} times as fast as ExpandNet in the same run."
             for row in rows
             if "times_reference" in row
         ),
@@ -189,8 +185,8 @@ def speed_notes(results: Results) -> str:
             if row["door"] == "convert to x265 medium"
         ),
         f"- Differences from eager PyTorch in fp32 are at most {_parity(results):.3f} codes of ten-bit PQ.",
-        f"- Importing `vshdr` takes {start_up['import vshdr'] * 1e3:.0f} ms, importing torch {start_up['import torch']:.1f} s, "
-        f"and the first frame {start_up['first frame']:.2f} s.",
+        f"- Importing `vshdr` takes {start_up['import vshdr'] * 1e3:.0f} ms, importing torch "
+        f"{start_up['import torch']:.1f} s, and the first frame {start_up['first frame']:.2f} s.",
     ]
     return "\n".join(lines) + "\n"
 
@@ -250,7 +246,10 @@ def origin(results: Results) -> str:
 
 
 def fill(text: str) -> str:
-    """Return a page with all its blocks made anew. A block without results stays as it is; an unknown one raises KeyError."""
+    """Return a page with all its blocks made anew. A block without results stays as it is.
+
+    Raise KeyError for a block that no function makes.
+    """
 
     def replace(found: re.Match[str]) -> str:
         made = block(found[2])
@@ -287,6 +286,12 @@ def _mean(summary: Results, model: str, metric: str) -> float:
 def _flicker_of(row: Results) -> float:
     """Return flicker in highlights beyond the truth's own, or all of it where the truth is not known."""
     return row.get("beyond_truth_highlights", row["excess_highlights"])
+
+
+def _label(variant: str) -> str:
+    """Return `gainmap, smoothed` with the model's name as code."""
+    name, comma, how = variant.partition(",")
+    return f"{name if name == 'truth' else f'`{name}`'}{comma}{how}"
 
 
 def _smoothed(results: Results) -> str:

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -27,9 +28,8 @@ def results(throughput, tmp_path_factory):
     folder = tmp_path_factory.mktemp("throughput")
     small = pytest.MonkeyPatch()
     small.setattr(throughput, "SIZES", {"360p": (640, 360), "1080p": (640, 368)})
-    small.setattr(sys.modules["throughput_report"], "plot", lambda results, path: None)  # matplotlib is no dependency
     quick = ["--device", "cpu", "--seconds", "0", "--sizes", "360p", "--encoders", "ffv1:", "nonsense:"]
-    throughput.main([*quick, "--models", "gainmap", "none", "--out", str(folder)])
+    throughput.main([*quick, "--models", "gainmap", "none", "--no-plot", "--out", str(folder)])
     small.undo()
     return json.loads((folder / "throughput.json").read_text())
 
@@ -58,7 +58,7 @@ def test_stages_are_a_frame(results):
 def test_doors_that_fail_do_not_take_the_others_with_them(results):
     names = [row["door"] for row in results["doors"]]
     assert names == [
-        "conveyor: 8-bit planes to 10-bit PQ planes",
+        "device batches: 8-bit planes to 10-bit PQ planes",
         "core.hdr.Expand to PQ",
         "convert to nothing",
         "convert to ffv1",
@@ -66,3 +66,15 @@ def test_doors_that_fail_do_not_take_the_others_with_them(results):
     assert all(row["fps"] > 0.0 for row in results["doors"])
     assert {"decode", "network", "light", "encode"} <= set(results["doors"][-1]["stages"])
     assert "first frame" in results["start_up"]
+
+
+def test_the_documentations_tables_can_be_made_of_them(results):
+    tables = importlib.import_module("tables")
+    speed = tables.speed(results).splitlines()
+    assert speed[0] == "| frames per second | 360p |"
+    row = next(row for row in results["networks"] if (row["model"], row["precision"]) == ("gainmap", "fp32"))
+    assert f"| Expander: `gainmap`, fp32 | {row['fps']:.3g} |" in speed
+    assert {"python benchmarks/throughput.py", results["origin"]["version"]} <= set(
+        re.findall(r"python benchmarks/throughput.py|(?<=vshdr )[\d.]+", tables.origin(results))
+    )
+    assert "360p" in tables.speed_notes(results)

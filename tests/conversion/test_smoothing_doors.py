@@ -106,7 +106,7 @@ def test_random_access_under_vspipe_equals_linear_access(video: Path, tmp_path: 
         script = tmp_path / "clip.vpy"
         script.write_text(
             "import sys, torch, vapoursynth as vs\n"
-            f"sys.path.insert(0, {str(Path(__file__).parents[1])!r})\n"
+            f"sys.path[:0] = {[str(folder) for folder in Path(__file__).parents[:2]]!r}\n"
             "torch.set_num_threads(1)\n"
             "from test_smoothing_doors import clip_of\n"
             f"clip = vs.core.hdr.Expand(clip_of({str(video)!r}), smooth=2, format=vs.RGBS)\n"

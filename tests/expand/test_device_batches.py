@@ -53,7 +53,7 @@ def way(source, delivery):
     return plane_conversion(source.format_id, (source.width, source.height), source.signal, source.properties, delivery)
 
 
-def conveyor_of(source, device="cpu", batch=3, precision="fp32", **options) -> tuple[DeviceBatches, Delivery]:
+def device_batches_of(source, device="cpu", batch=3, precision="fp32", **options) -> tuple[DeviceBatches, Delivery]:
     delivery = Delivery(output="pq")
     expander = Expander(device=device, eotf=source.signal.eotf, batch=batch, precision=precision, **options)
     return DeviceBatches(expander, way(source, delivery), LightMeter()), delivery
@@ -62,7 +62,7 @@ def conveyor_of(source, device="cpu", batch=3, precision="fp32", **options) -> t
 @pytest.mark.parametrize("device", DEVICES)
 def test_codes_are_those_of_the_other_way(source, device):
     """Float RGB by zimg, the network, PQ by zimg: the way of a CPU."""
-    device_batches, delivery = conveyor_of(source, device)
+    device_batches, delivery = device_batches_of(source, device)
     frames = list(source)
     expander = Expander(eotf=source.signal.eotf, device="cpu", precision="fp32")
     resizer = Resizer(int(vs.RGBS), source.width, source.height, linear_properties(1), delivery.resize_arguments())
@@ -80,7 +80,7 @@ def test_codes_are_those_of_the_other_way(source, device):
 
 
 def test_a_short_load_is_its_part_of_a_full_one(source):
-    device_batches, _ = conveyor_of(source)
+    device_batches, _ = device_batches_of(source)
     frames = [frame.planes for frame in source]
     full = [[plane.copy() for plane in planes] for planes, _ in device_batches.send(frames[:3]).frames()]
     (short,) = [planes for planes, _ in device_batches.send(frames[:1]).frames()]
@@ -88,7 +88,7 @@ def test_a_short_load_is_its_part_of_a_full_one(source):
 
 
 def test_loads_keep_what_they_hold_until_they_are_dropped(source):
-    device_batches, _ = conveyor_of(source, batch=1)
+    device_batches, _ = device_batches_of(source, batch=1)
     frames = [frame.planes for frame in source]
     held = [device_batches.send([planes]) for planes in frames[:MOST_IN_FLIGHT]]
     first = [plane.copy() for plane in held[0].frames()[0][0]]
@@ -105,7 +105,7 @@ def test_loads_keep_what_they_hold_until_they_are_dropped(source):
 
 
 def test_what_is_not_finite_is_refused(source, monkeypatch):
-    device_batches, _ = conveyor_of(source, batch=1)
+    device_batches, _ = device_batches_of(source, batch=1)
     monkeypatch.setattr(Expander, "_light", lambda self, code, size: torch.full_like(code, torch.nan))
     load = device_batches.send([next(iter(source)).planes])
     with pytest.raises(RuntimeError, match="not finite"):
@@ -116,9 +116,9 @@ def test_what_cannot_be_compiled_runs_as_it_is(source, monkeypatch):
     def broken(*tensors):
         raise RuntimeError("no compiler")
 
-    plain, _ = conveyor_of(source, batch=1)
+    plain, _ = device_batches_of(source, batch=1)
     monkeypatch.setattr(torch, "compile", lambda function, **options: broken)
-    fused, _ = conveyor_of(source, batch=1, fuse=1)
+    fused, _ = device_batches_of(source, batch=1, fuse=1)
     frame = next(iter(source)).planes
     with pytest.warns(UserWarning, match="cannot fuse the work.*no compiler"):
         load = fused.send([frame])
@@ -129,7 +129,7 @@ def test_what_cannot_be_compiled_runs_as_it_is(source, monkeypatch):
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_the_work_can_be_traced_as_one_graph(source, precision):
     """What torch.compile needs to fuse it; compiling itself takes a minute, and a GPU to pay."""
-    device_batches, _ = conveyor_of(source, batch=1, precision=precision)
+    device_batches, _ = device_batches_of(source, batch=1, precision=precision)
     planes = [torch.from_numpy(np.ascontiguousarray(plane))[None] for plane in next(iter(source)).planes]
     with torch.no_grad(), pytest.MonkeyPatch.context() as patch:
         patch.setattr("vshdr.kernels.serves", lambda *pictures: False)
@@ -159,7 +159,7 @@ def decoded_codes(path) -> list[np.ndarray]:
         return [frame.to_ndarray(format="yuv420p10le").astype(int) for frame in container.decode(video=0)]
 
 
-def test_convert_takes_the_conveyor_and_writes_the_same_video(clip_path, tmp_path, monkeypatch):
+def test_convert_takes_device_batches_and_writes_the_same_video(clip_path, tmp_path, monkeypatch):
     options = {"device": "cpu", "precision": "fp32", "codec": "ffv1", "batch": 2}
     by_zimg = convert(clip_path, tmp_path / "zimg.mkv", **options)
     sent = []
@@ -177,7 +177,7 @@ def test_convert_takes_the_conveyor_and_writes_the_same_video(clip_path, tmp_pat
     assert carried.light["percentile_99_9"] == pytest.approx(by_zimg.light["percentile_99_9"], rel=5e-3)
 
 
-def test_convert_leaves_the_conveyor_where_light_is_wanted(clip_path, tmp_path, monkeypatch):
+def test_convert_leaves_device_batches_where_light_is_wanted(clip_path, tmp_path, monkeypatch):
     monkeypatch.setattr(device_batches_module, "PLANE_DEVICES", {"cpu"})
     monkeypatch.setattr(DeviceBatches, "send", lambda *a: pytest.fail("carried as planes"))
     convert(clip_path, tmp_path / "shot.####.exr", tmp_path / "video.mkv", device="cpu", model="none", codec="ffv1")
@@ -261,7 +261,7 @@ def test_an_encoder_that_fails_stops_the_conversion(clip_path, tmp_path, monkeyp
 
 def test_a_conveyor_goes_with_its_last_user(source):
     """And its memory on the device with it, without waiting for a collection."""
-    device_batches, _ = conveyor_of(source, batch=1)
+    device_batches, _ = device_batches_of(source, batch=1)
     device_batches.send([next(iter(source)).planes]).frames()
     gone = weakref.ref(device_batches)
     del device_batches
@@ -300,7 +300,7 @@ def test_planes_are_those_of_the_decoder_however_they_lie(form):
 
 
 def test_frames_that_are_on_the_device_go_the_same_way(source):
-    device_batches, _ = conveyor_of(source)
+    device_batches, _ = device_batches_of(source)
     there = list(source.on_device(torch.device("cpu")))
     here = list(source)
     assert [(frame.pts, frame.duration) for frame in there] == [(frame.pts, frame.duration) for frame in here]

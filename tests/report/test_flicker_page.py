@@ -84,7 +84,7 @@ def test_plots_tables_and_maps_are_drawn(shown):
     assert shown.run("document.querySelectorAll('#spectrum-plot .curve').length") == 4
     assert shown.run("document.querySelectorAll('#maps canvas').length") == 2
     assert (
-        shown.run("document.querySelectorAll('#worst_frames button').length")
+        shown.run("document.querySelectorAll('#worst-frames button').length")
         == shown.run("data.worst_frames.length")
         > 0
     )
@@ -94,7 +94,7 @@ def test_plots_tables_and_maps_are_drawn(shown):
         ".data.slice(0, 3).reduce((a, b) => a + b))"
     )[::-1]
     assert lively > calm + 100
-    thumbnail = "[...document.querySelector('#worst_frames canvas').getContext('2d').getImageData(112, 57, 1, 1).data]"
+    thumbnail = "[...document.querySelector('#worst-frames canvas').getContext('2d').getImageData(112, 57, 1, 1).data]"
     assert shown.run(thumbnail)[0] == 255
 
 
@@ -130,7 +130,7 @@ def test_exposure_reveals_highlights(shown):
     assert "-8.0 stops" in shown.run("document.getElementById('exposure-text').textContent")
     shown.run("new Promise((done) => setTimeout(done, 100))")
     code, light = shown.run(PIXEL.format("right"))[0] / 255, shown.run(
-        "(async () => { const m = await picturesOf(view.worst_frame, Number(document.getElementById('right').value));"
+        "(async () => { const m = await picturesOf(view.worst, Number(document.getElementById('right').value));"
         "return 2 ** (m.now[57 * m.width + 112] / 204.75 - 12); })()"
     )  # fmt: skip
     assert light == pytest.approx(float(scene(160, 96)[0, 57, 112]), rel=0.01)
@@ -146,7 +146,7 @@ def test_the_frame_before_is_shown(shown):
     shown.run("new Promise((done) => setTimeout(done, 100))")
     now = shown.run(PIXEL.format("left"))[0]
     stops = 2.4 * math.log2((now / 255 + 0.055) / (before / 255 + 0.055))
-    score = shown.run("data.worst_frames[view.worst_frame].score")
+    score = shown.run("data.worst_frames[view.worst].score")
     assert abs(stops) == pytest.approx(score, rel=0.3)
 
 

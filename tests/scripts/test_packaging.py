@@ -85,7 +85,7 @@ def test_wheel_serves_every_python_on_one_platform(wheel):
 def test_wheel_holds_plugin_modules_and_data(wheel):
     files = set(wheel.namelist())
     assert PLUGIN | {KERNELS} <= files
-    assert {"vshdr/py.typed", "vshdr/plugin/bridge.py", "vshdr/cli.py"} <= files
+    assert {"vshdr/py.typed", "vshdr/plugin/bridge.py", "vshdr/cli/main.py"} <= files
     data = {
         str(path.relative_to(ROOT))
         for pattern in ("weights/*.safetensors", "weights/*.json", "weights/LICENSE-APACHE", "report/assets/*")
@@ -127,7 +127,7 @@ def test_editable_wheel_holds_the_plugin_itself(sdist, tmp_path):
     wheel = zipfile.ZipFile(build("editable", sdist, tmp_path / "dist"))
     assert PLUGIN <= set(wheel.namelist())
     # Modules stay where they are edited, and the kernels beside them.
-    assert not {"vshdr/cli.py", KERNELS} & set(wheel.namelist()) and (sdist / KERNELS).exists()
+    assert not {"vshdr/cli/main.py", KERNELS} & set(wheel.namelist()) and (sdist / KERNELS).exists()
 
 
 def test_the_installed_plugin_is_found_by_autoload():

@@ -24,7 +24,7 @@ _ROLES = {"clip": "", "source": "\n(source)", "truth": "\n(truth)"}
 
 def print_tables(comparison: Comparison, console: Console) -> None:
     """A row per metric and a column per clip, the best in bold; then shots, where there are several, and the worst
-    moments.
+    frames.
     """
     table = _table(comparison, "")
     for name, metric in METRICS.items():
@@ -39,11 +39,10 @@ def print_tables(comparison: Comparison, console: Console) -> None:
         console.print(
             f"equivariance error of {comparison.options.model}: {comparison.equivariance:.4f} stops", highlight=False
         )
-    for moment in comparison.moments:
-        name = comparison.clips[moment.clip].name
+    for worst in comparison.worst_frames:
+        name = comparison.clips[worst.clip].name
         console.print(
-            f"frame {moment.frame} ({comparison.seconds(moment.frame):.2f} s): {name} changes by {moment.score:.3f} "
-            "stops",
+            f"frame {worst.frame} ({comparison.seconds(worst.frame):.2f} s): {name} changes by {worst.score:.3f} stops",
             highlight=False,
             markup=False,
         )
@@ -61,8 +60,8 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
         "equivariance": _finite(comparison.equivariance),
         "shots": [{"start": shot.start, "end": shot.end, "begins": shot.begins} for shot in comparison.shots],
         "worst": [
-            {"frame": moment.frame, "clip": comparison.clips[moment.clip].name, "excess": _finite(moment.score)}
-            for moment in comparison.moments
+            {"frame": worst.frame, "clip": comparison.clips[worst.clip].name, "excess": _finite(worst.score)}
+            for worst in comparison.worst_frames
         ],
         "clips": [_clip(comparison, clip) for clip in comparison.clips],
     }

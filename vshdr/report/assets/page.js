@@ -134,9 +134,9 @@ function plotTime() {
       y2: size.height - size.bottom }, make("title", {}, `shot from frame ${shot.start}`)));
   }
   for (const clip of [...shown].reverse()) draw(svg, clip, curve(clip.series[key], (i) => xOf(i * data.step), yOf));
-  data.moments.forEach((moment, index) => {
-    const x = xOf(moment.frame);
-    const mark = make("g", { class: "mark", "data-moment": index }, make("title", {}, `frame ${moment.frame}`),
+  data.worst_frames.forEach((worst, index) => {
+    const x = xOf(worst.frame);
+    const mark = make("g", { class: "mark", "data-worst": index }, make("title", {}, `frame ${worst.frame}`),
       make("line", { x1: x, x2: x, y1: 45, y2: size.height - size.bottom }),
       make("circle", { cx: x, cy: 35, r: 10 }), make("text", { x, y: 39.5 }, String(index + 1)));
     mark.addEventListener("click", () => choose(index, true));
@@ -245,20 +245,20 @@ function fillGlossary() {
   $("glossary").replaceChildren(...entries);
 }
 
-// ---- HDR pictures: codes of 12 bits, logarithmic; see vshdr/metrics/moments.py ----
+// ---- HDR pictures: codes of 12 bits, logarithmic; see vshdr/metrics/flicker/worst_frames.py ----
 
 const decoded = new Map();
 
-async function picturesOf(moment, clip) {
-  const key = `${moment}/${clip}`;
-  if (!decoded.has(key)) decoded.set(key, unpack(data.moments[moment], data.moments[moment].pictures[clip]));
+async function picturesOf(worst, clip) {
+  const key = `${worst}/${clip}`;
+  if (!decoded.has(key)) decoded.set(key, unpack(data.worst_frames[worst], data.worst_frames[worst].pictures[clip]));
   return decoded.get(key);
 }
 
-async function unpack(moment, text) {
+async function unpack(worst, text) {
   const stream = new Blob([bytesOf(text)]).stream().pipeThrough(new DecompressionStream("deflate"));
   const bytes = new Uint8Array(await new Response(stream).arrayBuffer());
-  const { width, height } = moment, count = 3 * width * height;
+  const { width, height } = worst, count = 3 * width * height;
   const now = new Uint16Array(count), before = new Uint16Array(count);
   for (let start = 0; start < count; start += width) {
     let code = 0;
@@ -293,27 +293,27 @@ function paint(canvas, pictures, which, table) {
   context.putImageData(image, 0, 0);
 }
 
-// ---- The worst moments, and the comparison ----
+// ---- The worst frames, and the comparison ----
 
-const view = { moment: 0, which: "now", split: 50, blinking: 0 };
+const view = { worst: 0, which: "now", split: 50, blinking: 0 };
 
 async function fillMoments() {
-  if (!data.moments.length) {
-    $("moments").replaceWith(make("p", {}, "Nothing changes: there is no worst moment."));
+  if (!data.worst_frames.length) {
+    $("worst-frames").replaceWith(make("p", {}, "Nothing changes: there is no worst frame."));
     $("compare").hidden = true;
     return;
   }
   const table = screenTable(-1);
-  const buttons = data.moments.map((moment, index) => {
-    const canvas = make("canvas", { width: moment.width, height: moment.height });
+  const buttons = data.worst_frames.map((worst, index) => {
+    const canvas = make("canvas", { width: worst.width, height: worst.height });
     const button = make("button", { type: "button", "aria-pressed": "false" }, canvas, make("span", {},
-      make("b", {}, `${index + 1} `), `${clips[moment.clip].name} changes by ${moment.score.toFixed(3)} stops`,
-      make("br"), make("em", {}, `${clock(moment.frame / data.frame_rate)}, frame ${moment.frame}`)));
+      make("b", {}, `${index + 1} `), `${clips[worst.clip].name} changes by ${worst.score.toFixed(3)} stops`,
+      make("br"), make("em", {}, `${clock(worst.frame / data.frame_rate)}, frame ${worst.frame}`)));
     button.addEventListener("click", () => choose(index, true));
-    picturesOf(index, moment.clip).then((pictures) => paint(canvas, pictures, "now", table));
+    picturesOf(index, worst.clip).then((pictures) => paint(canvas, pictures, "now", table));
     return button;
   });
-  $("moments").replaceChildren(...buttons);
+  $("worst-frames").replaceChildren(...buttons);
 }
 
 // What to show beside a clip: the quietest of the others, else what it is held against, else itself.
@@ -325,26 +325,26 @@ function opposite(clip) {
 }
 
 function choose(index, show) {
-  view.moment = index;
-  const moment = data.moments[index];
-  $("left").value = moment.clip;
-  if ($("right").value === $("left").value || !show) $("right").value = opposite(moment.clip);
+  view.worst = index;
+  const worst = data.worst_frames[index];
+  $("left").value = worst.clip;
+  if ($("right").value === $("left").value || !show) $("right").value = opposite(worst.clip);
   markChosen();
   refresh();
   if (show) $("compare").scrollIntoView({ behavior: "smooth", block: "nearest" });
 }
 
 function markChosen() {
-  document.querySelectorAll("#moments button").forEach((button, index) =>
-    button.setAttribute("aria-pressed", String(index === view.moment)));
+  document.querySelectorAll("#worst-frames button").forEach((button, index) =>
+    button.setAttribute("aria-pressed", String(index === view.worst)));
   document.querySelectorAll("#time-plot .mark").forEach((mark) =>
-    mark.classList.toggle("chosen", Number(mark.dataset.moment) === view.moment));
+    mark.classList.toggle("chosen", Number(mark.dataset.worst) === view.worst));
 }
 
 async function refresh() {
-  const moment = data.moments[view.moment];
-  if (!moment) return;
-  const frame = view.which === "now" ? moment.frame : moment.frame - 1;
+  const worst = data.worst_frames[view.worst];
+  if (!worst) return;
+  const frame = view.which === "now" ? worst.frame : worst.frame - 1;
   $("compare-when").textContent = `${clock(frame / data.frame_rate)}, frame ${frame}`;
   const exposure = Number($("exposure").value), table = screenTable(exposure);
   $("exposure-text").textContent = `${exposure > 0 ? "+" : ""}${exposure.toFixed(1)} stops: the screen's white shows ` +
@@ -352,7 +352,7 @@ async function refresh() {
   for (const side of ["left", "right"]) {
     const clip = Number($(side).value);
     $(`${side}-tag`).textContent = clips[clip].name;
-    paint($(`${side}-picture`), await picturesOf(view.moment, clip), view.which, table);
+    paint($(`${side}-picture`), await picturesOf(view.worst, clip), view.which, table);
   }
   $("now").setAttribute("aria-pressed", String(!view.blinking && view.which === "now"));
   $("before").setAttribute("aria-pressed", String(!view.blinking && view.which === "before"));
@@ -464,7 +464,7 @@ fillMaps();
 fillTotals();
 fillShots();
 fillGlossary();
-if (data.moments.length) choose(0, false);
+if (data.worst_frames.length) choose(0, false);
 window.addEventListener("resize", () => {
   if (compact !== window.innerWidth < 700) {
     plotTime();

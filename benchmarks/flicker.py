@@ -20,6 +20,7 @@ import sys
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import record
 import torch
@@ -66,7 +67,7 @@ def expanders(options: argparse.Namespace) -> dict[str, Expander]:
     return found
 
 
-def score(taking_part: dict[str, Expander], reels: list[Footage]) -> Iterator[dict]:
+def score(taking_part: dict[str, Expander], reels: list[Footage]) -> Iterator[dict[str, Any]]:
     """Yield each model on each reel under each condition, the truth among them."""
     for reel in reels:
         for condition in CONDITIONS:
@@ -79,7 +80,7 @@ def score(taking_part: dict[str, Expander], reels: list[Footage]) -> Iterator[di
                 yield {"reel": reel.name, "condition": condition, "model": name, **meter.totals()}
 
 
-def score_clip(taking_part: dict[str, Expander], frames: int, width: int) -> Iterator[dict]:
+def score_clip(taking_part: dict[str, Expander], frames: int, width: int) -> Iterator[dict[str, Any]]:
     """Yield each model on the bundled clip, whose truth is not known; motion is followed."""
     codes = torch.stack(
         [averaged_down(code[None], width)[0] for _, code in islice(read_sdr(open_source(CLIP)), frames)]
@@ -91,7 +92,7 @@ def score_clip(taking_part: dict[str, Expander], frames: int, width: int) -> Ite
         yield {"reel": CLIP.stem, "condition": "bundled clip", "model": name, **meter.totals()}
 
 
-def print_planted(rows: list[dict], zeros: list[dict], console: Console) -> None:
+def print_planted(rows: list[dict[str, Any]], zeros: list[dict[str, Any]], console: Console) -> None:
     """Print what was found of planted flicker, and what was found where there was none."""
     table = Table(
         "", "planted", "found, exact motion", "found, followed motion", title="Planted flicker", header_style=""
@@ -117,7 +118,7 @@ def print_models(summary: dict[str, dict[str, dict[str, float]]], console: Conso
         console.print(table)
 
 
-def plot(rows: list[dict], summary: dict[str, dict[str, dict[str, float]]], path: Path) -> None:
+def plot(rows: list[dict[str, Any]], summary: dict[str, dict[str, dict[str, float]]], path: Path) -> None:
     """Draw found against planted flicker, and the models' flicker in highlights, as a PNG. It needs matplotlib."""
     import matplotlib
 

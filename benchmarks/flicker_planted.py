@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -100,7 +101,7 @@ def measure(clip: Tensor, sdr: Tensor, reel: Footage, *, exactly: bool, truth: T
     return meter
 
 
-def recover(reel: Footage, amplitudes: Sequence[float]) -> list[dict]:
+def recover(reel: Footage, amplitudes: Sequence[float]) -> list[dict[str, Any]]:
     """Return each plant on a reel: what was planted, what was found along exact and along followed motion.
 
     A whole picture's flicker is looked for in `excess`, a region's in the heat map at its place, boiling in `boiling`,
@@ -129,7 +130,7 @@ def recover(reel: Footage, amplitudes: Sequence[float]) -> list[dict]:
     return rows
 
 
-def nothing(reel: Footage, bits: int) -> dict:
+def nothing(reel: Footage, bits: int) -> dict[str, Any]:
     """Return what is found in the reel's own light, which does not flicker, against SDR of so many bits."""
     light, sdr = exposed(reel, bits)
     row = {"reel": f"{reel.name}, SDR of {bits} bits"}
@@ -139,7 +140,7 @@ def nothing(reel: Footage, bits: int) -> dict:
     return row
 
 
-def agreement(reel: Footage) -> dict:
+def agreement(reel: Footage) -> dict[str, Any]:
     """Return how well the order of the planted clips agrees with ColorVideoVDP's.
 
     That is Spearman's rank correlation of `excess` and `excess_pu21` with the JOD that a clip loses by its flicker.

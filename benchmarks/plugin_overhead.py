@@ -28,7 +28,7 @@ from needs import find_missing_plugin
 
 from vshdr import Expander
 
-core = vs.core
+core: Any = vs.core  # whose stub knows no plugin's functions
 
 
 class Cost(NamedTuple):

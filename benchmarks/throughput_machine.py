@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from record import processor
@@ -74,7 +75,7 @@ print(1024 * (status("VmHWM") - before))
         return int(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
 
 
-def facts(clock: Clock) -> dict:
+def facts(clock: Clock) -> dict[str, Any]:
     """Return what the machine is, and its limits: multiplications and bytes per second, of memory and of the bus."""
     cuda = clock.device.type == "cuda"
     return {

@@ -95,7 +95,7 @@ def write(path: Path, pictures: Iterable[np.ndarray], crf: int) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("output", nargs="?", type=Path, default=Path(__file__).parent / "clip" / "harbour.mp4")
     parser.add_argument("--samples", type=int, default=2, help="rays per pixel each way (default: %(default)s)")
     parser.add_argument(

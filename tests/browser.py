@@ -41,7 +41,7 @@ class Browser:
             os.dup2(far_out, 4)
 
         self._process = subprocess.Popen(
-            [find(), *_FLAGS, f"--user-data-dir={profile}", "--remote-debugging-pipe", "about:blank"],
+            [str(find()), *_FLAGS, f"--user-data-dir={profile}", "--remote-debugging-pipe", "about:blank"],
             preexec_fn=move,
             pass_fds=(3, 4),
             stdout=subprocess.DEVNULL,

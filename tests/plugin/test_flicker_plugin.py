@@ -36,7 +36,7 @@ def sdr_of(clip: vs.VideoNode) -> vs.VideoNode:
 
 
 def numbers(clip: vs.VideoNode, order=range(FRAMES)) -> dict[int, list[float]]:
-    return {n: [clip.get_frame(n).props[name] for name in NAMES] for n in order}
+    return {n: [float(clip.get_frame(n).props[name]) for name in NAMES] for n in order}
 
 
 STOPS = swing(0.2, 5.0, FRAMES)

@@ -58,7 +58,7 @@ class Stand:
 def cuda(monkeypatch):
     def make(refuses: str = "") -> Stand:
         stand = Stand(refuses)
-        monkeypatch.setattr(gpu.torch, "cuda", stand)
+        monkeypatch.setattr(torch, "cuda", stand)
         return stand
 
     return make
@@ -132,8 +132,8 @@ class SimpleTensor(torch.Tensor):
         return torch.Tensor._make_subclass(cls, torch.zeros(size))
 
     @property
-    def device(self):
+    def device(self):  # pyright: ignore[reportIncompatibleVariableOverride]  torch's is no property
         return DEVICE
 
-    def clone(self):
+    def clone(self):  # pyright: ignore[reportIncompatibleMethodOverride]  memory formats do not matter here
         return self

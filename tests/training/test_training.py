@@ -430,7 +430,7 @@ def test_options_come_from_a_command_line():
 
 def test_tensorboard_is_optional(tiny, options, tmp_path):
     try:
-        import tensorboard  # noqa: F401
+        import tensorboard  # noqa: F401  # pyright: ignore[reportMissingImports]
     except ImportError:
         with pytest.raises(ValueError, match="pip install tensorboard"):
             train(options(steps=1, tensorboard=True))

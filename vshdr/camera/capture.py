@@ -20,7 +20,7 @@ from vshdr.camera.virtual_camera import CONDITIONS, VirtualCamera
 from vshdr.colour.primaries import chromaticities
 from vshdr.errors import InputError
 from vshdr.options.tools import CaptureOptions
-from vshdr.runtime.files import whole
+from vshdr.runtime.files import atomic_write
 
 
 def write_pairs(folder: str | Path, options: CaptureOptions) -> int:
@@ -54,11 +54,11 @@ def write_pairs(folder: str | Path, options: CaptureOptions) -> int:
             _write_png(place / f"sdr.{index + 1:04d}.png", clip.sdr[index])
             _write_exr(place / f"hdr.{index + 1:04d}.exr", clip.linear[index])
             if index:
-                with whole(place / f"flow.{index + 1:04d}.npy") as part, part.open("wb") as file:
+                with atomic_write(place / f"flow.{index + 1:04d}.npy") as part, part.open("wb") as file:
                     np.save(file, flow[index])
         drawn.append((f"{number:04d}", clip.kind, _beyond_white(clip.linear)))
         frames += options.frames
-    with whole(folder / "conditions.csv") as part, part.open("w", newline="", encoding="utf-8") as file:
+    with atomic_write(folder / "conditions.csv") as part, part.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([("name", "conditions", "clipped"), *drawn])
     return frames
 
@@ -95,7 +95,7 @@ def _beyond_white(linear: Tensor) -> str:
 
 def _write_png(path: Path, sdr: Tensor) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with whole(path) as part:
+    with atomic_write(path) as part:
         Image.fromarray((sdr * 255).round().byte().permute(1, 2, 0).cpu().numpy()).save(part, format="PNG")
 
 
@@ -107,5 +107,5 @@ def _write_exr(path: Path, linear: Tensor) -> None:
         "chromaticities": tuple(xy for point in chromaticities(1) for xy in point),
     }
     planes = linear.clamp_max(HALF_MAXIMUM).half().cpu().numpy()
-    with whole(path) as part, OpenEXR.File(header, dict(zip("RGB", planes, strict=True))) as file:
+    with atomic_write(path) as part, OpenEXR.File(header, dict(zip("RGB", planes, strict=True))) as file:
         file.write(str(part))

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from vshdr.camera.degradations import from_planes, to_planes
+from vshdr.errors import MissingPackageError
 
 ENCODERS = {"h264": "libx264", "hevc": "libx265"}
 _SMALLEST = 64
@@ -23,11 +24,11 @@ def round_trip(sdr: Tensor, codec: str, crf: int) -> Tensor:
     `ENCODERS`).
 
     The frames are one clip, so that prediction between them acts. Height and width must be even. The same
-    frames give the same result. Raise RuntimeError where FFmpeg has not this encoder.
+    frames give the same result. Raise MissingPackageError where FFmpeg has not this encoder.
     """
     frames, _, rows, columns = sdr.shape
     if ENCODERS[codec] not in av.codecs_available:
-        raise RuntimeError(f"this FFmpeg has no {ENCODERS[codec]}; install another build of PyAV")
+        raise MissingPackageError(f"this FFmpeg has no {ENCODERS[codec]}; install another build of PyAV")
     height, width = max(rows, _SMALLEST), max(columns, _SMALLEST)
     padded = functional.pad(sdr.cpu(), (0, width - columns, 0, height - rows), mode="replicate")
     luma, chroma = to_planes(padded, subsample=True)

@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from vshdr.colour.primaries import luminance, rgb_to_xyz
-from vshdr.errors import InputError
+from vshdr.errors import FileError, InputError
 from vshdr.synthetic.panoramas import procedural_panorama
 
 HALF_MAXIMUM = 65504.0
@@ -33,10 +33,10 @@ LIGHTS = 8
 
 
 def load_folder(folder: str | Path) -> list[Path]:
-    """Return all .exr and .hdr files below `folder`, sorted. Raise OSError where there are none."""
+    """Return all .exr and .hdr files below `folder`, sorted. Raise FileError where there are none."""
     paths = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in SUFFIXES)
     if not paths:
-        raise OSError(f"{folder}: no .exr or .hdr file is in this folder or below it")
+        raise FileError(f"{folder}: no .exr or .hdr file is in this folder or below it")
     return paths
 
 

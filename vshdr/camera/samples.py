@@ -22,7 +22,7 @@ from torch import Tensor
 
 from vshdr.camera.curves import SIGMOID, Curves, known_sigmoid
 from vshdr.camera.virtual_camera import Pair
-from vshdr.errors import InputError
+from vshdr.errors import FileError, InputError
 from vshdr.runtime.dice import Dice
 from vshdr.synthetic.harbour.scene import camera_curve
 
@@ -49,14 +49,14 @@ class Sample:
 def find_samples(folder: str | Path) -> list[tuple[Path, Path]]:
     """Return the .bin and .jpg paths of every sample in `folder`, sorted.
 
-    Raise OSError where there is none, or where a .bin has no .jpg.
+    Raise FileError where there is none, or where a .bin has no .jpg.
     """
     samples = [(path, Path(folder, "jpg", path.stem + ".jpg")) for path in sorted(Path(folder, "bin").glob("im_*.bin"))]
     if not samples:
-        raise OSError(f"{folder}: there is no bin/im_*.bin in this folder")
+        raise FileError(f"{folder}: there is no bin/im_*.bin in this folder")
     for light, picture in samples:
         if not picture.exists():
-            raise OSError(f"{picture}: this file is missing; {light.name} needs it")
+            raise FileError(f"{picture}: this file is missing; {light.name} needs it")
     return samples
 
 

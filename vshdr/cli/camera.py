@@ -1,15 +1,16 @@
-"""`vshdr camera`."""
+"""`vshdr camera`: pairs and clips as the training sees them."""
 
 from __future__ import annotations
 
 import argparse
 
+from vshdr.cli.command import Commands
 from vshdr.cli.console import say
 from vshdr.options.declare import add_arguments, from_arguments
 from vshdr.options.tools import CaptureOptions
 
 
-def add(commands: argparse._SubParsersAction) -> None:
+def add(commands: Commands) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
         "camera",
@@ -22,6 +23,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
+    """Run the command."""
     options = from_arguments(CaptureOptions, arguments)
     from vshdr.camera.capture import write_pairs
 

@@ -1,15 +1,16 @@
-"""`vshdr clean`."""
+"""`vshdr clean`: outliers among training pictures."""
 
 from __future__ import annotations
 
 import argparse
 
+from vshdr.cli.command import Commands
 from vshdr.cli.console import say
 from vshdr.options.declare import add_arguments, from_arguments
 from vshdr.options.tools import CleanOptions
 
 
-def add(commands: argparse._SubParsersAction) -> None:
+def add(commands: Commands) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
         "clean",
@@ -23,6 +24,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
+    """Run the command."""
     options = from_arguments(CleanOptions, arguments)
     from vshdr.training.cleaning import clean
 

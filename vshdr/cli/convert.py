@@ -8,19 +8,19 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as RichProgress
+from rich.progress import MofNCompleteColumn, TextColumn, TimeRemainingColumn
 
+from vshdr.cli.command import Commands
+from vshdr.cli.console import progress_bar, say
 from vshdr.options.convert import ConvertOptions
 from vshdr.options.declare import add_arguments, from_arguments
 from vshdr.options.expand import ExpandOptions
 
 if TYPE_CHECKING:
     from vshdr.conversion.run import Progress, Summary
-from vshdr.cli.console import console, say
 
 
-def add(commands: argparse._SubParsersAction) -> None:
+def add(commands: Commands) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
         "convert", help="expand a clip to HDR video or EXR", description="Expands a clip to HDR."
@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace) -> None:
     for cls in (ExpandOptions, ConvertOptions):
         chosen = from_arguments(cls, arguments)  # checked here, before torch takes its seconds to load
         options.update({field.name: getattr(chosen, field.name) for field in dataclasses.fields(cls)})
-    # Before torch is loaded: threads of it that spin while they wait would take the cores from the encoder.
+    # Before torch is loaded: its threads spin while they wait, and would take the cores from the encoder.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from vshdr.conversion.run import convert
     from vshdr.runtime.memory import keep_what_is_freed
@@ -55,15 +55,12 @@ def run(arguments: argparse.Namespace) -> None:
         convert(arguments.source, *arguments.outputs, **options)
         return
     columns = (
-        TextColumn("{task.description}", markup=False),  # file names may have [brackets]
-        BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.fields[speed]}"),
         TimeRemainingColumn(),
         TextColumn("{task.fields[limit]}", markup=False),
     )
-    # Where nobody looks, rich would leave an empty line of a bar that is gone.
-    with RichProgress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    with progress_bar(*columns) as bar:
         task = bar.add_task(Path(arguments.source).name, total=None, speed="", limit="")
 
         def show(progress: Progress) -> None:

@@ -1,4 +1,4 @@
-"""`vshdr encoder-args`."""
+"""`vshdr encoder-args`: ffmpeg flags for a script or an HDR file."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import shlex
 import sys
 from pathlib import Path
 
+from vshdr.cli.command import Commands
 
-def add(commands: argparse._SubParsersAction) -> None:
+
+def add(commands: Commands) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
         "encoder-args",
@@ -23,6 +25,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
+    """Run the command."""
     from vshdr.inspect.encoder_flags import encoder_arguments
 
     flags = encoder_arguments(Path(arguments.source), arguments.codec, measure=arguments.measure)

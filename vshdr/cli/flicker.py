@@ -1,4 +1,4 @@
-"""`vshdr flicker`."""
+"""`vshdr flicker`: how much clips flicker, and where."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import argparse
 import os
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as RichProgress
+from rich.progress import MofNCompleteColumn, TimeRemainingColumn
 
-from vshdr.cli.console import console, say
+from vshdr.cli.command import Commands
+from vshdr.cli.console import progress_bar, say
 from vshdr.options.declare import add_arguments, from_arguments
 from vshdr.options.flicker import FlickerOptions
 from vshdr.runtime.files import check_reports
 
 
-def add(commands: argparse._SubParsersAction) -> None:
+def add(commands: Commands) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
         "flicker",
@@ -31,16 +31,16 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
+    """Run the command."""
     options = from_arguments(FlickerOptions, arguments)
     check_reports((options.json, options.csv, options.html), [*arguments.clips, options.sdr, options.truth])
-    # Before torch is loaded: on pictures this small, threads of torch that spin while they wait cost more than they do.
+    # Before torch is loaded: on pictures this small, its threads would spend more time spinning than working.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from vshdr.metrics.flicker.comparison import compare
     from vshdr.report.flicker_page import write_page
     from vshdr.report.flicker_tables import print_tables, write_csv, write_json
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with RichProgress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    with progress_bar(MofNCompleteColumn(), TimeRemainingColumn()) as bar:
         task = bar.add_task("flicker", total=None)
         found = compare(arguments.clips, options, lambda done, total: bar.update(task, completed=done, total=total))
     tables = Console()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 
+from vshdr.cli.command import Commands
 
-def add(commands: argparse._SubParsersAction) -> None:
+
+def add(commands: Commands) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser("models", help="list the models", description="Lists the models and what each is for.")
     parser.set_defaults(run=run)

@@ -1,13 +1,14 @@
-"""`vshdr shots`."""
+"""`vshdr shots`: cuts, fades and flashes of a clip."""
 
 from __future__ import annotations
 
 import argparse
 
+from vshdr.cli.command import Commands
 from vshdr.runtime.files import check_reports
 
 
-def add(commands: argparse._SubParsersAction) -> None:
+def add(commands: Commands) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
         "shots",
@@ -22,6 +23,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
+    """Run the command."""
     check_reports((arguments.csv, arguments.chapters), [arguments.source])
     from vshdr.inspect.shots import clock_time, list_shots, write_chapters, write_csv
 

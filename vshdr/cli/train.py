@@ -6,12 +6,13 @@ import argparse
 import math
 from typing import Any
 
+from vshdr.cli.command import Commands
 from vshdr.cli.console import say
 from vshdr.options.declare import add_arguments, from_arguments
 from vshdr.options.train import TrainOptions
 
 
-def add(commands: argparse._SubParsersAction) -> None:
+def add(commands: Commands) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
         "train",

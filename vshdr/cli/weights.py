@@ -8,10 +8,11 @@ from pathlib import Path
 from rich.progress import BarColumn, DownloadColumn, TextColumn
 from rich.progress import Progress as RichProgress
 
+from vshdr.cli.command import Commands
 from vshdr.cli.console import console, say
 
 
-def add(commands: argparse._SubParsersAction) -> None:
+def add(commands: Commands) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
         "weights", help="list, fetch and convert weights", description="Weights of the networks."

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from vshdr.conversion.outputs import Delivered, Expanded
+from vshdr.errors import VshdrError
 from vshdr.expand.device_batches import DeviceBatches, InFlightBatch
 from vshdr.expand.expander import Expander
 from vshdr.media.read.reader import Frame, Source, read_sdr
@@ -148,4 +149,5 @@ def _named(frames: Sequence[Frame]) -> Iterator[None]:
     except RuntimeError as error:
         first, last = frames[0].index, frames[-1].index
         where = f"frame {first}" if first == last else f"frames {first}-{last}"
-        raise RuntimeError(f"{where}: {error}") from error
+        kind = type(error) if isinstance(error, VshdrError) else RuntimeError
+        raise kind(f"{where}: {error}") from error

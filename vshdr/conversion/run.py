@@ -76,7 +76,8 @@ def convert(
     Memory does not grow with the clip's length. Outputs have their final name only once they are complete and checked.
 
     Raise InputError for input or options that do not fit, OSError for files that cannot be read or written,
-    RuntimeError for what fails on the way; each says in one sentence what and where.
+    DeviceError, NotFiniteError, EncodeError or VerificationError for what fails on the way; each says in one sentence
+    what and where.
     """
     expand_names = {field.name for field in dataclasses.fields(ExpandOptions)}
     expand_options = ExpandOptions(**{name: value for name, value in options.items() if name in expand_names})

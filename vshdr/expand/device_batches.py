@@ -202,7 +202,7 @@ class DeviceBatches:
             self._free_buffers.put(buffers)
 
     def refuse_infinite(self, finite: Tensor) -> None:
-        """Raise RuntimeError where the network gave what is not finite."""
+        """Raise NotFiniteError where the network gave what is not finite."""
         self._expander.refuse_infinite(finite)
 
 
@@ -238,7 +238,7 @@ class InFlightBatch:
         """Return the delivered planes of each frame, and its counts of light for `LightMeter.add_counts`.
 
         Waits for them. They lie in memory that the next load overwrites: they hold as long as this object does. Raise
-        RuntimeError where the network gave what is not finite.
+        NotFiniteError where the network gave what is not finite.
         """
         if self._arrived is not None:
             self._arrived.synchronize()

@@ -44,7 +44,7 @@ class Expander:
 
     Parameters: `model` and the fields of `ExpandOptions`, and `eotf`, the SDR display's curve (a key of
     `vshdr.colour.transfer.EOTF`). Raise InputError for options that do not fit, OSError for weights that cannot be
-    read and RuntimeError for a device that is not there.
+    read and DeviceError for a device that is not there.
 
     The same frame gives the same output, bit for bit, at any place in a clip and in any batch: on a CPU frames go
     through one by one, on a GPU always in batches of one size, the last filled up. With `smooth` this holds for the
@@ -106,8 +106,8 @@ class Expander:
         `sdr`; 1.0 is SDR white, nothing is negative or above `peak / white`. With `out`, a float32 tensor of the shape
         of `sdr`, that is filled and returned.
 
-        Raise InputError for another shape or type, and RuntimeError where the model gives NaN or infinity or the
-        device's memory is too small.
+        Raise InputError for another shape or type, NotFiniteError where the model gives NaN or infinity, and
+        OutOfMemoryError where the device's memory is too small.
         """
         _refuse_other_shapes(sdr)
         if self._smoother:
@@ -131,7 +131,7 @@ class Expander:
         return linear, finite
 
     def refuse_infinite(self, finite: Tensor) -> None:
-        """Raise RuntimeError where `finite`, of `enqueue`, is false. Waits for the device."""
+        """Raise NotFiniteError where `finite`, of `enqueue`, is false. Waits for the device."""
         if not finite:
             raise NotFiniteError(
                 f"{self.description.name} gave values that are not finite; try precision fp32 or other weights"
@@ -169,7 +169,7 @@ class Expander:
         device.
 
         `window` holds the frames within `options.smooth` frames as far as the clip has them. Strength and the peak
-        come after smoothing. Raise RuntimeError where the device's memory is too small.
+        come after smoothing. Raise OutOfMemoryError where the device's memory is too small.
         """
         here = window[number]
         with self._memory_explained(here.code):
@@ -236,7 +236,7 @@ class Expander:
         """Choose batch and tiles for frames of that size by the device's free memory, as far as the options leave them
         open: by trying one frame. Does nothing on a CPU, where there is no batch to choose.
 
-        Raise RuntimeError where the memory is too small for a frame in small tiles.
+        Raise OutOfMemoryError where the memory is too small for a frame in small tiles.
         """
         if self.device.type == "cpu":
             return

@@ -1,5 +1,5 @@
-"""The ffmpeg flags for people who pipe `vspipe -c y4m` into an encoder of their own: y4m itself carries no colour
-description.
+"""The ffmpeg flags for those who pipe `vspipe -c y4m` into an encoder of their own: y4m carries no description of the
+colours and no HDR10 metadata, so ffmpeg has to be told.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import vapoursynth as vs
 from vshdr.errors import InputError
 from vshdr.media.light_levels import LightMeter
 from vshdr.media.metadata import ffmpeg_arguments
-from vshdr.media.read.script_source import first_output
+from vshdr.media.read.script_source import first_output, last_line
 from vshdr.media.signal import PRIMARIES_BT2020, TRANSFER_HLG, TRANSFER_LINEAR, TRANSFER_PQ
 from vshdr.media.write.verify import read_hdr_metadata
 
@@ -31,22 +31,41 @@ def encoder_arguments(source: Path, codec: str, *, measure: bool = False) -> lis
         raise InputError(f"{source}: there is no such file")
     if source.suffix.lower() != ".vpy":
         return _of_file(source, codec)
-    clip = first_output(source)
+    try:
+        return _of_script(source, codec, measure)
+    except vs.Error as error:
+        raise InputError(f"{source.name}: {last_line(error)}") from None
+
+
+def _of_script(path: Path, codec: str, measure: bool) -> list[str]:
+    """Return the flags for a script's first output. Raise vs.Error where one of its frames cannot be made."""
+    clip = first_output(path)
     with clip.get_frame(0) as frame:
-        transfer = _TRANSFER_NAMES.get(frame.props.get("_Transfer", 0))
-        peak = frame.props.get("MasteringDisplayMaxLuminance", 1000.0)
+        transfer = _TRANSFER_NAMES.get(_number(frame, "_Transfer", 0))
+        peak = _number(frame, "MasteringDisplayMaxLuminance", 1000.0)
     if transfer is None:
-        raise InputError(f'{source.name}: the output is neither PQ nor HLG; use core.hdr.Expand(clip, output="pq")')
-    chosen = {"transfer": transfer, "peak": peak, "pixel_format": f"{clip.format.name.lower()}le"}
-    if not measure or transfer == "hlg":
-        return ffmpeg_arguments(codec, **chosen)
-    meter = _play(clip)
-    return ffmpeg_arguments(codec, **chosen, max_cll=meter.max_cll, max_fall=meter.max_fall)
+        raise InputError(f'{path.name}: the output is neither PQ nor HLG; use core.hdr.Expand(clip, output="pq")')
+    meter = _play(clip) if measure and transfer == "pq" else None  # HLG carries no light levels
+    return ffmpeg_arguments(
+        codec,
+        transfer=transfer,
+        peak=peak,
+        pixel_format=f"{clip.format.name.lower()}le",
+        max_cll=meter.max_cll if meter else None,
+        max_fall=meter.max_fall if meter else None,
+    )
+
+
+def _number[Number: (int, float)](frame: vs.VideoFrame, name: str, default: Number) -> Number:
+    """Return a property of a frame as the type of `default`, which stands in where there is none."""
+    value = frame.props.get(name, default)
+    return type(default)(value) if isinstance(value, (int, float)) else default
 
 
 def _of_file(path: Path, codec: str) -> list[str]:
+    """Return the flags for a video file, by its own metadata."""
     metadata = read_hdr_metadata(path)
-    transfer = _TRANSFER_NAMES.get(metadata.transfer)
+    transfer = _TRANSFER_NAMES.get(metadata.transfer or 0)
     if transfer is None:
         raise InputError(f"{path.name}: the video is neither PQ nor HLG; convert it first")
     light, display = metadata.content_light, metadata.mastering_display
@@ -60,8 +79,8 @@ def _of_file(path: Path, codec: str) -> list[str]:
 
 
 def _play(clip: vs.VideoNode) -> LightMeter:
-    """Return the light levels of all frames of a PQ clip."""
-    nits = clip.resize.Bilinear(
+    """Return the light levels of a PQ clip, after looking at all its frames."""
+    nits = clip.resize.Bilinear(  # pyright: ignore[reportAttributeAccessIssue]  the stub of VapourSynth has no plugins
         format=vs.RGBS, transfer=TRANSFER_LINEAR, primaries=PRIMARIES_BT2020, nominal_luminance=1.0
     )
     meter = LightMeter(white=1.0, primaries=PRIMARIES_BT2020)

@@ -9,14 +9,14 @@ from fractions import Fraction
 from pathlib import Path
 
 from vshdr.media.read.reader import open_source, read_sdr
-from vshdr.runtime.files import whole
+from vshdr.runtime.files import atomic_write
 from vshdr.temporal.shots import Shot, shots
 from vshdr.temporal.signature import Signature, signature
 
 
 @dataclass(frozen=True, kw_only=True)
 class TimedShot:
-    """A shot and when it is seen."""
+    """A shot and when it is on screen."""
 
     shot: Shot
     start: Fraction
@@ -31,7 +31,7 @@ def list_shots(path: str | Path, *, frame_rate: Fraction | None = None, allow_hd
     Arguments and errors are those of `vshdr.media.read.reader.open_source`.
     """
     source = open_source(path, frame_rate=frame_rate, allow_hdr=allow_hdr)
-    clock = {0: Fraction(0)}  # when frames begin; a shot is known a few frames after its end
+    clock = {0: Fraction(0)}  # when each frame begins: the end of a shot is known only some frames after it
 
     def signatures() -> Iterator[Signature]:
         for frame, sdr in read_sdr(source):
@@ -42,12 +42,16 @@ def list_shots(path: str | Path, *, frame_rate: Fraction | None = None, allow_hd
     for shot in shots(signatures()):
         yield TimedShot(shot=shot, start=clock[shot.start], end=clock[shot.end])
         for number in [number for number in clock if number < shot.end]:
-            del clock[number]
+            del clock[number]  # so that memory does not grow with the clip
 
 
 def write_csv(path: str | Path, found: Iterable[TimedShot]) -> None:
-    """One line per shot. Frames count from 0; flashes are their first frames, with blanks between."""
-    with whole(path) as part, part.open("w", newline="") as file:
+    """Write a CSV file with one line per shot.
+
+    Frames count from 0, times are seconds. `flashes` are the first frames of the flashes within the shot, with blanks
+    between. Raise OSError where the file cannot be written.
+    """
+    with atomic_write(path) as part, part.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(("first_frame", "last_frame", "start_seconds", "end_seconds", "begins", "flashes"))
         for timed in found:
@@ -58,14 +62,17 @@ def write_csv(path: str | Path, found: Iterable[TimedShot]) -> None:
 
 
 def write_chapters(path: str | Path, found: Iterable[TimedShot]) -> None:
-    """A chapter per shot in the simple (OGM) format, which `mkvmerge --chapters` and MP4Box's `-chap` take."""
-    with whole(path) as part, part.open("w") as file:
+    """Write a chapter per shot in the simple (OGM) format, which `mkvmerge --chapters` and MP4Box's `-chap` take.
+
+    Raise OSError where the file cannot be written.
+    """
+    with atomic_write(path) as part, part.open("w") as file:
         for number, timed in enumerate(found, 1):
             file.write(f"CHAPTER{number:02d}={clock_time(timed.start)}\nCHAPTER{number:02d}NAME=Shot {number}\n")
 
 
 def clock_time(seconds: Fraction) -> str:
-    """HH:MM:SS.mmm."""
+    """Return a time as HH:MM:SS.mmm."""
     milliseconds = max(0, round(seconds * 1000))
     hours, rest = divmod(milliseconds, 3_600_000)
     minutes, rest = divmod(rest, 60_000)

@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from vshdr.errors import InputError
+from vshdr.errors import BuildError, InputError
 from vshdr.runtime.memory import large
 
 _ABI = 4
@@ -59,12 +59,12 @@ _SIGNATURES = {
 
 @functools.cache
 def _library() -> ctypes.CDLL | None:
-    """Return None where it was not built. Raise RuntimeError if it is of another build than the package."""
+    """Return None where it was not built. Raise BuildError if it is of another build than the package."""
     if not _FILE.exists():
         return None
     library = ctypes.CDLL(str(_FILE))
     if library.vshdr_kernels_abi() != _ABI:
-        raise RuntimeError(f"{_FILE} is of another build than the package; install vshdr again")
+        raise BuildError(f"{_FILE} is of another build than the package; install vshdr again")
     for name, arguments in _SIGNATURES.items():
         function = getattr(library, name)
         function.argtypes, function.restype = arguments, None

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vshdr.errors import InputError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 
 def option(
@@ -22,18 +25,20 @@ def option(
     high: float | None = None,
     names: tuple[str, ...] = ("WIDTH", "HEIGHT"),
 ) -> Any:
-    """Return a dataclass field with its help text and what is allowed: `choices` for words, `low` to `high` for
-    numbers. `names` are those of a tuple's parts.
+    """Return a dataclass field with its help text and what is allowed.
+
+    `choices` are the words that are allowed, `low` to `high` the numbers, both included. `names` are what the help
+    calls the parts of a tuple.
     """
     allowed = {"choices": choices, "low": low, "high": high}
     return dataclasses.field(default=default, metadata={"help": help, "names": names, **allowed})
 
 
-def check(options: Any) -> None:
+def check(options: DataclassInstance) -> None:
     """Raise InputError with one sentence for the first field of a dataclass of `option`s that is out of its range."""
     for field in dataclasses.fields(options):
         value, allowed = getattr(options, field.name), field.metadata
-        if value is None:  # left to the codec, or to whatever else the option is for
+        if value is None:  # not given: what uses the option decides, such as the codec
             continue
         if allowed.get("choices") and value not in allowed["choices"]:
             words = ", ".join(filter(None, allowed["choices"]))
@@ -44,9 +49,13 @@ def check(options: Any) -> None:
             raise InputError(f"{field.name} must be {bounds}, not {value:g}")
 
 
-def add_arguments(parser: argparse._ActionsContainer, cls: type) -> None:
-    """A `--flag` for every field of the dataclass `cls`: `device_index` becomes `--device-index`, booleans are
-    switches.
+def add_arguments(
+    parser: argparse._ActionsContainer,  # pyright: ignore[reportPrivateUsage]  parsers and groups have no other name
+    cls: type[DataclassInstance],
+) -> None:
+    """Add a flag for every field of a dataclass of `option`s to a parser, or to a group of one.
+
+    `device_index` becomes `--device-index`; booleans are switches.
     """
     for field in dataclasses.fields(cls):
         flag = "--" + field.name.replace("_", "-")
@@ -61,7 +70,10 @@ def add_arguments(parser: argparse._ActionsContainer, cls: type) -> None:
         parser.add_argument(flag, **settings)
 
 
-def from_arguments(cls: type, arguments: argparse.Namespace) -> Any:
-    """Return an instance of `cls` with the values that `add_arguments` made argparse collect."""
+def from_arguments[Options: DataclassInstance](cls: type[Options], arguments: argparse.Namespace) -> Options:
+    """Return an instance of `cls` with the values of the flags that `add_arguments` added.
+
+    Raise InputError where one is out of its range.
+    """
     values = {field.name: getattr(arguments, field.name) for field in dataclasses.fields(cls)}
     return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})

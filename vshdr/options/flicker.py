@@ -1,4 +1,4 @@
-"""What a user of `vshdr flicker` may choose. Nothing heavy is imported here."""
+"""What a user of `vshdr flicker` may choose."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from vshdr.options.declare import check, option
 
 @dataclass(frozen=True, kw_only=True)
 class FlickerOptions:
-    """What to hold clips against, how to look at them, and what to write."""
+    """What clips are compared with, how they are measured, and which reports are written."""
 
     sdr: str = option("", "the SDR that the clips were made from: its own grain and motion are no flicker of theirs")
     truth: str = option("", "the true HDR: what the scene itself does in highlights is no flicker, either")
@@ -21,7 +21,7 @@ class FlickerOptions:
     frame_rate: float = option(0.0, "frames per second of image sequences; 0 for 24", low=0.0, high=1000.0)
     json: str = option("", "write everything that was measured to this file")
     csv: str = option("", "write a row per frame and clip to this file")
-    html: str = option("", "write one page with plots, the worst moments and a comparison to this file")
+    html: str = option("", "write one page with plots, the worst frames and a comparison to this file")
 
     def __post_init__(self) -> None:
         check(self)

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Mapping
 from ctypes import POINTER, c_char_p, c_double, c_int32, c_int64, c_void_p
 from typing import TYPE_CHECKING
 
-from vshdr.errors import sentence
+from vshdr.errors import BuildError, sentence
 
 if TYPE_CHECKING:
     from vshdr.plugin.clip import ExpandedClip
@@ -261,12 +261,12 @@ def _load() -> tuple[type[ExpandedClip], type[MeasuredClip]]:
 def attach(address: int) -> None:
     """Fill the C library's table at `address`. Does nothing the second time.
 
-    Raise RuntimeError if library and package are of different builds.
+    Raise BuildError if library and package are of different builds.
     """
     with _attaching:  # two threads that each expand their first clip
         if address in _bridges:
             return
         table = Table.from_address(address)
         if (table.abi, table.size) != (ABI, ctypes.sizeof(Table)):
-            raise RuntimeError(f"the plugin has interface {table.abi}, the package {ABI}")
+            raise BuildError(f"the plugin has interface {table.abi}, the package {ABI}")
         _bridges[address] = Bridge(table)

@@ -18,7 +18,7 @@ from vshdr.metrics.flicker.comparison import Clip, Comparison
 from vshdr.metrics.flicker.meter import PER_FRAME
 from vshdr.metrics.flicker.worst_frames import DARKEST, STEPS_PER_STOP, packed
 from vshdr.report.flicker_tables import as_json
-from vshdr.runtime.files import whole
+from vshdr.runtime.files import atomic_write
 
 POINTS = 2000
 """Points of a curve at most; of longer clips each point is the largest of several frames."""
@@ -29,7 +29,7 @@ def write_page(comparison: Comparison, path: str | Path) -> None:
     """Write the page: plots, the worst frames with their HDR pictures, heat maps, all numbers. Raise OSError where
     the file cannot be written.
     """
-    with whole(path) as part:
+    with atomic_write(path) as part:
         part.write_text(page(comparison), encoding="utf-8")
 
 

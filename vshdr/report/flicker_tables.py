@@ -12,10 +12,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-import vshdr
+from vshdr import __version__
 from vshdr.metrics.flicker.comparison import Clip, Comparison
 from vshdr.metrics.flicker.meter import PER_CLIP, PER_FRAME, PER_SHOT, Metric
-from vshdr.runtime.files import whole
+from vshdr.runtime.files import atomic_write
 
 METRICS = PER_FRAME | PER_SHOT | PER_CLIP
 _TERMINAL_SHOTS = 20
@@ -51,7 +51,7 @@ def print_tables(comparison: Comparison, console: Console) -> None:
 def as_json(comparison: Comparison) -> dict[str, Any]:
     """Return all that was measured, as JSON knows it: null for what is NaN or infinite."""
     return {
-        "vshdr": vshdr.__version__,
+        "vshdr": __version__,
         "settings": dataclasses.asdict(comparison.options),
         "frames": comparison.frames,
         "frame_rate": comparison.frame_rate,
@@ -84,7 +84,7 @@ def _clip(comparison: Comparison, clip: Clip) -> dict[str, Any]:
 
 def write_json(comparison: Comparison, path: str | Path) -> None:
     """Write `as_json`. Raise OSError where the file cannot be written."""
-    with whole(path) as part:
+    with atomic_write(path) as part:
         part.write_text(json.dumps(as_json(comparison), allow_nan=False) + "\n")
 
 
@@ -92,7 +92,7 @@ def write_csv(comparison: Comparison, path: str | Path) -> None:
     """A row per frame and clip: frame, seconds, shot, clip, role, and the numbers of `PER_FRAME`, empty for NaN. Raise
     OSError where the file cannot be written.
     """
-    with whole(path) as part, part.open("w", newline="") as file:
+    with atomic_write(path) as part, part.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(("frame", "seconds", "shot", "clip", "role", *PER_FRAME))
         for clip in comparison.clips:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from vshdr.colour.primaries import convert_primaries, luminance
 from vshdr.colour.transfer import INVERSE_EOTF
-from vshdr.runtime.files import whole
+from vshdr.runtime.files import atomic_write
 
 PANEL_SIZE = 960
 """Longest side of a panel in pixels; larger frames are averaged down, frames under half of it are enlarged."""
@@ -71,7 +71,7 @@ def write_preview(
             false_colours(_fit(nits.unsqueeze(0))[0].numpy(), white),
         ),
     ]
-    with whole(path) as part:
+    with atomic_write(path) as part:
         _sheet(panels, title, white).save(part, format="PNG", compress_level=3)
 
 

@@ -6,16 +6,18 @@ import fcntl
 from pathlib import Path
 from typing import BinaryIO
 
+from vshdr.errors import FileError
 
-def locked(path: Path, busy: str) -> BinaryIO:
-    """Return the file, open at its end, made where it is not there; nobody else can lock it until it is closed.
 
-    Raise OSError that says `busy` where somebody else has, and where it cannot be written.
+def open_locked(path: Path, busy: str) -> BinaryIO:
+    """Open a file at its end, made if it is not there, and lock it: no other process can until it is closed.
+
+    Raise FileError with the message `busy` where another process has locked it, OSError where it cannot be opened.
     """
     file = path.open("ab")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         file.close()
-        raise OSError(busy) from error
+        raise FileError(busy) from error
     return file

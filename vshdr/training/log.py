@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from vshdr.errors import InputError
+from vshdr.errors import MissingPackageError
 
 Record = dict[str, Any]
 
@@ -17,7 +17,7 @@ class Log:
     def __init__(self, folder: Path, *, resumed_at: int | None = None, tensorboard: bool = False) -> None:
         """A new log, or with `resumed_at` the one that is there, without what came after that step.
 
-        Raise InputError where TensorBoard is wanted and not installed.
+        Raise MissingPackageError where TensorBoard is wanted and not installed.
         """
         self._board = _open_board(folder, resumed_at) if tensorboard else None
         path = folder / "log.jsonl"
@@ -72,5 +72,7 @@ def _open_board(folder: Path, resumed_at: int | None) -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
-        raise InputError("--tensorboard needs the package tensorboard; run: pip install tensorboard") from error
+        raise MissingPackageError(
+            "--tensorboard needs the package tensorboard; run: pip install tensorboard"
+        ) from error
     return SummaryWriter(folder / "tensorboard", purge_step=None if resumed_at is None else resumed_at + 1)

@@ -22,7 +22,7 @@ from vshdr import weights as weights_room
 from vshdr.camera.conditions import CameraOptions
 from vshdr.camera.views import MotionOptions
 from vshdr.camera.virtual_camera import CONDITIONS
-from vshdr.errors import InputError
+from vshdr.errors import InputError, NotFiniteError
 from vshdr.models.contract import Display, Model, load_state
 from vshdr.models.hdrcnn import HDRCNN, from_published
 from vshdr.options.train import TrainOptions
@@ -65,8 +65,8 @@ def train(
 
     `camera` says more of the virtual camera than `options.condition` and `options.motion` do, which it replaces.
     `on_record` gets each record of the log. Raise InputError for options that do not fit each other, the
-    data or the run that is resumed, OSError for files that are missing, and RuntimeError where training ends
-    in values that are not finite.
+    data or the run that is resumed, OSError for files that are missing, and NotFiniteError where training
+    diverges.
     """
     team = Team.join(options.device)
     try:
@@ -204,7 +204,7 @@ class _Run:
         else:
             self.skipped += 1
             if self.skipped > MOST_SKIPPED:
-                raise RuntimeError(
+                raise NotFiniteError(
                     f"training of {self.options.model} diverged at step {self.step}: {self.skipped} "
                     f"gradients in a row were not finite; lower rate or clip"
                 )
@@ -296,7 +296,7 @@ class _Run:
         measured = self.validation.measure(learner, self.autocast)
         self.last = measured["loss"]
         if not math.isfinite(self.last):
-            raise RuntimeError(
+            raise NotFiniteError(
                 f"training of {self.options.model} diverged by step {self.step}: the validation loss is {self.last}; "
                 "lower rate or clip"
             )

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from vshdr.colour.transfer import INVERSE_EOTF
-from vshdr.runtime.files import whole
+from vshdr.runtime.files import atomic_write
 from vshdr.training.log import Record
 
 _BACKGROUND, _GRID, _INK = (22, 22, 22), (60, 60, 60), (230, 230, 230)
@@ -99,5 +99,5 @@ def loss_plot(path: Path, records: list[Record]) -> None:
 
 
 def _save(sheet: Image.Image, path: Path) -> None:
-    with whole(path) as part:
+    with atomic_write(path) as part:
         sheet.save(part, format="PNG")

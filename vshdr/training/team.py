@@ -26,7 +26,7 @@ class Team:
     def join(cls, device: str) -> Team:
         """Join the processes that torchrun started, or is alone. `device` is auto, cpu or cuda.
 
-        Raise RuntimeError where there is no CUDA device and one was asked for.
+        Raise DeviceError where there is no CUDA device and one was asked for.
         """
         cuda = torch.cuda.is_available()
         if device == "cuda" and not cuda:

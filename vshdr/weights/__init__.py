@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from vshdr.errors import InputError
+from vshdr.errors import FileError, InputError
 from vshdr.weights import catalogue
 from vshdr.weights.download import fetch, folder, recorded_sha256
 from vshdr.weights.files import convert, mean, read, write
@@ -84,7 +84,7 @@ def locate(name_or_path: str, model: str) -> Path:
     """Return the file that `name_or_path` means for `model`: a file, or a name of the catalogue; "" is the model's own.
 
     A model's own weights are those inside the package, or else the first of the catalogue. Raise InputError for what
-    is neither and for weights of another model, OSError for weights that are not fetched yet.
+    is neither and for weights of another model, FileError for weights that are not fetched yet.
     """
     path = Path(name_or_path)
     if name_or_path and path.is_file():
@@ -105,5 +105,5 @@ def locate(name_or_path: str, model: str) -> Path:
         raise InputError(f"weights '{name}' are for {entry.model}, not for {model}")
     path = folder() / entry.filename
     if not path.is_file():
-        raise OSError(f"the weights '{name}' of {model} are not here; run: vshdr weights fetch {name}")
+        raise FileError(f"the weights '{name}' of {model} are not here; run: vshdr weights fetch {name}")
     return path

@@ -13,7 +13,8 @@ from typing import BinaryIO
 
 import platformdirs
 
-from vshdr.runtime.locks import locked
+from vshdr.errors import DownloadError, FileError
+from vshdr.runtime.locks import open_locked
 from vshdr.weights.catalogue import Entry, find
 from vshdr.weights.files import sha256
 
@@ -36,8 +37,8 @@ def fetch(name: str, *, progress: Progress | None = None) -> Path:
 
     What an earlier call left unfinished is continued. A file whose SHA-256 is not the one expected never gets
     its final name. Where none is published, the first download is trusted, and its SHA-256 recorded for all
-    later ones. Raise InputError for an unknown name, OSError where the download fails or is not what it
-    should be.
+    later ones. Raise InputError for an unknown name, DownloadError where the download fails or is
+    not what it should be, OSError where it cannot be written.
     """
     entry = find(name)
     target = folder() / entry.filename
@@ -46,7 +47,7 @@ def fetch(name: str, *, progress: Progress | None = None) -> Path:
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(target.name + ".part")
-    with locked(part, f"another process is fetching {name} into {part}; wait for it") as file:
+    with open_locked(part, f"another process is fetching {name} into {part}; wait for it") as file:
         try:
             _download(entry.url, file, part, progress or (lambda done, total: None))
         except OSError:
@@ -57,7 +58,9 @@ def fetch(name: str, *, progress: Progress | None = None) -> Path:
         if expected and digest != expected:
             _discard(part)
             origin = "the catalogue says" if entry.sha256 else f"the first download had, by {_record_path()},"
-            raise OSError(f"{entry.url} gave a file with SHA-256 {digest} where {origin} {expected}; nothing was kept")
+            raise DownloadError(
+                f"{entry.url} gave a file with SHA-256 {digest} where {origin} {expected}; nothing was kept"
+            )
         if not expected:
             _record(entry, digest, part.stat().st_size)
         _tag_path(part).unlink(missing_ok=True)
@@ -85,10 +88,10 @@ def _download(url: str, file: BinaryIO, part: Path, progress: Progress) -> None:
         if error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE and tag:
             _tag_path(part).unlink()  # nothing is left to send: all of it is here, or too much is
             return _download(url, file, part, progress)
-        raise OSError(f"{url} answered {error.code} {error.reason}") from error
+        raise DownloadError(f"{url} answered {error.code} {error.reason}") from error
     except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
-        raise OSError(f"{url} cannot be reached ({reason}); check the network and run it again") from error
+        raise DownloadError(f"{url} cannot be reached ({reason}); check the network and run it again") from error
     with response:
         if response.status != http.client.PARTIAL_CONTENT:
             start = 0
@@ -100,7 +103,7 @@ def _download(url: str, file: BinaryIO, part: Path, progress: Progress) -> None:
         _tag_path(part).write_text("" if tag.startswith("W/") else tag)
         done = _copy(response, file, start, total, progress)
     if total is not None and done != total:
-        raise OSError(f"{url} ended after {done} of {total} bytes; run it again to go on from there")
+        raise DownloadError(f"{url} ended after {done} of {total} bytes; run it again to go on from there")
     file.flush()
 
 
@@ -111,7 +114,7 @@ def _copy(response: http.client.HTTPResponse, file: BinaryIO, done: int, total: 
         try:
             chunk = response.read(_CHUNK)
         except (OSError, http.client.HTTPException) as error:
-            raise OSError(
+            raise DownloadError(
                 f"{response.url} broke off after {done} bytes ({error}); run it again to go on from there"
             ) from error
         if not chunk:
@@ -119,7 +122,7 @@ def _copy(response: http.client.HTTPResponse, file: BinaryIO, done: int, total: 
         try:
             file.write(chunk)
         except OSError as error:
-            raise OSError(f"{file.name} cannot be written ({error.strerror})") from error
+            raise FileError(f"{file.name} cannot be written ({error.strerror})") from error
         done += len(chunk)
         progress(done, total)
 
@@ -144,7 +147,7 @@ def _records() -> dict[str, dict]:
     except FileNotFoundError:
         return {}
     except ValueError as error:
-        raise OSError(f"{_record_path()} is damaged ({error}); delete it to trust the next downloads anew") from error
+        raise FileError(f"{_record_path()} is damaged ({error}); delete it to trust the next downloads anew") from error
 
 
 def _record(entry: Entry, digest: str, size: int) -> None:

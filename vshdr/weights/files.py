@@ -19,8 +19,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from vshdr.errors import InputError
-from vshdr.runtime.files import whole
+from vshdr.errors import InputError, OutputExistsError
+from vshdr.runtime.files import atomic_write
 
 if TYPE_CHECKING:
     from vshdr.models.contract import Model
@@ -56,8 +56,8 @@ def convert(source: str | Path, target: str | Path, *, half: bool = False) -> st
 
     With `half` they are rounded to half precision. The file's metadata say the model, the name of `source` and its
     SHA-256, and all that the metadata of `source` say of its making. Raise InputError where `source`
-    fits no network or `target` does not end in .safetensors, OSError where `source` cannot be read or
-    `target` is there already.
+    fits no network or `target` does not end in .safetensors, OSError where `source` cannot be read,
+    OutputExistsError where `target` is there already.
     """
     source, target = _checked(source, target)
     model = _network(source)
@@ -92,7 +92,7 @@ def _checked(source: str | Path, target: str | Path) -> tuple[Path, Path]:
     if target.suffix.lower() != ".safetensors":
         raise InputError(f"{target} must end in .safetensors")
     if target.exists():
-        raise FileExistsError(f"{target} is there already; give another name")
+        raise OutputExistsError(f"{target} is there already; give another name")
     read(source)  # what is wrong with the file itself is said once, not once for each network
     return source, target
 
@@ -117,7 +117,7 @@ def write(model: Model, path: Path, metadata: dict[str, str]) -> None:
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     # Not `save_file`, whose files are its user's alone, and whose errors are of its own kind.
     data = save(state, metadata | {"model": model.description.name})
-    with whole(path) as part:
+    with atomic_write(path) as part:
         part.write_bytes(data)
 
 

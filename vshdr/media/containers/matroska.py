@@ -93,7 +93,7 @@ def set_display_size(path: str | os.PathLike[str], width: int, height: int) -> N
 
     FFmpeg's muxer takes the sample aspect ratio from a field that PyAV cannot set, and says that it is
     unknown instead. The track therefore gets a title that ends in `DISPLAY_SIZE_ROOM`, which makes room here
-    without moving anything behind the track. Raise RuntimeError without room.
+    without moving anything behind the track. Raise VerificationError without room.
     """
     with Path(path).open("rb") as file:
         place = _video_track(file, file.seek(0, os.SEEK_END))

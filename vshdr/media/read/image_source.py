@@ -13,10 +13,10 @@ from pathlib import Path
 
 import av
 
-from vshdr.errors import InputError
+from vshdr.errors import InputError, reason
 from vshdr.media.read.pixels import PixelLayout
 from vshdr.media.read.source import Frame, Source, pad_to_coded_size
-from vshdr.media.read.video_source import describe_first_frame, look_of, note_first_frame, orientation_of, reason
+from vshdr.media.read.video_source import describe_first_frame, look_of, note_first_frame, orientation_of
 from vshdr.media.sequence import NumberedName
 from vshdr.media.signal import MATRIX_BT709, TRANSFER_SRGB
 
@@ -111,7 +111,7 @@ def decode_image(path: Path) -> av.VideoFrame:
         said = f" ({reason(error)})" if isinstance(error, av.FFmpegError) else ""
         raise InputError(f"{path.name}: this is not an image that can be read{said}") from None
     except OSError as error:
-        raise InputError(f"{path.name}: {(error.strerror or str(error)).lower()}") from None
+        raise InputError(f"{path.name}: {reason(error)}") from None
     raise InputError(f"{path.name}: the image is damaged or cut off")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from vshdr.errors import InputError
+from vshdr.errors import InputError, reason
 from vshdr.media.read.image_source import HDR_SUFFIXES, IMAGE_SUFFIXES, folder_files, open_images, pattern_files
 from vshdr.media.read.script_source import open_script
 from vshdr.media.read.source import Frame, Source
@@ -33,7 +33,7 @@ def open_source(path: str | Path, *, frame_rate: Fraction | None = None, allow_h
     try:
         return _open(Path(path), frame_rate, allow_hdr)
     except OSError as error:
-        raise InputError(f"{path}: {(error.strerror or str(error)).lower()}") from None
+        raise InputError(f"{path}: {reason(error)}") from None
 
 
 def _open(path: Path, frame_rate: Fraction | None, allow_hdr: bool) -> Source:

@@ -53,7 +53,7 @@ class ScriptSource(Source):
                 )
                 index, pts = index + 1, end
         except vs.Error as error:
-            raise InputError(f"{self.name}: frame {index}: {_last_line(error)}") from None
+            raise InputError(f"{self.name}: frame {index}: {last_line(error)}") from None
 
 
 def open_script(path: Path, *, allow_hdr: bool = False) -> ScriptSource:
@@ -69,7 +69,7 @@ def open_script(path: Path, *, allow_hdr: bool = False) -> ScriptSource:
             properties = _resize_properties(first, clip, allow_hdr)
             aspect = Fraction(first.props.get("_SARNum", 1) or 1, first.props.get("_SARDen", 1) or 1)
     except (vs.Error, ValueError) as error:
-        raise InputError(f"{path.name}: {_last_line(error)}") from None
+        raise InputError(f"{path.name}: {last_line(error)}") from None
     return ScriptSource(
         name=path.name,
         clip=clip,
@@ -121,8 +121,8 @@ def _where(error: BaseException, path: Path) -> str:
     return f"{place}: {type(error).__name__}: {' '.join(message.split())}"
 
 
-def _last_line(error: Exception) -> str:
-    """Return the message itself: VapourSynth puts a whole traceback before it where a script's function failed."""
+def last_line(error: Exception) -> str:
+    """Return the message of `error` alone: VapourSynth puts a traceback before it if a function of a script failed."""
     return (str(error).strip().splitlines() or [type(error).__name__])[-1]
 
 

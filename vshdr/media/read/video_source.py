@@ -15,7 +15,7 @@ from av.codec.hwaccel import HWAccel
 from av.sidedata.sidedata import Type as SideDataType
 from av.stream import Disposition
 
-from vshdr.errors import InputError
+from vshdr.errors import InputError, reason
 from vshdr.media.read.completeness import promised_size
 from vshdr.media.read.device_planes import planes_of
 from vshdr.media.read.pixels import PixelLayout, layout_of
@@ -277,11 +277,6 @@ def _decode(
             raise InputError(f"{name}: frame {count} cannot be decoded ({reason(error)})") from None
     if packets < stored_count:
         raise InputError(f"{name}: the file is cut off: it holds {packets} of {stored_count} frames")
-
-
-def reason(error: av.FFmpegError) -> str:
-    """Return what FFmpeg said, without the number and the file name that PyAV puts around it."""
-    return (error.strerror or str(error)).lower()
 
 
 def look_of(frame: av.VideoFrame) -> tuple:

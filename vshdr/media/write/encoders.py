@@ -12,7 +12,7 @@ from fractions import Fraction
 import av
 import av.logging
 
-from vshdr.errors import InputError
+from vshdr.errors import InputError, MissingPackageError
 from vshdr.media.codecs import CONTAINERS, ENCODERS, Encoder
 from vshdr.media.metadata import (
     BT2020_NCL,
@@ -93,7 +93,9 @@ def check(settings: VideoSettings, suffix: str) -> None:
         raise InputError(f"transfer is {settings.transfer!r}; use pq or hlg")
     encoder = settings.encoder
     if encoder.name not in av.codecs_available:
-        raise InputError(f"this build of PyAV has no {encoder.name} encoder; use another codec than {settings.codec}")
+        raise MissingPackageError(
+            f"this build of PyAV has no {encoder.name} encoder; use another codec than {settings.codec}"
+        )
     if suffix not in encoder.containers:
         raise InputError(
             f"{settings.codec} video does not go into {suffix} files; use {' or '.join(encoder.containers)}"

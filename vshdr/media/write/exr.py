@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vshdr.colour.primaries import chromaticities
-from vshdr.errors import InputError
+from vshdr.errors import FileError, InputError
 from vshdr.media.read.exr import _read
 from vshdr.media.sequence import NumberedName
-from vshdr.runtime.files import whole
+from vshdr.runtime.files import atomic_write
 
 HALF_MAXIMUM = 65504.0
 PIXEL_TYPES = {"half": np.dtype(np.float16), "float": np.dtype(np.float32)}
@@ -82,7 +82,7 @@ class ExrWriter:
         if primaries not in INTEROP_IDS:
             raise InputError(f"EXR frames come in BT.709 (1) or BT.2020 (9) primaries, not {primaries}")
         if not os.access(self._pattern.parent, os.W_OK):
-            raise OSError(f"{self._pattern.parent}: nothing can be written to this folder")
+            raise FileError(f"{self._pattern.parent}: nothing can be written to this folder")
         self._size = (width, height)
         self._start = start
         self._frame_rate = Fraction(frame_rate)
@@ -177,11 +177,11 @@ class ExrWriter:
         header = self._header | {"imageCounter": number, "timeCode": time_code(index, self._frame_rate)}
         path = self.path(index)
         try:
-            with whole(path) as part, OpenEXR.File(header, dict(zip("RGB", rgb.numpy(), strict=True))) as file:
+            with atomic_write(path) as part, OpenEXR.File(header, dict(zip("RGB", rgb.numpy(), strict=True))) as file:
                 file.write(str(part))
         except (RuntimeError, OSError) as error:
             said = error.strerror if isinstance(error, OSError) else str(error).rstrip(".").rpartition(". ")[2]
-            raise OSError(f"{path}: the frame cannot be written: {said}") from None
+            raise FileError(f"{path}: the frame cannot be written: {said}") from None
 
 
 def time_code(index: int, frame_rate: Fraction) -> OpenEXR.TimeCode:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import av
 
-from vshdr.errors import InputError, VerificationError
+from vshdr.errors import InputError, VerificationError, reason
 from vshdr.media.containers.bitstream import Patches, configuration_patches, content_light_patches, hvcc_length_size
 from vshdr.media.containers.detect import read_header
 from vshdr.media.containers.video_header import VideoHeader
@@ -28,7 +28,6 @@ from vshdr.media.metadata import (
     MasteringDisplay,
     mastering_display,
 )
-from vshdr.media.read.video_source import reason
 from vshdr.media.write.encoders import LIMITED_RANGE, VideoSettings
 from vshdr.media.write.passthrough import main_video
 

@@ -20,7 +20,7 @@ from typing import Self
 import av
 import numpy as np
 
-from vshdr.errors import InputError
+from vshdr.errors import EncodeError, InputError, OutputExistsError, reason
 from vshdr.media.codecs import DEFAULT_PIXEL_FORMAT
 from vshdr.media.containers.matroska import DISPLAY_SIZE_ROOM, set_display_size, template
 from vshdr.media.metadata import TRANSFER_NUMBERS, content_light, content_light_bound, mastering_display
@@ -28,7 +28,7 @@ from vshdr.media.write.content_light import patch_content_light
 from vshdr.media.write.encoders import SITED_TOP_LEFT, VideoSettings, check, open_encoder, set_colour_tags
 from vshdr.media.write.passthrough import Passthrough, has_streams
 from vshdr.media.write.verify import verify
-from vshdr.runtime.locks import locked
+from vshdr.runtime.locks import open_locked
 
 __all__ = ["DEFAULT_PIXEL_FORMAT", "VideoSettings", "VideoWriter"]
 
@@ -56,14 +56,14 @@ class VideoWriter:
 
         `source` is the file that audio, subtitles, attachments, chapters and tags are copied from; an image
         sequence or a script has none, which is fine. A file that has the final name is replaced in the end,
-        or refused now if not `overwrite`. Raise InputError for settings that do not fit, OSError if a file
-        cannot be opened.
+        or refused now if not `overwrite`. Raise InputError for settings that do not fit, OutputExistsError
+        for that refusal, OSError if a file cannot be opened.
         """
         self.path, self.settings = Path(path), settings
         suffix = self.path.suffix.lower()
         check(settings, suffix)
         if not overwrite and self.path.exists():
-            raise FileExistsError(f"{self.path} exists already; choose another name or overwrite it")
+            raise OutputExistsError(f"{self.path} exists already; choose another name or overwrite it")
         self.partial = self.path.with_name(f"{self.path.stem}.partial{self.path.suffix}")
         """Where the file grows."""
         self.left_out: list[str] = []
@@ -75,7 +75,7 @@ class VideoWriter:
         self._passthrough: Passthrough | None = None
         self._encoder = open_encoder(settings)
         self._output: av.container.OutputContainer | None = None
-        self._lock = locked(
+        self._lock = open_locked(
             self.partial, f"{self.partial} is being written by another run; let it end, or name another output"
         )
         try:
@@ -109,7 +109,7 @@ class VideoWriter:
         `planes` are Y, Cb and Cr, uint16 arrays of rows x columns with limited-range BT.2020 code values of
         the pixel format's depth. `pts`, and `duration` where it is known, are in ticks of
         `settings.time_base`; `pts` has to rise. Raise InputError for planes or timestamps that do not fit,
-        OSError if the file cannot be written.
+        EncodeError if the encoder fails, OSError if the file cannot be written.
         """
         if self._timestamps and pts <= self._timestamps[-1]:
             raise InputError(f"timestamps have to rise, but {pts} follows {self._timestamps[-1]}")
@@ -122,7 +122,7 @@ class VideoWriter:
         """End the file, fills in the measured light levels in nits, checks it and gives it its final name.
 
         HLG carries no light levels; there the two are ignored. Raise InputError if no frame was written,
-        RuntimeError if the written file is not what was meant, OSError if it cannot be written; the partial
+        VerificationError if the written file is not what was meant, OSError if it cannot be written; the partial
         file then stays.
         """
         if not self._timestamps:
@@ -215,13 +215,25 @@ class VideoWriter:
                 else max(1, round(1 / rate / self.settings.time_base))
             )
         self._durations[frame.pts] = duration
-        self._mux(self._encoder.encode(frame))
+        self._encode(frame)
+
+    def _encode(self, frame: av.VideoFrame | None) -> None:
+        """Encode one frame, or with None all that the encoder still holds, and write what comes out."""
+        try:
+            self._mux(self._encoder.encode(frame))
+        except av.FFmpegError as error:
+            if isinstance(error, OSError):  # the system refuses to write
+                raise
+            raise EncodeError(
+                f"{self.partial}: {self.settings.encoder.name} or the muxer failed ({reason(error)}); "
+                "try another codec, preset or pixel_format"
+            ) from error
 
     def _flush(self, complete: bool) -> None:
         """Empty the encoder. Other streams go on to their end if `complete`, else end with the picture."""
         self._encode_held(None)
         if self._timestamps:
-            self._mux(self._encoder.encode(None))
+            self._encode(None)
         if self._passthrough is not None and self._timestamps:
             if not complete:
                 self._passthrough.write_until(self._timestamps[-1] * self.settings.time_base)

@@ -76,7 +76,7 @@ def compare(
 
     `on_progress` is called with the frames done and their number as far as it is known. Memory does not grow with the
     clips' length, but for a few numbers per frame. Raise InputError, one sentence, for clips that cannot be read or
-    do not fit together, and RuntimeError where ColorVideoVDP is asked for and not there.
+    do not fit together, and MissingPackageError where ColorVideoVDP is asked for and not there.
     """
     rate = Fraction(options.frame_rate).limit_denominator(1001) if options.frame_rate else None
     given = [("source", options.sdr), ("truth", options.truth), *(("clip", path) for path in paths)]

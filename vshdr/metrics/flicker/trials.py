@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from vshdr.colour.transfer import INVERSE_EOTF
+from vshdr.errors import MissingPackageError
 from vshdr.expand.expander import Expander
 from vshdr.metrics import jod
 from vshdr.metrics.flicker import equivariance as stability
@@ -41,7 +42,7 @@ class JodMeter:
 
     def __init__(self, frame_rate: float) -> None:
         if not jod.available():
-            raise RuntimeError("--jod needs ColorVideoVDP: pip install vshdr[quality]")
+            raise MissingPackageError("--jod needs ColorVideoVDP: pip install vshdr[quality]")
         self._predictor = jod.Jod(frame_rate)
         self._waiting: list[tuple[Tensor, Tensor]] = []
         self._sum, self._frames = 0.0, 0

@@ -1,11 +1,13 @@
 """The documentation speaks of what is there: links, files, options, rooms."""
 
+import importlib
 import re
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
+from vshdr import errors
 from vshdr.models import names
 from vshdr.options.convert import ConvertOptions
 from vshdr.options.expand import ExpandOptions
@@ -64,3 +66,18 @@ def test_every_room_stands_in_the_plan():
     rooms = re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)
     there = {path.parent.name for path in (ROOT / "vshdr").glob("*/__init__.py")}
     assert there <= set(rooms) and set(rooms) - there <= {"cluster"}
+
+
+def test_every_error_is_explained():
+    text = (ROOT / "docs" / "python.md").read_text()
+    for name, item in vars(errors).items():
+        if isinstance(item, type) and issubclass(item, errors.VshdrError):
+            assert f"`{name}`" in text or f"errors.{name}`" in text, name
+
+
+def test_the_plan_keeps_the_order_of_the_rooms(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "scripts")
+    order = importlib.import_module("rooms").ROOMS
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    shown = [room for room in re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE) if room in order]
+    assert shown == [room for room in order if room in shown]

@@ -184,7 +184,7 @@ def main(arguments: list[str] | None = None) -> None:
     console = Console() if sys.stdout.isatty() else Console(width=160)
     width, height = options.size
     shape = {"frames": options.frames, "width": width, "height": height}
-    reels = list(footage(options.data, **shape, own=options.own, harbour_clips=0, limit=options.limit))
+    reels = list(footage(options.data, **shape, own=options.own, harbour=0, limit=options.limit))
     first = reels[0]
     rows = [row for reel in (standing(first), first) for row in recover(reel, options.amplitudes)]
     zeros = [nothing(reel, bits) for reel in (standing(first), *reels) for bits in (8, 16)]

@@ -203,7 +203,7 @@ def shots(options: argparse.Namespace) -> Iterator[Shot]:
         width=width,
         height=height,
         own=options.own,
-        harbour_clips=options.harbour,
+        harbour=options.harbour,
         limit=options.limit,
     )
     for reel in reels:

@@ -105,7 +105,7 @@ class Shot:
         return self.truth.amax(dim=1, keepdim=True) > 1.0
 
 
-def harbour(time: float, frames: int, width: int, height: int) -> Footage:
+def harbour_clip(time: float, frames: int, width: int, height: int) -> Footage:
     """Return the procedural scene from `time` (in seconds) on: a walking camera, moving objects and waves."""
     times = [time + index / FRAME_RATE for index in range(frames)]
     grids, valid = [_identity(height, width)], [torch.ones(1, height, width, dtype=torch.bool)]
@@ -137,16 +137,16 @@ def _frames(path: Views, start: int, count: int) -> Views:
 
 
 def footage(
-    data: str, *, frames: int, width: int, height: int, own: int, harbour_clips: int, limit: int
+    data: str, *, frames: int, width: int, height: int, own: int, harbour: int, limit: int
 ) -> Iterator[Footage]:
-    """Yield `harbour_clips` clips of the harbour, `own` synthetic panoramas, and at most `limit` of the pictures below
+    """Yield `harbour` clips of the harbour, `own` synthetic panoramas, and at most `limit` of the pictures below
     the folder `data` that are held out; 0 for all of these.
 
     Held out are the pictures that training leaves out. Raise OSError where the folder has no pictures.
     """
     held_out = split(load_folder(data), VALIDATION_SHARE)[1][: limit or None] if data else []
-    for index in range(harbour_clips):
-        yield harbour(0.5 + index, frames, width, height)
+    for index in range(harbour):
+        yield harbour_clip(0.5 + index, frames, width, height)
     for index in range(own):
         picture = procedural_panorama(_OWN_SEED + index, LARGEST // 2)
         yield look_around(f"own-{index + 1}", picture, frames, width, height)

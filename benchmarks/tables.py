@@ -242,7 +242,9 @@ def origin(results: Results) -> str:
     run = results["origin"]
     machine = run["machine"]
     device = machine["gpu"] or f"{machine['processor']}, {machine['threads']} of {machine['cores']} cores"
-    return f"<sub>`{run['command']}`; vshdr {run['version']}, {run['date']}, {device}</sub>"
+    scenes = {record["scene"] for record in results.get("scenes", ())}
+    count = f"{len(scenes)} scenes; " if scenes else ""
+    return f"<sub>{count}`{run['command']}`; vshdr {run['version']}, {run['date']}, {device}</sub>"
 
 
 def fill(text: str) -> str:

@@ -27,6 +27,7 @@ import vapoursynth as vs
 from needs import find_missing_plugin
 
 from vshdr import Expander
+from vshdr.colour.h273 import ColourRange, Matrix, Primaries, Transfer
 
 core: Any = vs.core  # whose stub knows no plugin's functions
 
@@ -52,7 +53,9 @@ def source(width: int, height: int, frames: int) -> vs.VideoNode:
     clip = core.std.BlankClip(
         width=width, height=height, format=vs.RGBS, color=[0.7, 0.5, 0.3], length=frames, keep=True
     )
-    return core.std.SetFrameProps(clip, _Matrix=0, _Transfer=8, _Primaries=1, _Range=1)
+    return core.std.SetFrameProps(
+        clip, _Matrix=Matrix.RGB, _Transfer=Transfer.LINEAR, _Primaries=Primaries.BT709, _Range=ColourRange.FULL
+    )
 
 
 def rendering(make: Callable[[], vs.VideoNode]) -> Run:

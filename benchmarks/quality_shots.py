@@ -26,7 +26,7 @@ from vshdr.camera.views import (
     render,
 )
 from vshdr.camera.virtual_camera import CONDITIONS
-from vshdr.colour.roll_off import soft_ceiling
+from vshdr.colour.roll_off import RollOff, roll_off
 from vshdr.metrics.flicker.equivariance import affine_grid, looks_inside, warp
 from vshdr.runtime.dice import Dice
 from vshdr.synthetic.harbour import scene
@@ -183,7 +183,7 @@ def shoot(reel: Footage, condition: str, headroom: float) -> Shot:
         scene=reel.name,
         condition=condition,
         sdr=_eight_bits(sdr),
-        truth=soft_ceiling(truth, headroom),
+        truth=roll_off(truth, RollOff.below(headroom)),
         grid=_identity(height, width).expand(frames, -1, -1, -1) if still else reel.grid,
         valid=torch.ones_like(reel.valid) if still else reel.valid,
         move=affine_grid(1, height, width, noise),

@@ -22,11 +22,12 @@ import vapoursynth as vs
 from throughput_work import expander_of
 
 from vshdr import convert
+from vshdr.colour.h273 import ColourRange, Matrix, Transfer
 from vshdr.conversion import outputs
 from vshdr.expand.device_batches import MOST_IN_FLIGHT, DeviceBatches, InFlightBatch, plane_conversion
-from vshdr.media.light_levels import LightMeter
+from vshdr.media.content_light import ContentLightMeter
+from vshdr.media.delivery import Delivery
 from vshdr.media.read.reader import open_source
-from vshdr.media.signal import Delivery
 from vshdr.runtime.memory import keep_what_is_freed
 
 MODEL = "gainmap"
@@ -103,7 +104,7 @@ def _device_batches(path: Path, device: str, frames: int, fuse: int) -> dict[str
     expander = expander_of(MODEL, device=device, eotf=source.signal.eotf, fuse=fuse)
     size = source.width, source.height
     conversion = plane_conversion(source.format_id, size, source.signal, source.properties, Delivery(output="pq"))
-    device_batches = DeviceBatches.largest(expander, conversion, LightMeter()) if conversion else None
+    device_batches = DeviceBatches.largest(expander, conversion, ContentLightMeter()) if conversion else None
     if device_batches is None:
         raise RuntimeError("the device has no memory for a batch")
     groups = [planes[at : at + device_batches.batch] for at in range(0, len(planes), device_batches.batch)]
@@ -130,7 +131,12 @@ def _plugin(width: int, height: int, device: str, frames: int) -> dict[str, Any]
         return frame
 
     blank = core.std.BlankClip(width=width, height=height, format=vs.YUV420P8, color=[180, 120, 130], length=1)
-    blank = core.std.SetFrameProps(core.std.ModifyFrame(blank, blank, ramp), _Matrix=1, _Transfer=1, _Range=0)
+    blank = core.std.SetFrameProps(
+        core.std.ModifyFrame(blank, blank, ramp),
+        _Matrix=Matrix.BT709,
+        _Transfer=Transfer.BT709,
+        _Range=ColourRange.LIMITED,
+    )
     blank = core.std.Loop(blank, frames)
     best = 0.0
     for _ in range(2):

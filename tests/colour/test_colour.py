@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+from vshdr.colour.h273 import Primaries
 from vshdr.colour.primaries import convert_primaries, luminance, rgb_to_xyz
-from vshdr.colour.roll_off import soft_ceiling
+from vshdr.colour.roll_off import RollOff, roll_off
 from vshdr.colour.transfer import EOTF, INVERSE_EOTF, hlg_decode, hlg_encode, pq_decode, pq_encode
 from vshdr.metrics.pu21 import pu21_decode, pu21_encode, pu21_psnr
 
@@ -48,25 +49,32 @@ def test_inverse_curves_undo_the_curves(name):
     torch.testing.assert_close(INVERSE_EOTF[name](EOTF[name](code)), code, atol=1e-7, rtol=0)
 
 
-@pytest.mark.parametrize(("number", "name"), [(1, "ITU-R BT.709"), (9, "ITU-R BT.2020")])
-def test_primaries_are_those_of_the_standards(number, name):
+@pytest.mark.parametrize(
+    ("primaries", "name"),
+    [
+        (Primaries.BT709, "ITU-R BT.709"),
+        (Primaries.BT2020, "ITU-R BT.2020"),
+        (Primaries.DISPLAY_P3, "Display P3"),
+    ],
+)
+def test_primaries_are_those_of_the_standards(primaries, name):
     derived = colour.RGB_COLOURSPACES[name].copy()
     derived.use_derived_matrix_RGB_to_XYZ = True
-    np.testing.assert_allclose(rgb_to_xyz(number), derived.matrix_RGB_to_XYZ, atol=1e-12)
+    np.testing.assert_allclose(rgb_to_xyz(primaries), derived.matrix_RGB_to_XYZ, atol=1e-12)
 
 
 def test_conversion_of_primaries_keeps_white_and_luminance():
     linear = torch.rand(2, 3, 4, 5, dtype=torch.float64)
-    wide = convert_primaries(linear, 1, 9)
-    torch.testing.assert_close(luminance(wide, 9), luminance(linear, 1))
-    torch.testing.assert_close(convert_primaries(wide, 9, 1), linear)
+    wide = convert_primaries(linear, Primaries.BT709, Primaries.BT2020)
+    torch.testing.assert_close(luminance(wide, Primaries.BT2020), luminance(linear, Primaries.BT709))
+    torch.testing.assert_close(convert_primaries(wide, Primaries.BT2020, Primaries.BT709), linear)
     white = torch.ones(1, 3, 1, 1, dtype=torch.float64)
-    torch.testing.assert_close(convert_primaries(white, 1, 9), white)
+    torch.testing.assert_close(convert_primaries(white, Primaries.BT709, Primaries.BT2020), white)
 
 
-def test_soft_ceiling_keeps_what_is_below_its_knee_and_never_passes_the_ceiling():
+def test_roll_off_keeps_what_is_below_its_knee_and_never_passes_the_ceiling():
     light = torch.linspace(0, 50, 4001).view(1, 1, 1, -1).expand(1, 3, 1, -1)
-    rolled = soft_ceiling(light, 5.0)
+    rolled = roll_off(light, RollOff.below(5.0))
     below = light <= 0.75 * 5.0
     assert torch.equal(rolled[below], light[below])
     assert rolled.max() <= 5.0
@@ -75,16 +83,16 @@ def test_soft_ceiling_keeps_what_is_below_its_knee_and_never_passes_the_ceiling(
     assert slopes.diff().abs().max() < 0.02  # no kink
 
 
-def test_soft_ceiling_keeps_hue():
+def test_roll_off_keeps_hue():
     pixel = torch.tensor([8.0, 4.0, 1.0]).view(1, 3, 1, 1)
-    rolled = soft_ceiling(pixel, 5.0)
+    rolled = roll_off(pixel, RollOff.below(5.0))
     torch.testing.assert_close(rolled / rolled[:, :1], pixel / 8.0)
 
 
 @pytest.mark.parametrize("ceiling", [1.0, math.inf])
-def test_soft_ceiling_at_its_limits(ceiling):
+def test_roll_off_at_its_limits(ceiling):
     light = torch.tensor([0.2, 1.0, 30.0]).view(1, 1, 1, 3).expand(1, 3, 1, 3)
-    torch.testing.assert_close(soft_ceiling(light, ceiling), light.clamp_max(ceiling))
+    torch.testing.assert_close(roll_off(light, RollOff.below(ceiling)), light.clamp_max(ceiling))
 
 
 def test_pu21_gives_the_published_values():

@@ -12,14 +12,15 @@ import torch
 import vapoursynth as vs
 
 from vshdr import Expander, convert
+from vshdr.colour.h273 import Primaries
 from vshdr.conversion import run as pipeline
 from vshdr.expand import device_batches as device_batches_module
 from vshdr.expand.device_batches import MOST_IN_FLIGHT, DeviceBatches, plane_conversion
-from vshdr.media.light_levels import LightMeter
+from vshdr.media.content_light import ContentLightMeter
+from vshdr.media.delivery import Delivery, linear_properties
 from vshdr.media.read.device_planes import planes_of
 from vshdr.media.read.pixels import layout_of
 from vshdr.media.read.reader import open_source, read_sdr
-from vshdr.media.signal import Delivery, linear_properties
 from vshdr.media.zimg import Resizer
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -56,7 +57,7 @@ def way(source, delivery):
 def device_batches_of(source, device="cpu", batch=3, precision="fp32", **options) -> tuple[DeviceBatches, Delivery]:
     delivery = Delivery(output="pq")
     expander = Expander(device=device, eotf=source.signal.eotf, batch=batch, precision=precision, **options)
-    return DeviceBatches(expander, way(source, delivery), LightMeter()), delivery
+    return DeviceBatches(expander, way(source, delivery), ContentLightMeter()), delivery
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -65,8 +66,10 @@ def test_codes_are_those_of_the_other_way(source, device):
     device_batches, delivery = device_batches_of(source, device)
     frames = list(source)
     expander = Expander(eotf=source.signal.eotf, device="cpu", precision="fp32")
-    resizer = Resizer(int(vs.RGBS), source.width, source.height, linear_properties(1), delivery.resize_arguments())
-    meter = LightMeter()
+    resizer = Resizer(
+        int(vs.RGBS), source.width, source.height, linear_properties(Primaries.BT709), delivery.resize_arguments()
+    )
+    meter = ContentLightMeter()
     decoded = [sdr for _, sdr in read_sdr(source)]
     for start in range(0, 12, 3):
         load = device_batches.send([frame.planes for frame in frames[start : start + 3]])
@@ -74,7 +77,7 @@ def test_codes_are_those_of_the_other_way(source, device):
             linear = expander.expand(decoded[number][None])[0]
             for plane, wanted in zip(planes, resizer(list(linear.numpy())), strict=True):
                 assert np.abs(plane.astype(int) - wanted.astype(int)).max() <= 1
-            light, wanted = LightMeter().add_counts(counts), meter.add(linear)
+            light, wanted = ContentLightMeter().add_counts(counts), meter.add(linear)
             assert light.brightest == pytest.approx(wanted.brightest, rel=1e-3)
             assert light.average == pytest.approx(wanted.average, rel=1e-3)
 

@@ -10,7 +10,7 @@ from vshdr import Expander, kernels, models
 from vshdr.colour.gain import apply_gain, gain_of
 from vshdr.colour.roll_off import RollOff, roll_off
 from vshdr.colour.transfer import EOTF, pq_encode
-from vshdr.media.light_levels import LightMeter
+from vshdr.media.content_light import ContentLightMeter
 from vshdr.models.contract import Display
 from vshdr.models.gainmap import _TRUST, KNOTS, LEVELS, GainMap
 from vshdr.temporal.gain_frames import GainFrame
@@ -117,7 +117,7 @@ def test_settling_is_the_roll_off(ceiling, brightest):
 
 def test_light_is_measured_alike(frame, torch_only):
     light = 8.0 * frame[0].pow(4)
-    meters = [LightMeter(primaries=1) for _ in range(2)]
+    meters = [ContentLightMeter() for _ in range(2)]
     frames = meters[0].add(light), torch_only(meters[1].add, light)
     assert frames[0].brightest == pytest.approx(frames[1].brightest, rel=1e-6)
     assert frames[0].average == pytest.approx(frames[1].average, rel=1e-6)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from vshdr.colour.h273 import Primaries
 from vshdr.media.read.exr import read_exr
 from vshdr.media.write.exr import ExrWriter
 
@@ -57,7 +58,7 @@ def test_attributes(tmp_path: Path) -> None:
         tmp_path / "shot.%04d.exr",
         start=86,
         white=100.0,
-        primaries=9,
+        primaries=Primaries.BT2020,
         settings="model=none",
         sample_aspect_ratio=Fraction(4, 3),
     )
@@ -99,7 +100,7 @@ def test_light_beyond_half_is_clamped(tmp_path: Path) -> None:
     [
         ({"pixel_type": "uint"}, "pixel type 'uint'"),
         ({"compression": "jpeg"}, "compression 'jpeg'"),
-        ({"primaries": 12}, "primaries"),
+        ({"primaries": Primaries.DISPLAY_P3}, "primaries"),
     ],
 )
 def test_wrong_options(tmp_path: Path, options: dict, sentence: str) -> None:

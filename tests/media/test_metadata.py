@@ -7,21 +7,19 @@ import subprocess
 import imageio_ffmpeg
 import pytest
 
+from vshdr.colour.h273 import ChromaLocation, Matrix, Primaries, Transfer
 from vshdr.inspect.encoder_flags import encoder_arguments
 from vshdr.media.containers.bitstream import configuration_patches, content_light_patches
 from vshdr.media.containers.detect import read_header
+from vshdr.media.encoder_arguments import encoder_parameters, ffmpeg_arguments, svtav1_mastering, x265_mastering
 from vshdr.media.metadata import (
     ContentLight,
     content_light,
     content_light_bound,
-    encoder_parameters,
-    ffmpeg_arguments,
     mastering_display,
     mastering_properties,
-    svtav1_mastering,
-    x265_mastering,
 )
-from vshdr.media.write.verify import read_hdr_metadata
+from vshdr.media.read.hdr_metadata import read_hdr_metadata
 
 
 def test_mastering_display_in_the_syntax_of_each_encoder():
@@ -162,10 +160,15 @@ def test_ffmpeg_given_these_arguments_writes_hdr10(codec, tmp_path):
         check=True,
     )
     found = read_hdr_metadata(output)
-    assert (found.bitstream.primaries, found.bitstream.transfer, found.bitstream.matrix) == (9, 16, 9)
-    assert found.bitstream.full_range is False and found.bitstream.chroma_location == "topleft"
+    assert (found.bitstream.primaries, found.bitstream.transfer, found.bitstream.matrix) == (
+        Primaries.BT2020,
+        Transfer.PQ,
+        Matrix.BT2020_NCL,
+    )
+    assert found.bitstream.full_range is False and found.bitstream.chroma_location == ChromaLocation.TOP_LEFT
     header = read_header(output)
-    assert (header.primaries, header.transfer, header.matrix, header.full_range) == (9, 16, 9, False)
+    assert (header.primaries, header.transfer, header.matrix) == (Primaries.BT2020, Transfer.PQ, Matrix.BT2020_NCL)
+    assert header.full_range is False
     assert mastering_display(1500.0).agrees_with(found.bitstream.mastering)
     assert found.bitstream.light == ContentLight(max_cll=1234, max_fall=56)
 

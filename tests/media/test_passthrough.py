@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from av.stream import Disposition
 
+from vshdr.media.read.streams import first_video_stream, fraction
 from vshdr.media.write.encoders import VideoSettings
-from vshdr.media.write.passthrough import main_video
 from vshdr.media.write.video import VideoWriter
 
 SUBTITLES = """1
@@ -149,8 +149,8 @@ def sources(tmp_path_factory):
 
 def convert(source, target, last_pts: int | None = None, finish: bool = True) -> VideoWriter:
     with av.open(str(source)) as container:
-        video = main_video(container)
-        time_base = Fraction(video.time_base.numerator, video.time_base.denominator)
+        video = first_video_stream(container)
+        time_base = fraction(video.time_base)
         ticks = sorted({packet.pts for packet in container.demux(video) if packet.size})
     chosen = VideoSettings(width=64, height=48, time_base=time_base, frame_rate=Fraction(24), preset="ultrafast")
     with VideoWriter(target, chosen, source) as writer:
@@ -248,7 +248,7 @@ def test_mp4_goes_into_matroska(sources, tmp_path):
 def test_timecode_goes_from_mp4_to_mp4(sources, tmp_path):
     assert convert(sources / "src.mp4", tmp_path / "out.mp4").left_out == []
     with av.open(str(tmp_path / "out.mp4")) as container:
-        assert main_video(container).metadata["timecode"] == "01:00:00:00"
+        assert first_video_stream(container).metadata["timecode"] == "01:00:00:00"
 
 
 @pytest.mark.parametrize("name", ["out.mkv", "out.mp4"])

@@ -11,7 +11,9 @@ import torch
 from av.codec.context import ThreadType
 from PIL import Image
 
+from vshdr.colour.h273 import ColourRange, Matrix, Primaries, Transfer
 from vshdr.media.read.reader import open_source, read_sdr
+from vshdr.media.signal import Signal
 
 SIZE = (48, 32)
 
@@ -139,27 +141,29 @@ def test_rotated_video_comes_out_upright(tmp_path: Path, rotation: int, turns: i
 
 
 def test_colour_tags_are_read(tmp_path: Path) -> None:
-    encode(tmp_path / "in.mkv", tags={"color_primaries": 5, "color_trc": 6, "colorspace": 5, "color_range": 2})
+    tags = {"color_primaries": Primaries.BT470_BG, "color_trc": Transfer.BT601, "colorspace": Matrix.BT470_BG}
+    encode(tmp_path / "in.mkv", tags=tags | {"color_range": ColourRange.FULL.ffmpeg})
     signal = open_source(tmp_path / "in.mkv").signal
-    assert (signal.primaries, signal.transfer, signal.matrix, signal.full_range) == (5, 6, 5, True)
+    expected = Signal(matrix=Matrix.BT470_BG, transfer=Transfer.BT601, primaries=Primaries.BT470_BG, full_range=True)
+    assert signal == expected
 
 
 def test_untagged_video_is_bt709_in_video_range(tmp_path: Path) -> None:
     encode(tmp_path / "in.mkv")
-    signal = open_source(tmp_path / "in.mkv").signal
-    assert (signal.primaries, signal.transfer, signal.matrix, signal.full_range) == (1, 1, 1, False)
+    expected = Signal(matrix=Matrix.BT709, transfer=Transfer.BT709, primaries=Primaries.BT709, full_range=False)
+    assert open_source(tmp_path / "in.mkv").signal == expected
 
 
-@pytest.mark.parametrize(("transfer", "name"), [(16, "PQ"), (18, "HLG")])
-def test_hdr_is_refused_unless_allowed(tmp_path: Path, transfer: int, name: str) -> None:
+@pytest.mark.parametrize(("transfer", "name"), [(Transfer.PQ, "PQ"), (Transfer.HLG, "HLG")])
+def test_hdr_is_refused_unless_allowed(tmp_path: Path, transfer: Transfer, name: str) -> None:
     encode(
         tmp_path / "in.mkv",
         pixel_format="yuv420p10le",
-        tags={"color_primaries": 9, "color_trc": transfer, "colorspace": 9},
+        tags={"color_primaries": Primaries.BT2020, "color_trc": transfer, "colorspace": Matrix.BT2020_NCL},
     )
     with pytest.raises(ValueError, match=rf"in\.mkv: the clip already is HDR \({name}\)"):
         open_source(tmp_path / "in.mkv")
-    assert open_source(tmp_path / "in.mkv", allow_hdr=True).signal.transfer == 1
+    assert open_source(tmp_path / "in.mkv", allow_hdr=True).signal.transfer == Transfer.BT709
 
 
 def test_cover_art_is_not_the_video(tmp_path: Path) -> None:

@@ -13,11 +13,13 @@ import imageio_ffmpeg
 import numpy as np
 import pytest
 
+from vshdr.colour.h273 import ChromaLocation, Matrix, Primaries, Transfer
 from vshdr.media.containers.detect import read_header
-from vshdr.media.containers.video_header import patch
+from vshdr.media.containers.spans import Patch, patch
 from vshdr.media.metadata import ContentLight, mastering_display
+from vshdr.media.read.hdr_metadata import read_hdr_metadata
 from vshdr.media.write.encoders import VideoSettings
-from vshdr.media.write.verify import read_hdr_metadata, verify
+from vshdr.media.write.verify import verify
 from vshdr.media.write.video import VideoWriter
 
 FAST = {"x265": "ultrafast", "svtav1": "10", "prores": "", "ffv1": ""}
@@ -89,15 +91,15 @@ def test_hdr10_is_said_in_container_and_bitstream(name, codec, pixel_format, tmp
     light, mastering = ContentLight(max_cll=812, max_fall=96), mastering_display(1000.0)
     views = [found.container] + [found.bitstream] * (codec != "ffv1")  # FFV1 itself says nothing
     for view in views:
-        assert (view.primaries, view.transfer, view.matrix) == (9, 16, 9)
+        assert (view.primaries, view.transfer, view.matrix) == (Primaries.BT2020, Transfer.PQ, Matrix.BT2020_NCL)
     for view in [found.container] + [found.bitstream] * (codec in ("x265", "svtav1")):
         assert view.light == light
         assert mastering.agrees_with(view.mastering)
     for view in [found.bitstream] * (codec in ("x265", "svtav1")) + [found.container] * (path.suffix.lower() == ".mkv"):
-        assert view.chroma_location == ("topleft" if "420" in pixel_format else None)
+        assert view.chroma_location == (ChromaLocation.TOP_LEFT if "420" in pixel_format else None)
         assert view.full_range is False
 
-    assert (found.transfer, found.content_light) == (16, light)
+    assert (found.transfer, found.content_light) == (Transfer.PQ, light)
     assert mastering.agrees_with(found.mastering_display)
 
     said = ffmpeg_says(path)
@@ -124,9 +126,9 @@ def test_hlg_carries_tags_and_no_mastering_display(name, codec, tmp_path):
     found = read_hdr_metadata(path)
     for view in (found.container, found.bitstream):
         assert (view.primaries, view.transfer, view.matrix, view.mastering, view.light) == (
-            9,
-            18,
-            9,
+            Primaries.BT2020,
+            Transfer.HLG,
+            Matrix.BT2020_NCL,
             None,
             None,
         )
@@ -368,7 +370,11 @@ def test_an_interrupted_file_plays_under_its_partial_name(name, codec, error, tm
     left = path.with_name(f"a.partial{path.suffix}")
     assert len(decoded(left)) == len(TICKS)
     found = read_hdr_metadata(left)
-    assert (found.container.primaries, found.container.transfer, found.container.matrix) == (9, 16, 9)
+    assert (found.container.primaries, found.container.transfer, found.container.matrix) == (
+        Primaries.BT2020,
+        Transfer.PQ,
+        Matrix.BT2020_NCL,
+    )
     assert found.container.light == ContentLight(max_cll=1000, max_fall=1000)  # the bound, as nothing was measured
 
 
@@ -397,7 +403,7 @@ def test_a_killed_mkv_is_readable_and_has_no_final_name(tmp_path):
     run = subprocess.run([sys.executable, "-c", LONG_RUN, str(path), "x265", "ultrafast", "kill"])
     assert run.returncode == -signal.SIGKILL
     assert [file.name for file in tmp_path.iterdir()] == ["a.partial.mkv"]
-    assert read_hdr_metadata(tmp_path / "a.partial.mkv").container.transfer == 16
+    assert read_hdr_metadata(tmp_path / "a.partial.mkv").container.transfer == Transfer.PQ
     assert len(decoded(tmp_path / "a.partial.mkv")) > 100
 
 
@@ -421,7 +427,7 @@ def test_a_full_disk_is_an_os_error_and_gives_no_final_name(name, codec, preset,
             r"expected frame 7 at 1\.0528\d+ s, found it at 1\.04",
         ),
         ({"light": ContentLight(max_cll=813, max_fall=96)}, "has another light level than 813,96"),
-        ({"settings": settings(transfer="hlg")}, "wrong transfer: expected 18, found 16"),
+        ({"settings": settings(transfer="hlg")}, "wrong transfer: expected HLG .18., found 16"),
         ({"settings": settings(peak=999.0)}, "wrong mastering"),
         ({"settings": settings(sample_aspect_ratio=Fraction(4, 3))}, "aspect ratio of 4/3"),
     ],
@@ -450,8 +456,8 @@ def test_verification_finds_one_stale_light_level(place, complaint, name, tmp_pa
     write(path, settings())
     header = read_header(path)
     field = header.light_fields[0] if place == "light" else header.configuration
-    stale = path.read_bytes()[field.offset : field.offset + field.size].replace(b"\x03\x2c", b"\x03\xe8")  # 812 by 1000
-    patch(path, [(field.offset, stale)])
+    stale = path.read_bytes()[field.start : field.end].replace(b"\x03\x2c", b"\x03\xe8")  # 812 by 1000
+    patch(path, [Patch(field.start, stale)])
     with pytest.raises(RuntimeError, match=complaint):
         verify(path, settings(), TICKS, ContentLight(max_cll=812, max_fall=96), Fraction(0))
 
@@ -459,6 +465,6 @@ def test_verification_finds_one_stale_light_level(place, complaint, name, tmp_pa
 def test_a_failed_check_keeps_the_final_name_free(tmp_path):
     # A parameter of the user wins over ours, and here contradicts what the file is meant to be.
     chosen = settings(encoder_options={"transfer": "bt709"})
-    with pytest.raises(RuntimeError, match="keyframe has the wrong transfer: expected 16, found 1"):
+    with pytest.raises(RuntimeError, match="keyframe has the wrong transfer: expected PQ .16., found 1"):
         write(tmp_path / "a.mkv", chosen)
     assert [file.name for file in tmp_path.iterdir()] == ["a.partial.mkv"]

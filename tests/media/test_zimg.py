@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 import vapoursynth as vs
 
-from vshdr.media.signal import Delivery, Signal, input_properties, linear_properties, sdr_arguments
+from vshdr.colour.h273 import ColourRange, Matrix, Primaries, Transfer
+from vshdr.media.delivery import Delivery, linear_properties
+from vshdr.media.signal import Signal, input_properties, sdr_arguments
 from vshdr.media.zimg import Resizer
 
-BT601 = Signal(matrix=6, transfer=6, primaries=6, full_range=False)
+BT601 = Signal(matrix=Matrix.BT601, transfer=Transfer.BT601, primaries=Primaries.BT601, full_range=False)
 
 
 def random_planes(format_id: int, width: int, height: int, seed: int = 0) -> list[np.ndarray]:
@@ -54,7 +56,7 @@ def test_equals_core_resize_to_the_bit(format_id: int) -> None:
 
 def test_linear_light_to_pq_equals_core_resize_to_the_bit() -> None:
     planes = random_planes(vs.RGBS, 64, 36)
-    properties, arguments = linear_properties(1), Delivery(output="pq").resize_arguments()
+    properties, arguments = linear_properties(Primaries.BT709), Delivery(output="pq").resize_arguments()
     resizer = Resizer(vs.RGBS, 64, 36, properties, arguments)
     for ours, theirs in zip(resizer(planes), in_a_script(vs.RGBS, planes, properties, arguments), strict=True):
         np.testing.assert_array_equal(ours, theirs)
@@ -70,7 +72,7 @@ def test_takes_views_of_any_stride() -> None:
 
 
 def test_a_thousand_frames_keep_their_order_and_leave_no_memory_behind() -> None:
-    resizer = Resizer(vs.GRAY16, 640, 360, {"_Range": 1}, {"format": vs.GRAYS})
+    resizer = Resizer(vs.GRAY16, 640, 360, {"_Range": ColourRange.FULL}, {"format": vs.GRAYS})
     peak = 0
     for number in range(1000):
         (plane,) = resizer([np.full((360, 640), number * 60, np.uint16)])
@@ -82,7 +84,7 @@ def test_a_thousand_frames_keep_their_order_and_leave_no_memory_behind() -> None
 
 
 def test_what_is_returned_outlives_the_next_call() -> None:
-    resizer = Resizer(vs.GRAY8, 32, 32, {"_Range": 1}, {"format": vs.GRAYS})
+    resizer = Resizer(vs.GRAY8, 32, 32, {"_Range": ColourRange.FULL}, {"format": vs.GRAYS})
     first = resizer([np.full((32, 32), 255, np.uint8)])[0]
     resizer([np.zeros((32, 32), np.uint8)])
     assert (first == 1.0).all()
@@ -90,7 +92,7 @@ def test_what_is_returned_outlives_the_next_call() -> None:
 
 def test_several_instances_on_worker_threads() -> None:
     def work(level: int) -> float:
-        resizer = Resizer(vs.GRAY8, 64, 64, {"_Range": 1}, {"format": vs.GRAYS})
+        resizer = Resizer(vs.GRAY8, 64, 64, {"_Range": ColourRange.FULL}, {"format": vs.GRAYS})
         return {float(resizer([np.full((64, 64), level, np.uint8)])[0].max()) for _ in range(20)}.pop()
 
     with ThreadPoolExecutor(4) as pool:
@@ -100,4 +102,4 @@ def test_several_instances_on_worker_threads() -> None:
 
 def test_an_impossible_conversion_is_refused_at_once() -> None:
     with pytest.raises(ValueError, match="core.resize cannot convert"):
-        Resizer(vs.YUV420P8, 32, 32, {"_Matrix": 2}, {"format": vs.RGBS})
+        Resizer(vs.YUV420P8, 32, 32, {"_Matrix": Matrix.UNSPECIFIED}, {"format": vs.RGBS})

@@ -17,6 +17,7 @@ from torch import Tensor
 from vshdr.camera.panoramas import HALF_MAXIMUM, Panoramas, load_folder
 from vshdr.camera.views import MotionOptions
 from vshdr.camera.virtual_camera import CONDITIONS, VirtualCamera
+from vshdr.colour.h273 import Primaries
 from vshdr.colour.primaries import chromaticities
 from vshdr.errors import InputError
 from vshdr.options.tools import CaptureOptions
@@ -104,7 +105,7 @@ def _write_exr(path: Path, linear: Tensor) -> None:
     header = {
         "type": OpenEXR.scanlineimage,
         "compression": OpenEXR.ZIP_COMPRESSION,
-        "chromaticities": tuple(xy for point in chromaticities(1) for xy in point),
+        "chromaticities": tuple(xy for point in chromaticities(Primaries.BT709) for xy in point),
     }
     planes = linear.clamp_max(HALF_MAXIMUM).half().cpu().numpy()
     with atomic_write(path) as part, OpenEXR.File(header, dict(zip("RGB", planes, strict=True))) as file:

@@ -14,6 +14,7 @@ from vshdr.camera.curves import FAMILIES, Curves, draw_curves
 from vshdr.camera.degradations import jpeg_steps
 from vshdr.camera.overlays import KINDS, draw_overlays
 from vshdr.camera.views import MotionOptions, ViewOptions
+from vshdr.colour.h273 import Primaries
 from vshdr.colour.primaries import rgb_to_xyz
 from vshdr.errors import InputError
 from vshdr.runtime.dice import Dice
@@ -200,7 +201,7 @@ def _colour(options: CameraOptions, dice: Dice) -> Tensor:
     grey = torch.full((3, 3), 1 / 3)
     cross = torch.tensor([[0.0, -1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 1.0, 0.0]]) / math.sqrt(3)
     turn = math.cos(angle) * torch.eye(3) + math.sin(angle) * cross + (1 - math.cos(angle)) * grey
-    luminance = rgb_to_xyz(1)[1].float().expand(3, 3)
+    luminance = rgb_to_xyz(Primaries.BT709)[1].float().expand(3, 3)
     matrix = luminance + math.exp(dice.normal(0.0, options.saturation)) * turn @ (torch.eye(3) - luminance)
     gains = torch.tensor([dice.normal(0.0, options.white_balance), 0.0, dice.normal(0.0, options.white_balance)])
     return torch.diag(torch.exp2(gains)) @ matrix

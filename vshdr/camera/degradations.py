@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from vshdr.colour.primaries import LUMA_709
+from vshdr.colour.ycbcr import LUMA_709
 
 # The differences of BT.709 that make Cb and Cr span -0.5 to 0.5.
 _CB, _CR = 2 * (1 - LUMA_709[2]), 2 * (1 - LUMA_709[0])

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from vshdr.colour.h273 import Primaries
 from vshdr.colour.primaries import luminance, rgb_to_xyz
 from vshdr.errors import FileError, InputError
 from vshdr.synthetic.panoramas import procedural_panorama
@@ -88,7 +89,7 @@ def _read_exr(path: Path) -> np.ndarray:
     except (RuntimeError, ValueError, KeyError, OSError):
         raise InputError(f"{path}: this is not a complete EXR file with R, G and B") from None
     if "chromaticities" in header:
-        to_bt709 = np.linalg.inv(rgb_to_xyz(1).numpy()) @ _xyz(header["chromaticities"])
+        to_bt709 = np.linalg.inv(rgb_to_xyz(Primaries.BT709).numpy()) @ _xyz(header["chromaticities"])
         if np.abs(to_bt709 - np.eye(3)).max() > 0.01:  # else the same primaries, rounded
             picture = np.einsum("ij,jhw->ihw", to_bt709.astype(np.float32), picture)
     return picture

@@ -12,8 +12,9 @@ from torch import Tensor
 class RollOff(NamedTuple):
     """How light rolls off below a ceiling, in multiples of SDR white.
 
-    The largest component x of a pixel follows k + (1 - exp(-s (x - k))) / s above k, which is smooth there and takes
-    the largest value that can come in to the ceiling. R, G and B share one factor, which keeps hue.
+    The largest component x of a pixel becomes k + (1 - exp(-s (x - k))) / s above k. The curve and its slope are
+    continuous at k, and the brightest light that can come in lands on the ceiling. R, G and B are scaled by one factor,
+    which keeps hue.
     """
 
     start: float
@@ -21,28 +22,23 @@ class RollOff(NamedTuple):
     slope: float
     """s, above 0."""
     ceiling: float
-    """What no component passes."""
+    """The most that any component can be."""
 
     @classmethod
     def below(cls, ceiling: float, knee: float = 0.75, brightest: float = math.inf) -> RollOff:
-        """Return the roll-off from `knee * ceiling`, but not from below SDR white, up to `ceiling`.
+        """Return the roll-off that starts at `knee * ceiling`, but never below SDR white, and ends at `ceiling`.
 
-        Light up to `brightest` can come in: light that hardly passes the ceiling is hardly bent, and where it never
-        does, nothing is. With no bound the ceiling is never reached.
+        `brightest` is the brightest light that can come in. The less it passes the ceiling, the less is bent; where it
+        does not pass it, nothing is. Without such a bound the ceiling is approached and never reached.
         """
         if brightest <= ceiling:
             return cls(math.inf, 1.0, ceiling)
         start = max(min(1.0, ceiling), knee * ceiling)
-        return cls(start, _saturation(brightest - start, ceiling - start), ceiling)
-
-
-def soft_ceiling(linear: Tensor, ceiling: float, knee: float = 0.75, brightest: float = math.inf) -> Tensor:
-    """Roll light, N x 3 x H x W, >= 0, off as `RollOff.below` describes. An infinite ceiling changes nothing."""
-    return roll_off(linear, RollOff.below(ceiling, knee, brightest))
+        return cls(start, _slope(brightest - start, ceiling - start), ceiling)
 
 
 def roll_off(linear: Tensor, curve: RollOff) -> Tensor:
-    """`linear`, N x 3 x H x W, >= 0, rolled off."""
+    """Return `linear`, N x 3 x H x W, >= 0, rolled off. An infinite ceiling changes nothing."""
     start, slope, ceiling = curve
     if not math.isinf(start):
         largest = linear.amax(dim=1, keepdim=True)
@@ -51,12 +47,13 @@ def roll_off(linear: Tensor, curve: RollOff) -> Tensor:
     return linear if math.isinf(ceiling) else linear.clamp_max(ceiling)
 
 
-def _saturation(reach: float, span: float) -> float:
-    """Return the s for which (1 - exp(-s reach)) / s is `span`, which is the smaller: by bisection, as
-    it falls with s.
+def _slope(reach: float, span: float) -> float:
+    """Return the s for which (1 - exp(-s reach)) / s equals `span`, where `span` < `reach`.
+
+    The left side falls as s rises, so s is found by bisection.
     """
     if span <= 0.0:
-        return 1e30  # at once: what is above the start goes to the start
+        return 1e30  # no room above the start: everything above it becomes the start
     low, high = 0.0, 1.0 / span
     for _ in range(60):
         middle = (low + high) / 2

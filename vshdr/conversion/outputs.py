@@ -15,9 +15,9 @@ from torch import Tensor
 from vshdr.errors import InputError
 from vshdr.expand.device_batches import InFlightBatch
 from vshdr.expand.expander import Expander
-from vshdr.media.light_levels import LightMeter
+from vshdr.media.content_light import ContentLightMeter
+from vshdr.media.delivery import Delivery
 from vshdr.media.read.reader import Frame, Source
-from vshdr.media.signal import Delivery
 from vshdr.media.write.exr import ExrWriter
 from vshdr.media.write.video import DEFAULT_PIXEL_FORMAT, VideoSettings, VideoWriter
 from vshdr.media.zimg import Resizer
@@ -46,7 +46,7 @@ class Delivered:
     planes: list[NDArray]
     """Y, Cb and Cr as the video wants them."""
     light: Tensor
-    """For `LightMeter.add_counts`."""
+    """For `ContentLightMeter.add_counts`."""
     load: InFlightBatch
     """Whose memory the planes lie in."""
 
@@ -76,7 +76,7 @@ class Output(ABC):
         """Take the next frame."""
 
     @abstractmethod
-    def finish(self, meter: LightMeter) -> None:
+    def finish(self, meter: ContentLightMeter) -> None:
         """Complete the output once all frames are written."""
 
 
@@ -139,7 +139,7 @@ class VideoOutput(Output):
             planes = self._to_yuv(list(prepared.numpy()))
         self._writer.write(planes, expanded.frame.pts, expanded.frame.duration)
 
-    def finish(self, meter: LightMeter) -> None:
+    def finish(self, meter: ContentLightMeter) -> None:
         self._writer.finish(meter.max_cll, meter.max_fall)
         self.notes = self._writer.left_out
 
@@ -184,7 +184,7 @@ class ExrOutput(Output):
             self._missing.remove(index)
             self._writer.write(index, expanded.linear)
 
-    def finish(self, meter: LightMeter) -> None:
+    def finish(self, meter: ContentLightMeter) -> None:
         self._writer.finish()
         left = self._writer.beyond(self._count)
         if left:
@@ -225,7 +225,7 @@ class PreviewOutput(Output):
                 title=f"{self._clip.name}, frame {index}",
             )
 
-    def finish(self, meter: LightMeter) -> None:
+    def finish(self, meter: ContentLightMeter) -> None:
         return None
 
     def _path(self, index: int) -> Path:

@@ -20,7 +20,7 @@ from vshdr.conversion.outputs import Delivered, Expanded, Output, PreviewOutput,
 from vshdr.errors import InputError
 from vshdr.expand.device_batches import DeviceBatches, plane_conversion, takes_planes
 from vshdr.expand.expander import Expander
-from vshdr.media.light_levels import LightMeter
+from vshdr.media.content_light import ContentLightMeter
 from vshdr.media.read.image_source import ImageSource
 from vshdr.media.read.reader import Frame, Source, open_source
 from vshdr.media.read.source import Orientation
@@ -58,7 +58,7 @@ class Summary:
     notes: tuple[str, ...]
     """What the user should know: streams left out, alpha dropped, rotation applied."""
     light: dict[str, float]
-    """Light levels in nits (`LightMeter.summary`)."""
+    """Light levels in nits (`ContentLightMeter.summary`)."""
     busy: dict[str, float]
     """Seconds of work per stage."""
 
@@ -176,7 +176,7 @@ def _run(
     hardware: bool,
     on_progress: Callable[[Progress], None],
 ) -> Summary:
-    meter = LightMeter(white=expanders[0].options.white, primaries=clip.signal.working_primaries)
+    meter = ContentLightMeter(white=expanders[0].options.white, primaries=clip.signal.working_primaries)
     pipeline = Pipeline(depth=2)
     frames = 0
 
@@ -223,7 +223,7 @@ def _run(
 
 
 def _device_batches(
-    clip: Source, expanders: list[Expander], writers: list[Output], meter: LightMeter
+    clip: Source, expanders: list[Expander], writers: list[Output], meter: ContentLightMeter
 ) -> list[DeviceBatches] | None:
     """Return what carries the clip to GPUs and back as planes, where that is all that the writers need."""
     if not all(map(takes_planes, expanders)) or not all(isinstance(writer, VideoOutput) for writer in writers):

@@ -22,11 +22,14 @@ import vapoursynth as vs
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vshdr.colour.primaries import rows_to_nits
-from vshdr.colour.ycbcr import LUMA_WEIGHTS, SITING, Planes, dither_pattern, encode_transfer
+from vshdr.colour.h273 import ChromaLocation, Matrix, Primaries
+from vshdr.colour.primaries import matrix_to_bt2020_nits
+from vshdr.colour.transfer import encode_hdr
+from vshdr.colour.ycbcr import LUMA_WEIGHTS, PlaneFormat, dither_pattern
 from vshdr.expand.expander import Expander
-from vshdr.media.light_levels import LightMeter
-from vshdr.media.signal import CHROMA_TOP_LEFT, MATRIX_BT2020, Delivery, Signal
+from vshdr.media.content_light import ContentLightMeter
+from vshdr.media.delivery import Delivery
+from vshdr.media.signal import Signal
 from vshdr.runtime.cuda import Fused, Recorded, Streams
 from vshdr.runtime.memory import out_of_memory
 
@@ -38,12 +41,12 @@ _PATIENCE = 0.1  # seconds between looks at whether waiting still makes sense
 class PlaneConversion:
     """What goes up, what comes down."""
 
-    source: Planes
-    delivered: Planes
+    source: PlaneFormat
+    delivered: PlaneFormat
     transfer: str
     """pq or hlg."""
-    primaries: int
-    """H.273 number, 1 or 9, of the RGB that the network sees."""
+    primaries: Primaries
+    """BT.709 or BT.2020: of the RGB that the network sees."""
     dither: bool
 
 
@@ -68,34 +71,34 @@ def plane_conversion(
     """
     form, wanted = (vs.core.get_video_format(number) for number in (format_id, delivery.format_id))
     width, height = size
-    location = properties.get("_ChromaLocation", 0)
+    location = properties.get("_ChromaLocation", ChromaLocation.LEFT)
     plain = (
         form.sample_type == vs.INTEGER
         and (signal.matrix in LUMA_WEIGHTS if form.color_family == vs.YUV else form.color_family == vs.RGB)
         and max(form.subsampling_w, form.subsampling_h) <= 1
         and signal.primaries == signal.working_primaries
-        and location in SITING
+        and location in ChromaLocation
         and not properties.get("_FieldBased", 0)
     )
     if not plain or delivery.output not in ("pq", "hlg") or delivery.dither not in ("none", "ordered"):
         return None
-    source = Planes(
+    source = PlaneFormat(
         width=width,
         height=height,
         bits=form.bits_per_sample,
-        matrix=signal.matrix,
+        matrix=Matrix(signal.matrix),
         full_range=signal.full_range,
         subsampling=(form.subsampling_w, form.subsampling_h),
-        chroma_location=location,
+        chroma_location=ChromaLocation(location),
     )
-    delivered = Planes(
+    delivered = PlaneFormat(
         width=width,
         height=height,
         bits=wanted.bits_per_sample,
-        matrix=MATRIX_BT2020,
+        matrix=Matrix.BT2020_NCL,
         full_range=False,
         subsampling=(wanted.subsampling_w, wanted.subsampling_h),
-        chroma_location=CHROMA_TOP_LEFT,
+        chroma_location=ChromaLocation.TOP_LEFT,
     )
     return PlaneConversion(
         source=source,
@@ -109,7 +112,7 @@ def plane_conversion(
 class DeviceBatches:
     """Carries loads of up to `expander.batch` frames. Any threads may use it and the loads."""
 
-    def __init__(self, expander: Expander, conversion: PlaneConversion, meter: LightMeter | None = None) -> None:
+    def __init__(self, expander: Expander, conversion: PlaneConversion, meter: ContentLightMeter | None = None) -> None:
         """Take the memory for `MOST_IN_FLIGHT` loads, on the device and pinned in the host's; without a `meter` no
         light is counted. Raise what `out_of_memory` knows.
         """
@@ -129,7 +132,7 @@ class DeviceBatches:
 
     @classmethod
     def largest(
-        cls, expander: Expander, conversion: PlaneConversion, meter: LightMeter | None = None
+        cls, expander: Expander, conversion: PlaneConversion, meter: ContentLightMeter | None = None
     ) -> DeviceBatches | None:
         """Return one that has carried an empty load, with as many frames in a load as the device's memory has room for;
         None where it has none.
@@ -148,7 +151,7 @@ class DeviceBatches:
     def _tried(self) -> DeviceBatches:
         """Itself, after a load: the first one compiles and records the work, and takes all the memory there will be."""
         source = self.conversion.source
-        self.send([[np.zeros(shape, source.kind) for shape in source.shapes()]]).frames()
+        self.send([[np.zeros(shape, source.numpy_dtype) for shape in source.shapes()]]).frames()
         return self
 
     def send(
@@ -207,19 +210,19 @@ class DeviceBatches:
 
 
 def _conversion(
-    expander: Expander, conversion: PlaneConversion, meter: LightMeter | None
+    expander: Expander, conversion: PlaneConversion, meter: ContentLightMeter | None
 ) -> Callable[..., list[Tensor]]:
     """Return the work of a load, all on the device: from source planes to delivered planes, counts of light, and
     whether all was finite.
 
     A function and not a method: an object that knew itself through it would keep its memory until the next collection.
     """
-    to_nits = rows_to_nits(expander.options.white, conversion.primaries)
+    to_nits = matrix_to_bt2020_nits(expander.options.white, conversion.primaries)
     dither = dither_pattern(expander.device) if conversion.dither else None
 
     def convert(*planes: Tensor) -> list[Tensor]:
         linear, finite = expander.enqueue(conversion.source.to_rgb(planes))
-        code = encode_transfer(linear, conversion.transfer, to_nits)
+        code = encode_hdr(linear, conversion.transfer, to_nits)
         delivered = conversion.delivered.from_rgb(code, dither)
         light = meter.counts(linear) if meter else linear.new_empty(len(linear), 0)
         return [*delivered, light, finite]
@@ -235,7 +238,7 @@ class InFlightBatch:
         weakref.finalize(self, device_batches.give_back, buffers, arrived).atexit = False
 
     def frames(self) -> list[tuple[list[NDArray], Tensor]]:
-        """Return the delivered planes of each frame, and its counts of light for `LightMeter.add_counts`.
+        """Return the delivered planes of each frame, and its counts of light for `ContentLightMeter.add_counts`.
 
         Waits for them. They lie in memory that the next load overwrites: they hold as long as this object does. Raise
         NotFiniteError where the network gave what is not finite.
@@ -250,10 +253,12 @@ class InFlightBatch:
 class _StagingBuffers:
     """Where one load lies: on the host and on the device, before and after."""
 
-    def __init__(self, batch: int, conversion: PlaneConversion, meter: LightMeter | None, device: torch.device) -> None:
+    def __init__(
+        self, batch: int, conversion: PlaneConversion, meter: ContentLightMeter | None, device: torch.device
+    ) -> None:
         pinned = device.type == "cuda"
 
-        def tensors(planes: Planes) -> list[Tensor]:
+        def tensors(planes: PlaneFormat) -> list[Tensor]:
             return [torch.zeros((batch, *shape), dtype=planes.dtype, pin_memory=pinned) for shape in planes.shapes()]
 
         self.front = tensors(conversion.source)

@@ -10,14 +10,14 @@ import numpy as np
 import torch
 import vapoursynth as vs
 
+from vshdr.colour.h273 import HDR_TRANSFERS, Primaries, Transfer
 from vshdr.errors import InputError
-from vshdr.media.light_levels import LightMeter
-from vshdr.media.metadata import ffmpeg_arguments
+from vshdr.media.content_light import ContentLightMeter
+from vshdr.media.encoder_arguments import ffmpeg_arguments
+from vshdr.media.read.hdr_metadata import read_hdr_metadata
 from vshdr.media.read.script_source import first_output, last_line
-from vshdr.media.signal import PRIMARIES_BT2020, TRANSFER_HLG, TRANSFER_LINEAR, TRANSFER_PQ
-from vshdr.media.write.verify import read_hdr_metadata
 
-_TRANSFER_NAMES = {TRANSFER_PQ: "pq", TRANSFER_HLG: "hlg"}
+_TRANSFER_NAMES: dict[int, str] = {number: name for name, number in HDR_TRANSFERS.items()}
 
 
 def encoder_arguments(source: Path, codec: str, *, measure: bool = False) -> list[str]:
@@ -78,12 +78,12 @@ def _of_file(path: Path, codec: str) -> list[str]:
     )
 
 
-def _play(clip: vs.VideoNode) -> LightMeter:
+def _play(clip: vs.VideoNode) -> ContentLightMeter:
     """Return the light levels of a PQ clip, after looking at all its frames."""
     nits = clip.resize.Bilinear(  # pyright: ignore[reportAttributeAccessIssue]  the stub of VapourSynth has no plugins
-        format=vs.RGBS, transfer=TRANSFER_LINEAR, primaries=PRIMARIES_BT2020, nominal_luminance=1.0
+        format=vs.RGBS, transfer=Transfer.LINEAR, primaries=Primaries.BT2020, nominal_luminance=1.0
     )
-    meter = LightMeter(white=1.0, primaries=PRIMARIES_BT2020)
+    meter = ContentLightMeter(white=1.0, primaries=Primaries.BT2020)
     for frame in nits.frames(close=True):
         meter.add(torch.from_numpy(np.stack([np.asarray(frame[plane]) for plane in range(3)])))
     return meter

@@ -10,16 +10,16 @@ _ALL_FORMATS = tuple(f"yuv{sampling}p{depth}le" for depth in (10, 12) for sampli
 
 @dataclass(frozen=True, kw_only=True)
 class Encoder:
-    """One row of the table."""
+    """One encoder: a row of `ENCODERS`."""
 
     name: str
     """FFmpeg's name of the encoder."""
     pixel_formats: tuple[str, ...]
-    """What it takes, the default first."""
+    """FFmpeg's names of the pixel formats that it takes, the default first."""
     containers: tuple[str, ...]
     """Suffixes of the files it can go into."""
     smallest: int = 1
-    """Samples that both sides of a frame have at least."""
+    """The least width and height of a frame, in samples."""
     broken_widths: range = range(0)
     """Widths at which the encoder fails."""
     crf: float | None = None
@@ -29,7 +29,7 @@ class Encoder:
     parameters: str = ""
     """The AVOption that takes the encoder's own parameters, for those that have one."""
     options: Mapping[str, str] = field(default_factory=dict)
-    """AVOptions that are always set, unless the user says otherwise."""
+    """AVOptions that are set unless the user sets them."""
 
 
 ENCODERS: dict[str, Encoder] = {
@@ -38,7 +38,7 @@ ENCODERS: dict[str, Encoder] = {
         pixel_formats=_ALL_FORMATS,
         containers=(".mkv", ".mp4", ".mov"),
         smallest=16,
-        broken_widths=range(33, 49),  # of 4.3: on each it corrupts its memory, whatever the height
+        broken_widths=range(33, 49),  # x265 4.3 corrupts its memory at these, whatever the height
         crf=18.0,
         preset="medium",
         parameters="x265-params",
@@ -65,7 +65,7 @@ ENCODERS: dict[str, Encoder] = {
         options={"level": "3", "slices": "24", "slicecrc": "1"},
     ),
 }
-"""What the command line offers, by the codec's name there."""
+"""The encoders by the names that the options give them."""
 CONTAINERS = (".mkv", ".mp4", ".mov")
 """Suffixes of the files that video can be written to."""
 DEFAULT_PIXEL_FORMAT = {codec: encoder.pixel_formats[0] for codec, encoder in ENCODERS.items()}

@@ -17,9 +17,11 @@ class NumberedName:
 
     folder: Path
     before: str
+    """The name up to the counter."""
     digits: int
     """Least number of digits; shorter numbers get leading zeros."""
     after: str
+    """The name after the counter."""
 
     @classmethod
     def parse(cls, pattern: Path) -> NumberedName | None:

@@ -1,4 +1,4 @@
-"""`core.resize` for planes that do not come from a script: colour conversion by zimg, as exact as in the plugin."""
+"""`core.resize` for planes that do not come from a script, so that colour conversion is the same as in the plugin."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ class Resizer:
     def __init__(
         self, format_id: int, width: int, height: int, properties: Mapping[str, Any], arguments: Mapping[str, Any]
     ) -> None:
-        """A converter for frames of `width` x `height` in VapourSynth's format `format_id` that carry `properties`.
+        """Prepare for frames of `width` x `height` in VapourSynth's format `format_id` that carry `properties`.
 
         Raise InputError where `core.resize` knows no such conversion.
         """
-        core = vs.core.core
+        core: Any = vs.core.core  # Any, as its type stub knows no plugins
         self._environment = vs.get_current_environment()
-        self._planes: Sequence[NDArray] = ()
+        self._planes: Sequence[NDArray[Any]] = ()
 
         def fill(n: int, f: vs.VideoFrame) -> vs.VideoFrame:
-            # A new frame is neither cleared nor shared, so each sample is written once.
+            # A new frame is neither cleared nor shared with others, so each sample is written only once.
             frame = core.create_video_frame(format_id, width, height)
             frame.props.update(properties)
             for number, plane in enumerate(self._planes):
@@ -45,11 +45,11 @@ class Resizer:
         try:
             self._clip = core.resize.Bilinear(filled, **arguments)
             core.std.SetVideoCache(self._clip, mode=0)
-            self(blank_planes(blank))  # zimg builds its path with the first frame: a wrong combination is found now
+            self(blank_planes(blank))  # zimg chooses its path with the first frame, so a wrong combination fails here
         except vs.Error as error:
             raise InputError(f"core.resize cannot convert this clip: {error}") from None
 
-    def __call__(self, planes: Sequence[NDArray]) -> list[NDArray]:
+    def __call__(self, planes: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
         """Convert `planes`, H x W each, in VapourSynth's order. The result is read-only and owned by its arrays."""
         self._planes = planes
         try:
@@ -60,7 +60,7 @@ class Resizer:
         return [np.asarray(frame[number]) for number in range(frame.format.num_planes)]
 
 
-def blank_planes(clip: vs.VideoNode) -> list[NDArray]:
+def blank_planes(clip: vs.VideoNode) -> list[NDArray[Any]]:
     """Return the planes of a clip's first frame."""
     frame = clip.get_frame(0)
     return [np.asarray(frame[number]) for number in range(frame.format.num_planes)]

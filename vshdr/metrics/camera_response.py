@@ -7,6 +7,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from vshdr.colour.h273 import Primaries
 from vshdr.colour.primaries import rgb_to_xyz
 from vshdr.colour.transfer import pq_decode, pq_encode
 
@@ -61,7 +62,7 @@ def _chroma_terms(chroma: Tensor) -> Tensor:
 
 def _to_yuv(rgb: Tensor) -> tuple[Tensor, Tensor]:
     """Return RGB in nits, 3 x H x W, as luminance (pixels) and scaled CIE 1976 u'v' (pixels x 2)."""
-    x, y, z = (rgb_to_xyz(1).to(rgb) @ rgb.flatten(1)).clamp_min(1e-4)
+    x, y, z = (rgb_to_xyz(Primaries.BT709).to(rgb) @ rgb.flatten(1)).clamp_min(1e-4)
     whole = x + 15.0 * y + 3.0 * z
     return y, torch.stack((4.0 * x / whole, 9.0 * y / whole), dim=1) * _CHROMA_SCALE
 
@@ -70,4 +71,4 @@ def _from_yuv(light: Tensor, chroma: Tensor) -> Tensor:
     u, v = (chroma / _CHROMA_SCALE).unbind(1)
     v = v.clamp_min(1e-4)
     x, z = light * 9.0 * u / (4.0 * v), light * (12.0 - 3.0 * u - 20.0 * v) / (4.0 * v)
-    return torch.stack((x, light, z), dim=1) @ torch.linalg.inv(rgb_to_xyz(1).to(light)).T
+    return torch.stack((x, light, z), dim=1) @ torch.linalg.inv(rgb_to_xyz(Primaries.BT709).to(light)).T

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from vshdr.colour.h273 import Primaries
 from vshdr.colour.primaries import convert_primaries
 from vshdr.colour.transfer import pq_encode
 
@@ -15,7 +16,9 @@ _LMS_TO_ICTCP = torch.tensor([[2048, 2048, 0], [6610, -13613, 7003], [17933, -17
 
 def to_ictcp(nits: Tensor) -> Tensor:
     """BT.709 RGB in nits, N x 3 x H x W, as ICtCp with PQ: I in [0, 1], Ct and Cp in [-0.5, 0.5]."""
-    lms = torch.einsum("ij,njhw->nihw", _RGB_TO_LMS.to(nits), convert_primaries(nits, 1, 9))
+    lms = torch.einsum(
+        "ij,njhw->nihw", _RGB_TO_LMS.to(nits), convert_primaries(nits, Primaries.BT709, Primaries.BT2020)
+    )
     return torch.einsum("ij,njhw->nihw", _LMS_TO_ICTCP.to(nits), pq_encode(lms))
 
 

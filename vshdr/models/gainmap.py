@@ -27,7 +27,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vshdr import kernels
-from vshdr.colour.gain import ramp
+from vshdr.colour.masks import ramp
 from vshdr.colour.transfer import EOTF, EXPONENTS
 from vshdr.models.backbone import CHANNELS, STRIDES, Conv, Encoder
 from vshdr.models.contract import Description, Display, Model, load_state, round_up

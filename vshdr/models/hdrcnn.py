@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vshdr.colour.gain import ramp
+from vshdr.colour.masks import ramp
 from vshdr.errors import InputError
 from vshdr.models.contract import Description, Display, Model, load_state
 from vshdr.weights import catalogue

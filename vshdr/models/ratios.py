@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vshdr.colour.gain import ramp
+from vshdr.colour.masks import ramp
 
 BRIGHT = (0.5, 0.8)  # code values of the largest channel between which a pixel comes to count: a shadow says nothing
 CLIPPED = (0.95, 0.99)  # and of the larger of two channels, between which their ratio ceases to be known

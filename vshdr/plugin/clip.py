@@ -15,7 +15,8 @@ from torch import Tensor
 from vshdr.errors import InputError
 from vshdr.expand.device_batches import DeviceBatches, plane_conversion, takes_planes
 from vshdr.expand.expander import Expander
-from vshdr.media.signal import Delivery, Signal, input_properties, sdr_arguments, signal_of
+from vshdr.media.delivery import Delivery
+from vshdr.media.signal import Signal, input_properties, sdr_arguments, signal_of
 from vshdr.options.declare import check, option
 from vshdr.options.expand import ExpandOptions
 from vshdr.plugin.bridge import Neighbour, Plane
@@ -183,10 +184,12 @@ class ExpandedClip:
     def _carry(self, planes: Sequence[Plane], frames: int) -> None:
         groups = [planes[3 * i : 3 * i + 3] for i in range(frames)]
         source, delivered = self._device_batches.conversion.source, self._device_batches.conversion.delivered
-        load = self._device_batches.send([samples(group, "sdr", source.shapes(), source.kind) for group in groups])
+        load = self._device_batches.send(
+            [samples(group, "sdr", source.shapes(), source.numpy_dtype) for group in groups]
+        )
         for group, (results, _) in zip(groups, load.frames(), strict=True):
             for target, result in zip(
-                samples(group, "linear", delivered.shapes(), delivered.kind), results, strict=True
+                samples(group, "linear", delivered.shapes(), delivered.numpy_dtype), results, strict=True
             ):
                 np.copyto(target, result)
 

@@ -10,12 +10,11 @@ import torch
 import vapoursynth as vs
 from torch import Tensor
 
+from vshdr.colour.h273 import Primaries, Transfer
 from vshdr.colour.primaries import convert_primaries
 from vshdr.colour.transfer import EOTF
 from vshdr.errors import InputError
 from vshdr.media.signal import (
-    PRIMARIES_BT709,
-    TRANSFER_LINEAR,
     input_properties,
     linear_arguments,
     linear_from,
@@ -75,7 +74,7 @@ class MeasuredClip:
             raise InputError(f"motion can be followed from {SMALLEST} pixels on, not in {hdr['width']}x{hdr['height']}")
         self._sdr = signal_of(sdr_properties, rgb=sdr["colour_family"] == vs.RGB)
         self._hdr = signal_of(hdr_properties, rgb=hdr["colour_family"] == vs.RGB, allow_hdr=True)
-        if not self._hdr.hdr_label and (self._hdr.transfer != TRANSFER_LINEAR or hdr["format"] != int(vs.RGBS)):
+        if not self._hdr.hdr_label and (self._hdr.transfer != Transfer.LINEAR or hdr["format"] != int(vs.RGBS)):
             raise InputError(
                 "clip must be linear RGBS (_Transfer=8), PQ (16) or HLG (18); core.hdr.Expand gives all three"
             )
@@ -84,11 +83,11 @@ class MeasuredClip:
     def settings(self) -> dict[str, dict[str, Any]]:
         """Return the flat tables that C needs, by the names of `bridge.Group`."""
         to_sdr = sdr_arguments(self._sdr)
-        as_it_is = not self._hdr.hdr_label and self._hdr.primaries == PRIMARIES_BT709
+        as_it_is = not self._hdr.hdr_label and self._hdr.primaries == Primaries.BT709
         return {
             "SOURCE": input_properties(self._sdr),
             "TO_SDR": {} if to_sdr == {"format": self._sdr_format} else to_sdr,
-            "HDR_SOURCE": input_properties(self._hdr) | {"_Transfer": self._hdr.hdr_label or TRANSFER_LINEAR},
+            "HDR_SOURCE": input_properties(self._hdr) | {"_Transfer": self._hdr.hdr_label or Transfer.LINEAR},
             "TO_LINEAR": {} if as_it_is else linear_arguments(self._hdr.hdr_label, WHITE),
         }
 
@@ -120,7 +119,7 @@ class MeasuredClip:
             read_planes(neighbour.planes, "linear", linear)
             linear = linear_from(linear, self._hdr.hdr_label, WHITE)
             shown = EOTF[self._sdr.eotf](code)[None]
-            sdr = convert_primaries(shown, self._sdr.working_primaries, PRIMARIES_BT709)
+            sdr = convert_primaries(shown, self._sdr.working_primaries, Primaries.BT709)
             self._frames[neighbour.number] = _Seen(
                 light_of(averaged_down(linear[None], _WIDEST)), from_source(averaged_down(sdr, _WIDEST)), code
             )

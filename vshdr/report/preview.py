@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from vshdr.colour.h273 import Primaries
 from vshdr.colour.primaries import convert_primaries, luminance
 from vshdr.colour.transfer import INVERSE_EOTF
 from vshdr.runtime.files import atomic_write
@@ -50,18 +51,18 @@ def write_preview(
     *,
     white: float = 203.0,
     peak: float = 1000.0,
-    primaries: int = 1,
+    primaries: Primaries = Primaries.BT709,
     title: str = "",
 ) -> None:
     """Write three labelled panels as a PNG.
 
-    `sdr` is 3 x H x W code values, `linear` 3 x H x W light with 1.0 = `white` nits in H.273 `primaries`; `peak` is the
+    `sdr` is 3 x H x W code values, `linear` 3 x H x W light with 1.0 = `white` nits in `primaries`; `peak` is the
     nits that the tone-mapped panel shows as screen white (0: 10000). Raise OSError where the file cannot be written.
     """
     linear = linear.float()
     nits = luminance(linear.unsqueeze(0), primaries)[0, 0] * white
     ceiling = peak or 10000.0
-    shown = tone_map(convert_primaries(linear.unsqueeze(0), primaries, 1)[0], ceiling / white)
+    shown = tone_map(convert_primaries(linear.unsqueeze(0), primaries, Primaries.BT709)[0], ceiling / white)
     above = (nits > white * 1.001).float().mean().item() * 100
     panels = [
         ("SDR as it came", _picture(_fit(sdr.float()))),

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vshdr.colour.gain import apply_gain
-from vshdr.colour.primaries import LUMA_709
+from vshdr.colour.ycbcr import LUMA_709
 
 _SMALL = 480 * 270  # pixels, about, of the reduced frame: motion is sought there
 PERCENTILES = (1.0, 25.0, 50.0, 75.0, 99.0)

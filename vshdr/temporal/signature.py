@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vshdr.colour.primaries import LUMA_709
+from vshdr.colour.ycbcr import LUMA_709
 
 HEIGHT, WIDTH = 36, 64  # of the thumbnail: large enough to tell pictures apart, small enough for a millisecond
 _NEIGHBOURHOOD = 9  # pixels of the thumbnail over which its texture is normalised

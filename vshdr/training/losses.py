@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vshdr.colour.gain import ramp
+from vshdr.colour.masks import ramp
 from vshdr.colour.transfer import EOTF
 
 Domain = Literal["linear", "log", "relative"]

@@ -1,8 +1,7 @@
-"""Content light level inside HEVC and AV1 bitstreams: found by parsing units, replaced without changing a
-length.
+"""Content light levels inside HEVC and AV1 bitstreams: found unit by unit, replaced without changing a length.
 
-Only what the writer needs: walking NAL units and OBUs, and the one message that is known only when the last
-frame is encoded.
+Only what the writer needs: NAL units and OBUs, and the one message whose values are known only when the last frame has
+been encoded. References: ITU-T H.265 (HEVC), the AV1 bitstream specification.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vshdr.errors import VerificationError
+from vshdr.media.containers.spans import Patch, Span
 from vshdr.media.metadata import ContentLight
 
 _HEVC_PREFIX_SEI = 39
@@ -18,16 +18,11 @@ _OBU_METADATA = 5
 _METADATA_HDR_CLL = 1  # AV1 6.7.1
 
 
-Patches = list[tuple[int, bytes]]
-"""Offsets and the bytes to be put there."""
+def content_light_patches(data: bytes, codec: str, light: ContentLight, nal_length_size: int = 4) -> list[Patch]:
+    """Return one patch for each content light level of a packet, which makes it equal to `light`; no length changes.
 
-
-def content_light_patches(data: bytes, codec: str, light: ContentLight, nal_length_size: int = 4) -> Patches:
-    """Return what makes every content light level of a packet equal to `light`, one patch for each; no length
-    changes.
-
-    `codec` is "hevc" (NAL units behind lengths of `nal_length_size` bytes) or "av1"; other codecs carry no
-    light level.
+    `codec` is "hevc" (NAL units behind lengths of `nal_length_size` bytes) or "av1"; other codecs carry no light level.
+    Offsets count from the start of the packet. Raise VerificationError where a length would change.
     """
     if codec == "hevc":
         return _patches_of_units(data, _length_prefixed(data, nal_length_size), light)
@@ -36,10 +31,8 @@ def content_light_patches(data: bytes, codec: str, light: ContentLight, nal_leng
     return []
 
 
-def configuration_patches(data: bytes, codec: str, light: ContentLight) -> Patches:
-    """As `content_light_patches`, for the decoder configuration of the container (`hvcC` or `av1C`, without
-    box header).
-    """
+def configuration_patches(data: bytes, codec: str, light: ContentLight) -> list[Patch]:
+    """Return the same for a container's decoder configuration: an `hvcC` or `av1C` record, without box header."""
     if codec == "hevc":
         return _patches_of_units(data, _hvcc_units(data), light)
     if codec == "av1":
@@ -48,19 +41,21 @@ def configuration_patches(data: bytes, codec: str, light: ContentLight) -> Patch
 
 
 def hvcc_length_size(configuration: bytes) -> int:
-    """Return bytes of the length before each NAL unit, from an `hvcC` record (ISO/IEC 14496-15, 8.3.3.1)."""
+    """Return how many bytes hold the length of each NAL unit, by an `hvcC` record (ISO/IEC 14496-15, 8.3.3.1)."""
     return (configuration[21] & 3) + 1
 
 
-def _length_prefixed(data: bytes, length_size: int) -> Iterator[tuple[int, int]]:
+def _length_prefixed(data: bytes, length_size: int) -> Iterator[Span]:
+    """Yield the NAL units of a packet, each behind its length."""
     position = 0
     while position + length_size <= len(data):
         start = position + length_size
         position = start + int.from_bytes(data[position:start], "big")
-        yield start, min(position, len(data))
+        yield Span(start, min(position, len(data)))
 
 
-def _hvcc_units(data: bytes) -> Iterator[tuple[int, int]]:
+def _hvcc_units(data: bytes) -> Iterator[Span]:
+    """Yield the NAL units of an `hvcC` record: arrays of units, each behind its length of two bytes."""
     position = 23
     for _ in range(data[22]):
         count = int.from_bytes(data[position + 1 : position + 3], "big")
@@ -68,16 +63,16 @@ def _hvcc_units(data: bytes) -> Iterator[tuple[int, int]]:
         for _ in range(count):
             start = position + 2
             position = start + int.from_bytes(data[position:start], "big")
-            yield start, position
+            yield Span(start, position)
 
 
-def _patches_of_units(data: bytes, units: Iterator[tuple[int, int]], light: ContentLight) -> Patches:
+def _patches_of_units(data: bytes, units: Iterator[Span], light: ContentLight) -> list[Patch]:
     patches = []
     for start, end in units:
         if end - start > 2 and data[start] >> 1 & 0x3F == _HEVC_PREFIX_SEI:
             replaced = _replace_in_sei(data[start:end], light)
             if replaced is not None:
-                patches.append((start, replaced))
+                patches.append(Patch(start, replaced))
     return patches
 
 
@@ -102,8 +97,8 @@ def _replace_in_sei(unit: bytes, light: ContentLight) -> bytes | None:
     return escaped
 
 
-def _sei_number(data: bytes, position: int) -> tuple[int, int]:
-    """Return a payload type or size: a run of 0xFF and a last byte, added up."""
+def _sei_number(data: bytearray, position: int) -> tuple[int, int]:
+    """Return a payload type or size, and the position after it: a run of 0xFF and a last byte, added up."""
     number = 0
     while data[position] == 0xFF:
         number, position = number + 255, position + 1
@@ -111,7 +106,7 @@ def _sei_number(data: bytes, position: int) -> tuple[int, int]:
 
 
 def _unescape(unit: bytes) -> bytes:
-    """Without emulation prevention (HEVC 7.3.1.1): every 00 00 03 is 00 00."""
+    """Return a unit without emulation prevention (HEVC 7.3.1.1): every 00 00 03 becomes 00 00."""
     pieces, position = [], 0
     while (at := unit.find(b"\0\0\3", position)) >= 0:
         pieces.append(unit[position : at + 2])
@@ -119,7 +114,8 @@ def _unescape(unit: bytes) -> bytes:
     return b"".join((*pieces, unit[position:]))
 
 
-def _escape(payload: bytes) -> bytes:
+def _escape(payload: bytearray) -> bytes:
+    """Return a unit with emulation prevention: the inverse of `_unescape`."""
     result, zeros = bytearray(), 0
     for byte in payload:
         if zeros >= 2 and byte <= 3:
@@ -130,23 +126,25 @@ def _escape(payload: bytes) -> bytes:
     return bytes(result)
 
 
-def _patches_of_obus(data: bytes, position: int, light: ContentLight) -> Patches:
+def _patches_of_obus(data: bytes, position: int, light: ContentLight) -> list[Patch]:
+    """Return the patches of the OBUs from `position` on."""
     patches = []
     while position < len(data):
         header = data[position]
-        position += 2 if header & 4 else 1  # a second byte where the extension flag is set
+        position += 2 if header & 4 else 1  # the extension flag announces a second byte
         size = len(data) - position
-        if header & 2:
+        if header & 2:  # the unit says its size; else it reaches to the end
             size, position = _leb128(data, position)
         if header >> 3 & 15 == _OBU_METADATA:
             kind, start = _leb128(data, position)
             if kind == _METADATA_HDR_CLL:
-                patches.append((start, light.coded()))
+                patches.append(Patch(start, light.coded()))
         position += size
     return patches
 
 
 def _leb128(data: bytes, position: int) -> tuple[int, int]:
+    """Return a number of seven bits a byte, the lowest first (AV1 4.10.5), and the position after it."""
     number = shift = 0
     while True:
         byte = data[position]

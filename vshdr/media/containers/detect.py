@@ -10,9 +10,10 @@ import struct
 from pathlib import Path
 
 from vshdr.errors import InputError
-from vshdr.media.containers.matroska import MAGIC, read_matroska
+from vshdr.media.containers.ebml import MAGIC
+from vshdr.media.containers.header import VideoHeader
+from vshdr.media.containers.matroska import read_matroska
 from vshdr.media.containers.mp4 import read_mp4
-from vshdr.media.containers.video_header import VideoHeader
 
 
 def read_header(path: str | os.PathLike[str]) -> VideoHeader | None:

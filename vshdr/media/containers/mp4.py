@@ -7,16 +7,34 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import BinaryIO
 
-from vshdr.media.containers.video_header import Field, VideoHeader, field, read_bytes
+from vshdr.media.containers.header import VideoHeader
+from vshdr.media.containers.spans import Span, read_span
 from vshdr.media.metadata import ContentLight, MasteringDisplay
 
 _VISUAL_SAMPLE_ENTRY = 78  # bytes of fields before the boxes inside a video sample entry
 
 
-def _boxes(file: BinaryIO, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """Yield boxes in a range of the file: type, start and end of the content."""
+def read_mp4(file: BinaryIO, end: int) -> VideoHeader:
+    """Return the header of the first video track of an MP4 or QuickTime file of `end` bytes."""
+    for track in _inside(file, Span(0, end), b"moov", b"trak"):
+        kinds = [
+            read_span(file, Span(handler.start + 8, handler.start + 12))
+            for handler in _inside(file, track, b"mdia", b"hdlr")
+        ]
+        if kinds == [b"vide"]:
+            for entries in _inside(file, track, b"mdia", b"minf", b"stbl", b"stsd"):
+                # Version, flags and a count come before the entries.
+                for _, entry in _boxes(file, Span(entries.start + 8, entries.end)):
+                    return _sample_entry(file, Span(entry.start + _VISUAL_SAMPLE_ENTRY, entry.end))
+    return VideoHeader()
+
+
+def _boxes(file: BinaryIO, span: Span) -> Iterator[tuple[bytes, Span]]:
+    """Yield type and content of the boxes that lie side by side in a span of the file."""
+    start, end = span
     while start + 8 <= end:
         file.seek(start)
         size, kind = struct.unpack(">I4s", file.read(8))
@@ -26,52 +44,47 @@ def _boxes(file: BinaryIO, start: int, end: int) -> Iterator[tuple[bytes, int, i
         stop = end if size == 0 else start + size
         if not data <= stop <= end:
             return  # a zero terminator of QuickTime, or a file cut short
-        yield kind, data, stop
+        yield kind, Span(data, stop)
         start = stop
 
 
-def _inside(file: BinaryIO, start: int, end: int, *path: bytes) -> Iterator[tuple[int, int]]:
-    """Yield the contents of all boxes at `path` below a range."""
+def _inside(file: BinaryIO, span: Span, *path: bytes) -> Iterator[Span]:
+    """Yield the contents of all boxes at `path` below a span."""
     if not path:
-        yield start, end
+        yield span
         return
-    for kind, data, stop in _boxes(file, start, end):
+    for kind, content in _boxes(file, span):
         if kind == path[0]:
-            yield from _inside(file, data, stop, *path[1:])
+            yield from _inside(file, content, *path[1:])
 
 
-def read_mp4(file: BinaryIO, end: int) -> VideoHeader:
-    """Return the header of the first video track of an MP4 or QuickTime file of `end` bytes."""
-    for track in _inside(file, 0, end, b"moov", b"trak"):
-        kinds = [read_bytes(file, start + 8, start + 12) for start, _ in _inside(file, *track, b"mdia", b"hdlr")]
-        if kinds == [b"vide"]:
-            for start, stop in _inside(file, *track, b"mdia", b"minf", b"stbl", b"stsd"):
-                for _, entry, entry_end in _boxes(file, start + 8, stop):  # after version, flags and count
-                    return _sample_entry(file, entry + _VISUAL_SAMPLE_ENTRY, entry_end)
-    return VideoHeader()
-
-
-def _sample_entry(file: BinaryIO, start: int, end: int) -> VideoHeader:
-    fields: dict = {}
-    for kind, data, stop in _boxes(file, start, end):
-        content = read_bytes(file, data, stop)
+def _sample_entry(file: BinaryIO, span: Span) -> VideoHeader:
+    header = VideoHeader()
+    for kind, place in _boxes(file, span):
+        content = read_span(file, place)
         if kind == b"colr" and content[:4] in (b"nclx", b"nclc"):
-            fields["primaries"], fields["transfer"], fields["matrix"] = struct.unpack_from(">3H", content, 4)
+            primaries, transfer, matrix = struct.unpack_from(">3H", content, 4)
+            header = replace(header, primaries=primaries, transfer=transfer, matrix=matrix)
             if content[:4] == b"nclx":
-                fields["full_range"] = content[10] >> 7 == 1
+                header = replace(header, full_range=content[10] >> 7 == 1)
         elif kind == b"mdcv":
-            values = struct.unpack(">8H2I", content)
-            green, blue, red, white = (tuple(v / 50000 for v in values[i : i + 2]) for i in (0, 2, 4, 6))
-            fields["mastering"] = MasteringDisplay(
-                primaries=(red, green, blue),
-                white_point=white,
-                max_luminance=values[8] / 10000,
-                min_luminance=values[9] / 10000,
-            )
+            header = replace(header, mastering=_mastering(content))
         elif kind == b"clli":
             max_cll, max_fall = struct.unpack(">2H", content)
-            fields["light"] = ContentLight(max_cll=max_cll, max_fall=max_fall)
-            fields["light_fields"] = Field(offset=data, size=2), Field(offset=data + 2, size=2)
+            fields = Span(place.start, place.start + 2), Span(place.start + 2, place.start + 4)
+            header = replace(header, light=ContentLight(max_cll=max_cll, max_fall=max_fall), light_fields=fields)
         elif kind in (b"hvcC", b"av1C"):
-            fields["configuration"] = field(data, stop)
-    return VideoHeader(**fields)
+            header = replace(header, configuration=place)
+    return header
+
+
+def _mastering(content: bytes) -> MasteringDisplay:
+    """Return the mastering display of an `mdcv` box: green, blue, red, white in 0.00002, luminances in 0.0001 nits."""
+    *points, max_luminance, min_luminance = struct.unpack(">8H2I", content)
+    green, blue, red, white = ((points[i] / 50000, points[i + 1] / 50000) for i in (0, 2, 4, 6))
+    return MasteringDisplay(
+        primaries=(red, green, blue),
+        white_point=white,
+        max_luminance=max_luminance / 10000,
+        min_luminance=min_luminance / 10000,
+    )

@@ -1,4 +1,4 @@
-"""Planes of decoded frames as tensors, without a way through numpy: frames that a GPU has decoded stay on it."""
+"""Planes of decoded frames as tensors, without going through NumPy: frames that a GPU has decoded stay on it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from torch import Tensor
 
 
 def planes_of(frame: av.VideoFrame, bits: int) -> list[Tensor]:
-    """Return Y, Cb and Cr of a 4:2:0 frame, H x W and twice H/2 x W/2, as copies of its memory where that is.
+    """Return Y, Cb and Cr of a 4:2:0 frame, H x W and twice H/2 x W/2, as copies on the device that it lies on.
 
-    `frame` has three planes, or two with Cb and Cr side by side, as hardware gives them (nv12; p010 and its like, whose
-    16-bit samples have their `bits` at the top).
+    `frame` has three planes, or two with Cb and Cr side by side, as hardware decoders give them: nv12, and p010 and its
+    like, whose 16-bit samples have their `bits` at the top.
     """
     planes = [torch.from_dlpack(plane) for plane in frame.planes]
     if len(planes) == 2:
@@ -21,6 +21,6 @@ def planes_of(frame: av.VideoFrame, bits: int) -> list[Tensor]:
             planes = [(plane.to(torch.int32) >> (16 - bits)).to(torch.uint16) for plane in planes]
     copies = [plane.clone(memory_format=torch.contiguous_format) for plane in planes]
     if copies[0].device.type == "cuda":
-        # The decoder reuses its surfaces as soon as the frame is let go.
+        # The decoder reuses its memory as soon as the frame is released, so the copies must have been made by then.
         torch.cuda.current_stream(copies[0].device).synchronize()
     return copies

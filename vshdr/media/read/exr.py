@@ -17,11 +17,12 @@ def read_exr(path: str | Path) -> tuple[NDArray[np.float32], dict[str, Any]]:
 
     Raise InputError where the file cannot be read to its end or has no R, G and B.
     """
-    pixels, header = _read(Path(path))
+    pixels, header = read_channels(Path(path))
     return np.stack(pixels).astype(np.float32), header
 
 
-def _read(path: Path) -> tuple[list[NDArray], dict[str, Any]]:
+def read_channels(path: Path) -> tuple[list[NDArray[Any]], dict[str, Any]]:
+    """Return R, G and B of an EXR file, H x W each and of the file's own type, and its header. Raise as `read_exr`."""
     try:
         with OpenEXR.File(str(path), separate_channels=True) as file:
             channels, header = file.channels(), dict(file.header())  # a copy: closing the file empties its own

@@ -12,19 +12,20 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+from av.error import FFmpegError
 
+from vshdr.colour.h273 import ColourRange, Matrix, Transfer
 from vshdr.errors import InputError, reason
+from vshdr.media.read.first_frame import Look, describe_first_frame, look_of, note_first_frame, orientation_of
 from vshdr.media.read.pixels import PixelLayout
 from vshdr.media.read.source import Frame, Source, pad_to_coded_size
-from vshdr.media.read.video_source import describe_first_frame, look_of, note_first_frame, orientation_of
 from vshdr.media.sequence import NumberedName
-from vshdr.media.signal import MATRIX_BT709, TRANSFER_SRGB
 
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".tga", ".ppm", ".pgm"}
 HDR_SUFFIXES = {".exr", ".hdr"}
 
 # Images are made for computer screens: sRGB in full range where they say nothing else, also grey and YUV ones.
-_IMAGE_DEFAULTS = {"_Matrix": MATRIX_BT709, "_Transfer": TRANSFER_SRGB, "_Range": 1}
+_IMAGE_DEFAULTS = {"_Matrix": Matrix.BT709, "_Transfer": Transfer.SRGB, "_Range": ColourRange.FULL}
 
 
 @dataclass(kw_only=True)
@@ -33,7 +34,8 @@ class ImageSource(Source):
 
     paths: Sequence[Path]
     layout: PixelLayout
-    look: tuple
+    look: Look
+    """That of the first image."""
 
     def __iter__(self) -> Iterator[Frame]:
         for index, decoded in enumerate(_decode_ahead(self.paths)):
@@ -50,8 +52,8 @@ class ImageSource(Source):
 def open_images(paths: Sequence[Path], name: str, *, frame_rate: Fraction, allow_hdr: bool = False) -> ImageSource:
     """Return the images `paths`, in this order, as a clip of `frame_rate`; time is counted in frames.
 
-    Raise InputError, one sentence, where an image cannot be read; the first is read now, the others when their turn
-    comes.
+    Raise InputError, one sentence, where an image cannot be read. The first is read now, the others when the source is
+    iterated.
     """
     for path in paths:
         if path.suffix.lower() in HDR_SUFFIXES:
@@ -100,15 +102,15 @@ def decode_image(path: Path) -> av.VideoFrame:
     """Return the first picture of an image file. Raise InputError where it is not an image or not complete."""
     try:
         # Through a file object: FFmpeg then goes by content and does not take a % in the name for a counter.
-        with path.open("rb") as file, av.open(file) as container:
+        with path.open("rb") as file, av.open(file, "r") as container:
             decoder = container.streams.video[0].codec_context
-            if decoder.name == "mjpeg":  # of one that is cut off FFmpeg would make up the rest, and not say so
+            if decoder.name == "mjpeg":  # else FFmpeg makes up the rest of a file that is cut off
                 decoder.options = {"err_detect": "explode"}
             for frame in container.decode(video=0):
                 if not frame.is_corrupt:
                     return frame
-    except (av.FFmpegError, IndexError) as error:
-        said = f" ({reason(error)})" if isinstance(error, av.FFmpegError) else ""
+    except (FFmpegError, IndexError) as error:
+        said = f" ({reason(error)})" if isinstance(error, FFmpegError) else ""
         raise InputError(f"{path.name}: this is not an image that can be read{said}") from None
     except OSError as error:
         raise InputError(f"{path.name}: {reason(error)}") from None
@@ -116,7 +118,7 @@ def decode_image(path: Path) -> av.VideoFrame:
 
 
 def _decode_ahead(paths: Sequence[Path]) -> Iterator[av.VideoFrame]:
-    """Yield the pictures in order; one per core is decoded ahead."""
+    """Yield the pictures in order; as many as there are cores are decoded ahead."""
     workers = os.cpu_count() or 1
     with ThreadPoolExecutor(workers, thread_name_prefix="image-reader") as pool:
         waiting: deque[Future[av.VideoFrame]] = deque()

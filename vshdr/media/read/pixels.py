@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 import av
 import numpy as np
 import vapoursynth as vs
 from av.video.format import VideoFormat
+from av.video.plane import VideoPlane
 from numpy.typing import NDArray
 
 from vshdr.errors import InputError
@@ -27,7 +29,7 @@ _BELOW_8_BIT = re.compile(r"mono[wb]|(rgb|bgr)(4|8|4_byte|444|555|565)(le|be)?")
 
 @dataclass(frozen=True, kw_only=True)
 class _View:
-    """Where one component lies: every `step` samples of a plane, from sample `offset` on, `shift` bits up."""
+    """Where one component lies: in every `step`-th sample of a plane from `offset` on, `shift` bits up."""
 
     plane: int
     step: int = 1
@@ -52,14 +54,15 @@ class PixelLayout:
     _views: tuple[_View, ...]
     _dtype: np.dtype
 
-    def planes(self, frame: av.VideoFrame) -> list[NDArray]:
-        """Return the planes of `frame` in VapourSynth's order: views that keep it alive, copied to swap
-        bytes or shift.
+    def planes(self, frame: av.VideoFrame) -> list[NDArray[Any]]:
+        """Return the planes of `frame` in VapourSynth's order.
+
+        They are views that keep it alive, or copies where bytes have to be swapped or bits shifted.
         """
         if self.name == "pal8":
             return _palette_planes(frame)
         if _BELOW_8_BIT.fullmatch(self.name):
-            # One thread: those of FFmpeg write beyond their rows, into what others have finished.
+            # One thread: several would write beyond their rows, into rows that others have finished.
             frame = frame.reformat(format="gbrp" if self.rgb else "gray", threads=1)
         planes = []
         for number, view in enumerate(self._views):
@@ -94,7 +97,8 @@ def layout_of(name: str) -> PixelLayout:
         )
     subsampling = (0, 0)
     if len(components) == 3 and not pixel_format.is_rgb:
-        subsampling = tuple((64 // size).bit_length() - 1 for size in (components[1].width, components[1].height))
+        chroma = components[1]
+        subsampling = (64 // chroma.width).bit_length() - 1, (64 // chroma.height).bit_length() - 1
     return _layout(
         name,
         pixel_format.is_rgb,
@@ -166,7 +170,7 @@ def _views(name: str, pixel_format: VideoFormat) -> tuple[_View, ...] | None:
     return None
 
 
-def _rows(plane: av.video.plane.VideoPlane, height: int, dtype: np.dtype) -> NDArray:
+def _rows(plane: VideoPlane, height: int, dtype: np.dtype) -> NDArray[Any]:
     """Return all samples of a plane, padding included, as `height` rows from the top one down."""
     stride = plane.line_size
     rows = np.ndarray(
@@ -175,7 +179,7 @@ def _rows(plane: av.video.plane.VideoPlane, height: int, dtype: np.dtype) -> NDA
     return rows[::-1] if stride < 0 else rows  # a bottom-up picture: PyAV's buffer begins at its lowest address
 
 
-def _palette_planes(frame: av.VideoFrame) -> list[NDArray]:
+def _palette_planes(frame: av.VideoFrame) -> list[NDArray[Any]]:
     """Return R, G and B of a palette frame; FFmpeg keeps a palette as 256 native-endian words 0xAARRGGBB."""
     palette = np.frombuffer(frame.planes[1], np.uint32, 256)
     indices = _rows(frame.planes[0], frame.height, np.dtype(np.uint8))[:, : frame.width]

@@ -1,4 +1,4 @@
-"""SDR from anything: video, images and scripts in, code values as RGB tensors out."""
+"""SDR from anything: opens video, images and scripts, and converts their frames to RGB code values."""
 
 from __future__ import annotations
 
@@ -20,15 +20,16 @@ from vshdr.media.zimg import Resizer
 from vshdr.runtime.memory import Pool
 
 IMAGE_FRAME_RATE = Fraction(24)
-"""Frames per second of image sequences unless said."""
+"""Frames per second of image sequences where none are given."""
 
 
 def open_source(path: str | Path, *, frame_rate: Fraction | None = None, allow_hdr: bool = False) -> Source:
     """Open a video file, an image, an image sequence (`shot.%04d.png`, `shot.####.png` or a folder) or a `.vpy`
     script.
 
-    `frame_rate` is for images only: video and scripts have timestamps of their own. `allow_hdr` takes a clip that is
-    tagged PQ or HLG for SDR. Raise InputError, one sentence that names the file, for everything that cannot be read.
+    `frame_rate` is for images only: video and scripts have timestamps of their own. With `allow_hdr` a clip that is
+    tagged PQ or HLG is taken for SDR. Raise InputError, one sentence that names the file, for everything that cannot be
+    read.
     """
     try:
         return _open(Path(path), frame_rate, allow_hdr)
@@ -57,7 +58,7 @@ def _open(path: Path, frame_rate: Fraction | None, allow_hdr: bool) -> Source:
 
 
 class SdrConverter:
-    """Frames of one source to SDR code values as the networks see them. One instance serves one thread at a time."""
+    """A function from frames of one source to SDR code values as networks see them; for one thread at a time."""
 
     def __init__(self, source: Source) -> None:
         """Raise InputError where zimg has no conversion for the source's colour description."""

@@ -17,7 +17,7 @@ from vshdr.errors import InputError
 from vshdr.media.read.source import Frame, Source
 from vshdr.media.signal import input_properties, signal_of
 
-# Properties beside the colour description that change how `core.resize` reads a frame.
+# Properties beside the colour description that change what `core.resize` makes of a frame.
 _LAYOUT_PROPERTIES = ("_ChromaLocation", "_FieldBased")
 
 
@@ -67,7 +67,7 @@ def open_script(path: Path, *, allow_hdr: bool = False) -> ScriptSource:
         with clip.get_frame(0) as first:
             rate, described = _frame_rate(clip, first), signal_of(first.props, rgb=_is_rgb(clip), allow_hdr=allow_hdr)
             properties = _resize_properties(first, clip, allow_hdr)
-            aspect = Fraction(first.props.get("_SARNum", 1) or 1, first.props.get("_SARDen", 1) or 1)
+            aspect = Fraction(_integer(first, "_SARNum") or 1, _integer(first, "_SARDen") or 1)
     except (vs.Error, ValueError) as error:
         raise InputError(f"{path.name}: {last_line(error)}") from None
     return ScriptSource(
@@ -105,7 +105,8 @@ def first_output(path: Path) -> vs.VideoNode:
     clip = getattr(output, "clip", output)
     if not isinstance(clip, vs.VideoNode):
         raise InputError(f"{path.name}: the script sets no video output; call clip.set_output()")
-    if clip.format is None or not clip.width or not clip.height:
+    # VapourSynth's stub does not know that a clip without one format has None.
+    if clip.format is None or not clip.width or not clip.height:  # pyright: ignore[reportUnnecessaryComparison]
         raise InputError(f"{path.name}: the clip changes its format or size; convert it to one first")
     return clip
 
@@ -122,7 +123,7 @@ def _where(error: BaseException, path: Path) -> str:
 
 
 def last_line(error: Exception) -> str:
-    """Return the message of `error` alone: VapourSynth puts a traceback before it if a function of a script failed."""
+    """Return the last line of a message: where a script's function failed, VapourSynth puts a traceback before it."""
     return (str(error).strip().splitlines() or [type(error).__name__])[-1]
 
 
@@ -131,20 +132,26 @@ def _is_rgb(clip: vs.VideoNode) -> bool:
 
 
 def _resize_properties(frame: vs.VideoFrame, clip: vs.VideoNode, allow_hdr: bool) -> dict[str, int]:
-    kept = {name: frame.props[name] for name in _LAYOUT_PROPERTIES if name in frame.props}
+    kept = {name: _integer(frame, name) for name in _LAYOUT_PROPERTIES if name in frame.props}
     return {**input_properties(signal_of(frame.props, rgb=_is_rgb(clip), allow_hdr=allow_hdr)), **kept}
+
+
+def _integer(frame: vs.VideoFrame, name: str) -> int:
+    """Return an integer property of a frame; 0 where it has none."""
+    value = frame.props.get(name, 0)
+    return value if isinstance(value, int) else 0
 
 
 def _seconds(frame: vs.VideoFrame, frame_rate: Fraction) -> Fraction:
     """Return how long a frame is shown: by its own properties, else by the clip's rate."""
-    numerator, denominator = frame.props.get("_DurationNum", 0), frame.props.get("_DurationDen", 0)
+    numerator, denominator = _integer(frame, "_DurationNum"), _integer(frame, "_DurationDen")
     return Fraction(numerator, denominator) if numerator > 0 and denominator > 0 else 1 / frame_rate
 
 
 def _frame_rate(clip: vs.VideoNode, first: vs.VideoFrame) -> Fraction:
-    return clip.fps if clip.fps else 1 / _seconds(first, Fraction(25))  # a rate of 0 says: variable
+    return clip.fps if clip.fps else 1 / _seconds(first, Fraction(25))  # a rate of 0 means that it varies
 
 
 def _time_base(rate: Fraction) -> Fraction:
-    """Whole numbers for constant rates, and fine enough (under 0.1 ms) for what varies."""
+    """Return ticks in which frames of a constant rate last whole numbers; at most 0.1 ms long, for rates that vary."""
     return Fraction(1, rate.numerator * -(-10000 // rate.numerator))

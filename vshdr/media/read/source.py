@@ -1,6 +1,4 @@
-"""What every SDR source offers, whatever it reads from: the frames in order, their timestamps, and what their samples
-mean.
-"""
+"""What every SDR source offers, whatever it reads from: frames in order, timestamps and what the samples mean."""
 
 from __future__ import annotations
 
@@ -9,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +25,7 @@ class Frame:
     """Presentation time in units of the source's `time_base`; strictly rising."""
     duration: int
     """Time until the next frame, in the same units; at least 1."""
-    planes: Sequence[NDArray]
+    planes: Sequence[NDArray[Any]]
     """R, G, B or Y, U, V or Y as uint8, uint16, float16 or float32, of the source's coded size, not yet upright.
     Tensors where a GPU has decoded them (`VideoSource.on_device`).
     """
@@ -42,7 +41,7 @@ class Orientation:
     flip_vertically: bool = False
     flip_horizontally: bool = False
 
-    def upright(self, plane: NDArray) -> NDArray:
+    def upright(self, plane: NDArray[Any]) -> NDArray[Any]:
         """Turn a plane, H x W, without copying it."""
         if self.transpose:
             plane = plane.T
@@ -84,7 +83,7 @@ class Source(ABC):
     video_path: Path | None = None
     """File that audio, subtitles, chapters and attachments can be copied from."""
     notes: list[str] = field(default_factory=list)
-    """What a person should know, one sentence each; may grow while frames are read."""
+    """What the user should know, one sentence each; may grow while frames are read."""
     _topics: set[str] = field(default_factory=set, init=False, repr=False)
 
     @property
@@ -118,7 +117,7 @@ class Source(ABC):
         """Yield the frames from the first on. Raise InputError with the frame's number where one cannot be read."""
 
 
-def pad_to_coded_size(planes: Sequence[NDArray], width: int, height: int) -> list[NDArray]:
+def pad_to_coded_size(planes: Sequence[NDArray[Any]], width: int, height: int) -> list[NDArray[Any]]:
     """Repeat the last column and row of the first plane until it is `width` x `height`; chroma planes are complete
     anyway.
     """

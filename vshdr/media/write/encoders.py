@@ -1,4 +1,4 @@
-"""How a video encoder is set up: its settings, what of them cannot work, and how one is opened."""
+"""How a video encoder is set up: its settings, the check that they fit together, and opening it."""
 
 from __future__ import annotations
 
@@ -11,21 +11,16 @@ from fractions import Fraction
 
 import av
 import av.logging
+from av.error import FFmpegError
+from av.video.codeccontext import VideoCodecContext
 
+from vshdr.colour.h273 import HDR_TRANSFERS, ChromaLocation, ColourRange, Matrix, Primaries
 from vshdr.errors import InputError, MissingPackageError
 from vshdr.media.codecs import CONTAINERS, ENCODERS, Encoder
-from vshdr.media.metadata import (
-    BT2020_NCL,
-    BT2020_PRIMARIES,
-    TRANSFER_NAMES,
-    TRANSFER_NUMBERS,
-    encoder_parameters,
-    join_parameters,
-    peak_bound,
-)
+from vshdr.media.encoder_arguments import encoder_parameters, join_parameters
+from vshdr.media.metadata import peak_bound
 
-LIMITED_RANGE, SITED_TOP_LEFT = 1, 3  # AVCOL_RANGE_MPEG, AVCHROMA_LOC_TOPLEFT
-_GLOBAL_HEADER = 1 << 22  # AV_CODEC_FLAG_GLOBAL_HEADER: parameter sets in extradata, which containers need
+_GLOBAL_HEADER = 1 << 22  # AV_CODEC_FLAG_GLOBAL_HEADER: containers need the parameter sets in extradata
 # What FFmpeg logs when x265 or SVT-AV1 does not know a parameter, and then goes on without it.
 _PASSED_OVER = ("Unknown option", "Invalid value", "Error parsing option")
 
@@ -51,7 +46,7 @@ class VideoSettings:
     preset: str = ""
     """The encoder's speed preset; empty for the default."""
     encoder_options: Mapping[str, str] = field(default_factory=dict)
-    """More for the encoder: its own parameters for x265 and svtav1, AVOptions for the others."""
+    """More options: the encoder's own parameters for x265 and svtav1, AVOptions for the others."""
     frame_rate: Fraction | None = None
     """Nominal frames per second, for rate control and as a remark in the file; timestamps are what counts."""
     sample_aspect_ratio: Fraction = Fraction(1)
@@ -68,13 +63,18 @@ class VideoSettings:
 
     @property
     def format(self) -> str:
-        """The pixel format that is meant."""
+        """FFmpeg's name of the pixel format, the default filled in."""
         return self.pixel_format or self.encoder.pixel_formats[0]
 
     @property
     def depth(self) -> int:
         """Bits per sample."""
         return 12 if "p12" in self.format else 10
+
+    @property
+    def chroma_location(self) -> ChromaLocation | None:
+        """Where chroma lies, which can be said of 4:2:0 only."""
+        return ChromaLocation.TOP_LEFT if self.format.startswith("yuv420") else None
 
     def plane_shapes(self) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
         """Return rows and columns of Y, Cb and Cr."""
@@ -89,7 +89,7 @@ def check(settings: VideoSettings, suffix: str) -> None:
         raise InputError(f"video cannot be written to {suffix or 'a name without suffix'}; use .mkv, .mp4 or .mov")
     if settings.codec not in ENCODERS:
         raise InputError(f"codec is {settings.codec!r}; use one of {', '.join(ENCODERS)}")
-    if settings.transfer not in TRANSFER_NAMES:
+    if settings.transfer not in HDR_TRANSFERS:
         raise InputError(f"transfer is {settings.transfer!r}; use pq or hlg")
     encoder = settings.encoder
     if encoder.name not in av.codecs_available:
@@ -109,7 +109,7 @@ def check(settings: VideoSettings, suffix: str) -> None:
             f"{settings.codec} needs at least {encoder.smallest}x{encoder.smallest} samples, the frame has "
             f"{settings.width}x{settings.height}; use ffv1 or prores for it"
         )
-    if settings.codec == "x265" and (settings.crf or 0.0) > 51.0:
+    if settings.codec == "x265" and settings.crf is not None and settings.crf > 51.0:
         raise InputError(f"crf of x265 is at most 51, not {settings.crf:g}")
     sampling = settings.format[3:6]
     if (sampling != "444" and settings.width % 2) or (sampling == "420" and settings.height % 2):
@@ -135,23 +135,24 @@ def check(settings: VideoSettings, suffix: str) -> None:
         )
 
 
-def set_colour_tags(target, settings: VideoSettings) -> None:
+def set_colour_tags(target: VideoCodecContext, settings: VideoSettings) -> None:
     """Set a codec context to BT.2020, PQ or HLG, limited range, top-left chroma, and to the aspect ratio."""
-    target.color_primaries, target.colorspace = BT2020_PRIMARIES, BT2020_NCL
-    target.color_trc = TRANSFER_NUMBERS[settings.transfer]
-    target.color_range = LIMITED_RANGE
+    target.color_primaries, target.colorspace = Primaries.BT2020, Matrix.BT2020_NCL
+    target.color_trc = HDR_TRANSFERS[settings.transfer]
+    target.color_range = ColourRange.LIMITED.ffmpeg
     target.sample_aspect_ratio = settings.sample_aspect_ratio
-    if settings.format.startswith("yuv420"):
-        target.chroma_sample_location = SITED_TOP_LEFT
+    if settings.chroma_location is not None:
+        target.chroma_sample_location = settings.chroma_location.ffmpeg
 
 
-def open_encoder(settings: VideoSettings) -> av.VideoCodecContext:
+def open_encoder(settings: VideoSettings) -> VideoCodecContext:
     """Return an encoder, opened, whose bitstream says all that the settings say. `settings` have passed `check`.
 
     Raise InputError if the encoder refuses them.
     """
     encoder = settings.encoder
-    context = av.CodecContext.create(encoder.name, "w")
+    context = VideoCodecContext.create(encoder.name, "w")
+    assert isinstance(context, VideoCodecContext)  # as all of `ENCODERS` encode video
     context.width, context.height, context.pix_fmt = settings.width, settings.height, settings.format
     context.time_base = settings.time_base
     context.framerate = settings.frame_rate or _plausible_rate(settings.time_base)
@@ -162,7 +163,7 @@ def open_encoder(settings: VideoSettings) -> av.VideoCodecContext:
     with _warnings() as messages:
         try:
             context.open()
-        except (av.FFmpegError, ValueError) as error:
+        except (FFmpegError, ValueError) as error:
             reason = messages[-1][2].strip().rstrip(".") if messages else os.strerror(errno.EINVAL)
             chosen = {"crf": options.get("crf"), "preset": options.get("preset"), **settings.encoder_options}
             spoken = ", ".join(f"{key} {value}" for key, value in chosen.items() if value)
@@ -172,14 +173,14 @@ def open_encoder(settings: VideoSettings) -> av.VideoCodecContext:
             ) from error
     if refused := [text.strip().rstrip(".") for _, _, text in messages if text.startswith(_PASSED_OVER)]:
         raise InputError(f"{encoder.name} does not take its options: {'; '.join(refused)}")
-    if context.options:  # FFmpeg takes out what it knows
+    if context.options:  # FFmpeg removes those that it knows
         raise InputError(f"{encoder.name} has no option {', '.join(sorted(context.options))}")
     return context
 
 
 @contextmanager
 def _warnings() -> Iterator[list[tuple[int, str, str]]]:
-    """What FFmpeg logs on this thread meanwhile: level, name, text."""
+    """Collect what FFmpeg logs on this thread inside the block: level, name, text."""
     level = av.logging.get_level()
     av.logging.set_level(av.logging.WARNING)
     try:
@@ -212,5 +213,5 @@ def _options(settings: VideoSettings) -> dict[str, str]:
 
 
 def _plausible_rate(time_base: Fraction) -> Fraction:
-    """Return a frame rate for rate control where none is known: one frame a tick, if frames ever are as fast."""
+    """Return a frame rate for rate control where none is known: a frame a tick, unless ticks are too short for that."""
     return 1 / time_base if 1 / time_base <= 240 else Fraction(25)

@@ -16,20 +16,25 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vshdr.colour.h273 import Primaries
 from vshdr.colour.primaries import chromaticities
 from vshdr.errors import FileError, InputError
-from vshdr.media.read.exr import _read
+from vshdr.media.read.exr import read_channels
 from vshdr.media.sequence import NumberedName
 from vshdr.runtime.files import atomic_write
 
 HALF_MAXIMUM = 65504.0
+"""The largest finite number of 16-bit floats."""
 PIXEL_TYPES = {"half": np.dtype(np.float16), "float": np.dtype(np.float32)}
+"""Pixel types by the names of the options."""
 COMPRESSIONS = {"none": OpenEXR.NO_COMPRESSION} | {
     name: getattr(OpenEXR, f"{name.upper()}_COMPRESSION")
     for name in ("rle", "zips", "zip", "piz", "pxr24", "dwaa", "dwab")
 }
-INTEROP_IDS = {1: "lin_rec709_scene", 9: "lin_rec2020_scene"}
+INTEROP_IDS = {Primaries.BT709: "lin_rec709_scene", Primaries.BT2020: "lin_rec2020_scene"}
+"""The names of scene-linear colour spaces by the Color Interop Forum."""
 SETTINGS_ATTRIBUTE = "vshdr:settings"
+"""The attribute in which each frame keeps what it was made from, for `resume`."""
 
 
 class ExrWriter:
@@ -52,7 +57,7 @@ class ExrWriter:
         compression: str = "zip",
         dwa_level: float = 45.0,
         white: float = 203.0,
-        primaries: int = 1,
+        primaries: Primaries = Primaries.BT709,
         settings: str = "",
         threads: int | None = None,
         resume: bool = False,
@@ -62,7 +67,7 @@ class ExrWriter:
     ) -> None:
         """Prepare a sequence at `pattern` (`shot.####.exr` or `shot.%04d.exr`; with `single` a plain name will do).
 
-        `start` is the number of the first frame. `white` is the nits of 1.0, `primaries` an H.273 number (1 or 9).
+        `start` is the number of the first frame. `white` is the nits of 1.0, `primaries` are BT.709 or BT.2020.
         `dwa_level` is the loss of dwaa and dwab (45 is visually lossless, more is smaller). `settings` is stored in
         every frame; `resume` keeps complete frames that were written with the same.
 
@@ -132,12 +137,11 @@ class ExrWriter:
             self.close()
 
     def close(self) -> None:
-        """End the pool; frames that nobody waited for are given up, those in work are completed."""
+        """End the pool: frames that are being written are completed, those that still wait are given up."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def done(self, index: int) -> bool:
-        """Return True where `resume` may keep frame `index`: the file reads to its end and has this sequence's size and
-        type.
+        """Return whether `resume` may keep frame `index`: its file can be read and has this sequence's size and type.
 
         Raise InputError for a frame that was written with other settings.
         """
@@ -145,7 +149,7 @@ class ExrWriter:
         if not self._resume or not path.exists():
             return False
         try:
-            pixels, header = _read(path)
+            pixels, header = read_channels(path)
         except ValueError:
             return False
         if header.get(SETTINGS_ATTRIBUTE) != self._settings:
@@ -157,7 +161,7 @@ class ExrWriter:
         return all(plane.shape == shape and plane.dtype == self._dtype for plane in pixels)
 
     def beyond(self, count: int) -> list[Path]:
-        """Return files of this sequence's name from frame `count` on, which an earlier, longer run has left."""
+        """Return files with this sequence's name from frame `count` on, which an earlier, longer run has left."""
         if self._numbered is None:
             return []
         return [path for number, path in sorted(self._numbered.files().items()) if number >= self._start + count]
@@ -185,7 +189,7 @@ class ExrWriter:
 
 
 def time_code(index: int, frame_rate: Fraction) -> OpenEXR.TimeCode:
-    """SMPTE ST 12-1 time code of frame `index`, non-drop, 00:00:00:00 for frame 0.
+    """Return the SMPTE ST 12-1 time code of frame `index`, non-drop, 00:00:00:00 for frame 0.
 
     Above 30 frames per second, two frames share a number and the field mark tells them apart (ST 12-1, 12.1).
     """

@@ -13,7 +13,7 @@ from torch.nn.functional import avg_pool2d
 
 from vshdr.colour.primaries import luminance
 from vshdr.errors import InputError
-from vshdr.media.read.light_source import open_light
+from vshdr.media.read.linear_source import open_linear
 from vshdr.metrics.flicker import motion, smoothness
 from vshdr.metrics.flicker.change import WHITE, Change, Reference, from_itself, from_source, light_of, scale_to
 from vshdr.metrics.flicker.instants import Instant, check_together, instants, looked_at, names, with_transitions
@@ -81,7 +81,7 @@ def compare(
     rate = Fraction(options.frame_rate).limit_denominator(1001) if options.frame_rate else None
     given = [("source", options.sdr), ("truth", options.truth), *(("clip", path) for path in paths)]
     roles, files = zip(*[(role, Path(path)) for role, path in given if path], strict=True)
-    sources = [open_light(path, white=options.white, frame_rate=rate) for path in files]
+    sources = [open_linear(path, white=options.white, frame_rate=rate) for path in files]
     check_together(sources, roles)
     size, frame_rate = looked_at(sources[0], options.width), float(sources[0].frame_rate)
     clips = [Clip(name=n, role=r, meter=ClipMeter(frame_rate)) for n, r in zip(names(files), roles, strict=True)]

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from vshdr.colour.transfer import INVERSE_EOTF
 from vshdr.errors import InputError
-from vshdr.media.read.light_source import LightSource
+from vshdr.media.read.linear_source import LinearSource
 from vshdr.media.sequence import NumberedName
 from vshdr.metrics.flicker.change import averaged_down
 from vshdr.metrics.flicker.motion import SMALLEST
@@ -26,7 +26,7 @@ class Instant(NamedTuple):
     signature: Signature
 
 
-def check_together(sources: list[LightSource], roles: list[str]) -> None:
+def check_together(sources: list[LinearSource], roles: list[str]) -> None:
     first = sources[0]
     for source, role in zip(sources, roles, strict=True):
         if (source.width, source.height) != (first.width, first.height):
@@ -42,13 +42,13 @@ def check_together(sources: list[LightSource], roles: list[str]) -> None:
         )
 
 
-def looked_at(source: LightSource, widest: int) -> tuple[int, int]:
+def looked_at(source: LinearSource, widest: int) -> tuple[int, int]:
     if not widest or source.width <= widest:
         return source.width, source.height
     return max(widest, SMALLEST), max(SMALLEST, round(source.height * widest / source.width))
 
 
-def instants(sources: list[LightSource], size: tuple[int, int]) -> Iterator[Instant]:
+def instants(sources: list[LinearSource], size: tuple[int, int]) -> Iterator[Instant]:
     """Yield the clips in step. Raise InputError where one ends before the others."""
     iterators = [iter(source) for source in sources]
     count = 0

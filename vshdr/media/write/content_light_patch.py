@@ -1,31 +1,28 @@
-"""Writes measured light levels over the bounds that stood for them in a finished file: in the container and in every
-message of the video.
+"""Puts the measured light levels into a finished file, in place of the bounds that stood for them while it was written.
 
-MaxCLL and MaxFALL are known when the last frame has been seen, but belong at the start of the file and before
-each keyframe. Every field has the length it needs already, so nothing moves.
+MaxCLL and MaxFALL are known when the last frame has been seen, but belong into the container's header and into a
+message of the video before each keyframe. Every field has the length that it needs already, so nothing moves.
 """
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import BinaryIO
 
 import av
 
 from vshdr.errors import VerificationError
 from vshdr.media.containers.bitstream import configuration_patches, content_light_patches, hvcc_length_size
 from vshdr.media.containers.detect import read_header
-from vshdr.media.containers.video_header import patch
+from vshdr.media.containers.spans import Patch, Span, patch, read_span
 from vshdr.media.metadata import ContentLight
-from vshdr.media.write.passthrough import main_video
+from vshdr.media.read.streams import first_video_stream
 
 _BLOCK_HEADER = 4  # Matroska: track number (one byte for a track below 127), time, flags
 
 
 def patch_content_light(path: str | os.PathLike[str], light: ContentLight) -> None:
-    """Replace every content light level of the first video stream of a .mkv, .mp4 or .mov file by `light`,
-    in place.
+    """Replace every content light level of the first video stream of a .mkv, .mp4 or .mov file by `light`, in place.
 
     Raise VerificationError if the container has no such fields or a packet is not where it should be.
     """
@@ -33,31 +30,32 @@ def patch_content_light(path: str | os.PathLike[str], light: ContentLight) -> No
     if header is None or header.light_fields is None:
         raise VerificationError(f"{path}: the container has no content light level to fill in")
     patches = [
-        (field.offset, value.to_bytes(field.size, "big"))
+        Patch(field.start, value.to_bytes(field.size, "big"))
         for field, value in zip(header.light_fields, (light.max_cll, light.max_fall), strict=True)
     ]
     block_header = _BLOCK_HEADER if Path(path).suffix.lower() == ".mkv" else 0
     with av.open(os.fspath(path)) as container, Path(path).open("rb") as file:
-        stream = main_video(container)
+        stream = first_video_stream(container)
+        if stream is None:
+            raise VerificationError(f"{path}: there is no video stream to fill content light levels into")
         codec, length_size = stream.codec_context.codec.canonical_name, 4
         if header.configuration is not None:
-            at = header.configuration.offset
-            configuration = _read(file, at, header.configuration.size)
-            patches += [(at + start, unit) for start, unit in configuration_patches(configuration, codec, light)]
+            configuration = read_span(file, header.configuration)
+            patches += _moved(configuration_patches(configuration, codec, light), header.configuration.start)
             if codec == "hevc":
                 length_size = hvcc_length_size(configuration)
         for packet in container.demux(stream):
             data = bytes(packet)
             if found := content_light_patches(data, codec, light, length_size):
-                at = packet.pos + block_header
-                if _read(file, at, len(data)) != data:
+                start = (packet.pos or 0) + block_header
+                if read_span(file, Span(start, start + len(data))) != data:
                     raise VerificationError(
                         f"{path}: the packet at byte {packet.pos} is not found where the demuxer says"
                     )
-                patches += [(at + start, unit) for start, unit in found]
+                patches += _moved(found, start)
     patch(path, patches)
 
 
-def _read(file: BinaryIO, offset: int, size: int) -> bytes:
-    file.seek(offset)
-    return file.read(size)
+def _moved(patches: list[Patch], start: int) -> list[Patch]:
+    """Return patches of bytes that lie in the file from `start` on."""
+    return [Patch(start + offset, data) for offset, data in patches]

@@ -1,4 +1,4 @@
-"""How bright a clip is: MaxCLL, MaxFALL and percentiles, as CTA-861.3 (Annex P) defines them, in constant memory."""
+"""Measures MaxCLL, MaxFALL and percentiles of a clip, as CTA-861.3 (Annex P) defines them, in constant memory."""
 
 from __future__ import annotations
 
@@ -10,16 +10,18 @@ import torch
 from torch import Tensor
 
 from vshdr import kernels
-from vshdr.colour.primaries import rows_to_nits
+from vshdr.colour.h273 import Primaries
+from vshdr.colour.primaries import matrix_to_bt2020_nits
+from vshdr.colour.transfer import PQ_PEAK
 
-# Pixels per step: few enough to stay in a core's cache, and below the size from which torch shares its work among
-# threads. The meter runs beside the network and the encoder, where more threads of its own make everything slower.
+# Pixels per step: few enough to stay in a core's cache, and below the size from which torch spreads its work over
+# threads. The meter runs beside the network and the encoder, where more threads would make everything slower.
 _STEP = 30_000
 
-# The histogram counts the upper bits of float32 nits: sign, exponent and 10 bits of mantissa, so that a class is 0.1 %
-# wide.
+# The bins of the histogram are the upper bits of float32 nits: sign, exponent and 10 bits of mantissa, so that a bin is
+# 0.1 % wide.
 _DROPPED_BITS = 13
-_LOWEST, _HIGHEST = 2.0**-10, 10000.0
+_LOWEST, _HIGHEST = 2.0**-10, PQ_PEAK
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,17 +34,18 @@ class FrameLight:
     """Mean of max(R, G, B) over all pixels."""
 
 
-class LightMeter:
-    """Measures what an HDR10 display is sent: max(R, G, B) of each pixel in BT.2020 primaries, in nits, 0 to 10000.
+class ContentLightMeter:
+    """Measures MaxCLL and MaxFALL.
 
-    MaxCLL is the largest of these in the clip, MaxFALL the largest mean of a frame. Few outliers decide MaxCLL, so the
-    levels that 99.9 and 99.99 % of all pixels stay below are measured too, to 0.1 %.
+    Both are about max(R, G, B) of each pixel as it is sent to an HDR10 display: in BT.2020 primaries, in nits, 0 to
+    10000. MaxCLL is the largest of these in the clip, MaxFALL the largest mean of a frame. A few outliers decide
+    MaxCLL, so the levels that 99.9 and 99.99 % of all pixels stay below are measured too, to 0.1 %.
     """
 
-    def __init__(self, white: float = 203.0, primaries: int = 1) -> None:
-        """A meter for linear light where 1.0 is `white` nits, in H.273 `primaries` (1 or 9)."""
-        self._to_delivered = rows_to_nits(white, primaries)
-        self._bins = torch.zeros(_bin(torch.tensor(_HIGHEST)).item() + 1, dtype=torch.int64)
+    def __init__(self, white: float = 203.0, primaries: Primaries = Primaries.BT709) -> None:
+        """Start a meter for linear light in `primaries`, 1.0 = `white` nits."""
+        self._to_delivered = matrix_to_bt2020_nits(white, primaries)
+        self._bins = torch.zeros(int(_bin(torch.tensor(_HIGHEST))) + 1, dtype=torch.int64)
         self._brightest = self._largest_average = 0.0
         self._frames = 0
 
@@ -58,8 +61,9 @@ class LightMeter:
         return len(self._bins) + 2
 
     def counts(self, linear: Tensor) -> Tensor:
-        """Return what `add` counts of frames, N x 3 x H x W: N x `counted` floats on their device, without waiting for
-        it.
+        """Return what `add` would count of frames, N x 3 x H x W, as N x `counted` floats on their device.
+
+        Nothing waits for the device. `add_counts` takes the rows.
         """
         rows = []
         for frame in linear.flatten(2):
@@ -70,7 +74,7 @@ class LightMeter:
         return torch.stack(rows)
 
     def add_counts(self, counts: Tensor) -> FrameLight:
-        """Count a frame that was counted by `counts`: one of its rows."""
+        """Count one frame, by its row of `counts`, and return its light."""
         self._bins += counts[2:].to(torch.int64).cpu()
         return self._note(FrameLight(brightest=counts[0].item(), average=counts[1].item()))
 
@@ -81,7 +85,7 @@ class LightMeter:
         return light
 
     def _count(self, linear: Tensor) -> tuple[float, float]:
-        """Add a frame to the histogram; its brightest pixel and the sum of all."""
+        """Add a frame to the histogram and return its brightest pixel and the sum of all, in nits."""
         if kernels.serves(linear):
             matrix = [value for row in self._to_delivered for value in row]
             return kernels.measure_light(linear, matrix, (_LOWEST, _HIGHEST), _DROPPED_BITS, self._bins)
@@ -94,23 +98,23 @@ class LightMeter:
         return brightest, total
 
     def _nits(self, pixels: Tensor) -> Tensor:
-        """max(R, G, B) in nits as delivered; `pixels` is 3 x N."""
+        """Return max(R, G, B) in nits as delivered; `pixels` is 3 x N."""
         red, green, blue = pixels
         channels = ((red * row[0]).add_(green, alpha=row[1]).add_(blue, alpha=row[2]) for row in self._to_delivered)
         return reduce(torch.maximum, channels).clamp_(0.0, _HIGHEST)
 
     @property
     def max_cll(self) -> int:
-        """Maximum content light level in nits, as the metadata wants it: whole, at least 1."""
+        """MaxCLL, the maximum content light level, as the metadata holds it: in whole nits, at least 1."""
         return max(1, round(self._brightest))
 
     @property
     def max_fall(self) -> int:
-        """Maximum frame-average light level in nits, whole, at least 1."""
+        """MaxFALL, the maximum frame-average light level, in whole nits, at least 1."""
         return max(1, round(self._largest_average))
 
     def percentile(self, percent: float) -> float:
-        """Return nits that `percent` of all pixels counted so far do not exceed; 0 before the first frame."""
+        """Return the nits that `percent` % of all pixels so far do not exceed; 0 before the first frame."""
         total = self._bins.sum().item()
         if total == 0:
             return 0.0
@@ -130,18 +134,17 @@ class LightMeter:
 
 
 def _bin(nits: Tensor) -> Tensor:
-    """Return the class of each value: floats of one sign are ordered as their bits are, so their upper bits are a log
-    histogram.
-    """
+    """Return the bin of each value: the upper bits of positive floats rise with their logarithm."""
     offset = _bits(_LOWEST) >> _DROPPED_BITS
     return (nits.clamp_min(_LOWEST).view(torch.int32) >> _DROPPED_BITS) - offset
 
 
 def _bits(value: float) -> int:
-    """Of a float32."""
+    """Return the bits of a float32 as an integer."""
     return struct.unpack("<i", struct.pack("<f", value))[0]
 
 
 def _upper_edge(index: Tensor) -> Tensor:
+    """Return the largest value that falls into a bin, in nits."""
     offset = _bits(_LOWEST) >> _DROPPED_BITS
     return ((index.to(torch.int32) + 1 + offset) << _DROPPED_BITS).view(torch.float32)

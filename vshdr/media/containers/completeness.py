@@ -1,6 +1,4 @@
-"""Is a video file all there? Its container says how long it should be: cheaper to check now than to find out at the
-end.
-"""
+"""How long a video file should be by its container: a file that was cut off is found out before any frame is read."""
 
 from __future__ import annotations
 
@@ -8,19 +6,21 @@ import struct
 from pathlib import Path
 from typing import BinaryIO
 
-_EBML_MAGIC = b"\x1a\x45\xdf\xa3"
+from vshdr.media.containers.ebml import MAGIC
+
 _SEGMENT_MAGIC = b"\x18\x53\x80\x67"
 
 
 def promised_size(path: Path) -> int | None:
-    """Return bytes that the container of `path` says the file has, at least; None for containers that do not say.
+    """Return how many bytes the container of `path` says the file has at least; None for containers that do not say.
 
     Known are Matroska and WebM (RFC 9559, the size of the segment), MP4 and MOV (ISO/IEC 14496-12, the top-level boxes)
-    and AVI (the RIFF chunk). A file that was cut off while it was copied is shorter.
+    and AVI (the RIFF chunk). A file that was cut off while it was copied is shorter. Raise OSError if it cannot be
+    read.
     """
     with path.open("rb") as file:
         head = file.read(16)
-        if head[:4] == _EBML_MAGIC:
+        if head[:4] == MAGIC:
             return _matroska(file)
         if head[:4] == b"RIFF":
             return 8 + int.from_bytes(head[4:8], "little")
@@ -30,6 +30,7 @@ def promised_size(path: Path) -> int | None:
 
 
 def _matroska(file: BinaryIO) -> int | None:
+    """Return where the segment ends, which follows the EBML header."""
     file.seek(4)
     header = _ebml_size(file)
     if header is None:
@@ -52,13 +53,15 @@ def _ebml_size(file: BinaryIO) -> int | None:
 
 
 def _boxes(file: BinaryIO, file_size: int) -> int:
+    """Return where the last top-level box ends."""
     position = 0
     while position + 8 <= file_size:
         file.seek(position)
         size, kind = struct.unpack(">I4s", file.read(8))
         if size == 1:
             size = int.from_bytes(file.read(8), "big")
-        if size < 8 or not kind.isascii():  # 0: to the end of the file; others are no box but something appended
+        # A size of 0 reaches to the end of the file. Whatever else is no box was appended to the file.
+        if size < 8 or not kind.isascii():
             return file_size
         position += size
     return position

@@ -4,19 +4,20 @@ import numpy as np
 import pytest
 import torch
 
+from vshdr.colour.h273 import Primaries
 from vshdr.colour.primaries import convert_primaries
-from vshdr.media.light_levels import LightMeter
+from vshdr.media.content_light import ContentLightMeter
 
 
 def frames(count: int = 4) -> torch.Tensor:
     return torch.rand((count, 3, 90, 160), generator=torch.Generator().manual_seed(3)) ** 6 * 5.0
 
 
-@pytest.mark.parametrize("primaries", [1, 9])
-def test_levels_follow_their_definition(primaries: int) -> None:
-    meter = LightMeter(white=203.0, primaries=primaries)
+@pytest.mark.parametrize("primaries", [Primaries.BT709, Primaries.BT2020])
+def test_levels_follow_their_definition(primaries: Primaries) -> None:
+    meter = ContentLightMeter(white=203.0, primaries=primaries)
     clip = frames()
-    nits = (convert_primaries(clip.double(), primaries, 9).amax(1) * 203.0).numpy()
+    nits = (convert_primaries(clip.double(), primaries, Primaries.BT2020).amax(1) * 203.0).numpy()
     for frame, expected in zip(clip, nits, strict=True):
         measured = meter.add(frame)
         assert measured.brightest == pytest.approx(expected.max(), rel=1e-5)
@@ -31,14 +32,14 @@ def test_levels_follow_their_definition(primaries: int) -> None:
 
 
 def test_white_at_203_nits() -> None:
-    meter = LightMeter(white=203.0)
+    meter = ContentLightMeter(white=203.0)
     meter.add(torch.ones(3, 8, 8))
     assert (meter.max_cll, meter.max_fall) == (203, 203)
     assert meter.percentile(99.9) == pytest.approx(203.0, rel=1e-4)
 
 
 def test_one_outlier_moves_max_cll_but_not_the_percentiles() -> None:
-    meter = LightMeter(white=100.0, primaries=9)
+    meter = ContentLightMeter(white=100.0, primaries=Primaries.BT2020)
     frame = torch.ones(3, 200, 200)
     frame[0, 5, 7] = 50.0
     meter.add(frame)
@@ -48,11 +49,11 @@ def test_one_outlier_moves_max_cll_but_not_the_percentiles() -> None:
 
 @pytest.mark.parametrize(("value", "level"), [(-1.0, 1), (0.0, 1), (1e9, 10000)])
 def test_levels_stay_within_what_pq_and_the_metadata_carry(value: float, level: int) -> None:
-    meter = LightMeter(white=203.0)
+    meter = ContentLightMeter(white=203.0)
     meter.add(torch.full((3, 4, 4), value))
     assert (meter.max_cll, meter.max_fall) == (level, level)
     assert meter.percentile(50) <= 10000.0
 
 
 def test_an_unused_meter() -> None:
-    assert set(LightMeter().summary().values()) == {0}
+    assert set(ContentLightMeter().summary().values()) == {0}

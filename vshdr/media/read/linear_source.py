@@ -1,4 +1,4 @@
-"""Light from anything: EXR sequences, HDR and SDR video, images and scripts in, linear RGB out."""
+"""Linear light from anything: EXR sequences, HDR and SDR video, images and scripts in, linear RGB out."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from vshdr.colour.h273 import Primaries
 from vshdr.colour.primaries import chromaticities, convert_primaries
 from vshdr.colour.transfer import EOTF
 from vshdr.errors import InputError
@@ -20,21 +21,21 @@ from vshdr.media.read.image_source import HDR_SUFFIXES, IMAGE_SUFFIXES, folder_f
 from vshdr.media.read.reader import IMAGE_FRAME_RATE, SdrConverter, open_source
 from vshdr.media.read.source import Frame, Source
 from vshdr.media.sequence import NumberedName
-from vshdr.media.signal import PRIMARIES_BT709, linear_arguments, linear_from
+from vshdr.media.signal import linear_arguments, linear_from
 from vshdr.media.zimg import Resizer
 
 
-class LightFrame(NamedTuple):
-    """One frame."""
+class LinearFrame(NamedTuple):
+    """One frame of linear light."""
 
     linear: Tensor
     """3 x H x W float32, BT.709 primaries, 1.0 = SDR white; negative where a colour lies outside of BT.709."""
     scene_change: bool | None = None
-    """As in `source.Frame`."""
+    """Whether a shot begins here, as in `vshdr.media.read.source.Frame`."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class LightSource:
+class LinearSource:
     """A clip as display-linear light. Iterating starts again at the first frame."""
 
     name: str
@@ -44,27 +45,30 @@ class LightSource:
     frame_rate: Fraction
     """Nominal frames per second."""
     frame_count: int | None
-    """As far as the clip tells."""
+    """Number of frames as far as the clip tells; None if unknown."""
     hdr: bool
     """True for EXR and for what is labelled PQ or HLG."""
-    frames: Callable[[], Iterator[LightFrame]]
+    frames: Callable[[], Iterator[LinearFrame]]
+    """Starts again at the first frame."""
 
-    def __iter__(self) -> Iterator[LightFrame]:
+    def __iter__(self) -> Iterator[LinearFrame]:
         return self.frames()
 
 
-def open_light(path: str | Path, *, white: float = 203.0, frame_rate: Fraction | None = None) -> LightSource:
-    """Open whatever shows light: EXR images (1.0 = SDR white), PQ and HLG video or scripts, where `white` nits become
-    1.0, and SDR, through its display's curve. Scripts may also be linear RGB.
+def open_linear(path: str | Path, *, white: float = 203.0, frame_rate: Fraction | None = None) -> LinearSource:
+    """Open anything that can be shown as linear light.
 
-    `frame_rate` is for images. Raise InputError, one sentence that names the file, for what cannot be read.
+    EXR images are taken as they are (1.0 = SDR white). Of PQ and HLG video and scripts, `white` nits become 1.0. SDR is
+    seen through its display's curve. Scripts may also be linear RGB. `frame_rate` is for images only.
+
+    Raise InputError, one sentence that names the file, for what cannot be read.
     """
     path = Path(path)
     if exr := _exr_files(path):
         return _open_exr(path, exr, frame_rate or IMAGE_FRAME_RATE)
     images = path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES
     source = open_source(path, frame_rate=frame_rate if images else None, allow_hdr=True)
-    return LightSource(
+    return LinearSource(
         name=source.name,
         width=source.width,
         height=source.height,
@@ -89,11 +93,11 @@ def _exr_files(path: Path) -> list[Path]:
     return exr
 
 
-def _open_exr(path: Path, files: list[Path], frame_rate: Fraction) -> LightSource:
+def _open_exr(path: Path, files: list[Path], frame_rate: Fraction) -> LinearSource:
     first, _ = read_exr(files[0])
     height, width = first.shape[1:]
 
-    def frames() -> Iterator[LightFrame]:
+    def frames() -> Iterator[LinearFrame]:
         for file in files:
             pixels, header = read_exr(file)
             if pixels.shape[1:] != (height, width):
@@ -102,9 +106,9 @@ def _open_exr(path: Path, files: list[Path], frame_rate: Fraction) -> LightSourc
                     "of a sequence have to agree"
                 )
             linear = torch.from_numpy(pixels)[None]
-            yield LightFrame(convert_primaries(linear, _primaries(header), PRIMARIES_BT709)[0])
+            yield LinearFrame(convert_primaries(linear, _primaries(header), Primaries.BT709)[0])
 
-    return LightSource(
+    return LinearSource(
         name=path.name,
         width=width,
         height=height,
@@ -115,17 +119,18 @@ def _open_exr(path: Path, files: list[Path], frame_rate: Fraction) -> LightSourc
     )
 
 
-def _primaries(header: dict) -> int:
-    """9 where an EXR says that its primaries are BT.2020's, else 1."""
+def _primaries(header: dict[str, Any]) -> Primaries:
+    """Return BT.2020 where an EXR says that its primaries are those, else BT.709."""
     said = header.get("chromaticities")
-    wide = [xy for point in chromaticities(9) for xy in point]
-    return 9 if said is not None and np.allclose(np.ravel(said)[:6], wide[:6], atol=1e-3) else 1
+    wide = [xy for point in chromaticities(Primaries.BT2020)[:3] for xy in point]
+    is_wide = said is not None and np.allclose(np.ravel(said)[:6], wide, atol=1e-3)
+    return Primaries.BT2020 if is_wide else Primaries.BT709
 
 
-def _decoded(source: Source, white: float) -> Iterator[LightFrame]:
+def _decoded(source: Source, white: float) -> Iterator[LinearFrame]:
     convert = _hdr_converter(source, white) if source.signal.hdr_label else _sdr_converter(source)
     for frame in source:
-        yield LightFrame(convert(frame), frame.scene_change)
+        yield LinearFrame(convert(frame), frame.scene_change)
 
 
 def _sdr_converter(source: Source) -> Callable[[Frame], Tensor]:
@@ -133,7 +138,7 @@ def _sdr_converter(source: Source) -> Callable[[Frame], Tensor]:
 
     def convert(frame: Frame) -> Tensor:
         linear = EOTF[signal.eotf](to_code(frame))
-        return convert_primaries(linear[None], signal.working_primaries, PRIMARIES_BT709)[0]
+        return convert_primaries(linear[None], signal.working_primaries, Primaries.BT709)[0]
 
     return convert
 

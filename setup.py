@@ -1,8 +1,8 @@
-"""Builds the two native libraries; everything else about the package stands in pyproject.toml.
+"""Builds the two native libraries. Everything else about the package is in pyproject.toml.
 
 VapourSynth loads every native library below `<site-packages>/vapoursynth/plugins` when a core is created, so the plugin
 is compiled as the "extension" `vapoursynth.plugins.vshdr.libvshdr`. The kernels lie beside the Python that calls them.
-Both are plain shared libraries that know nothing of Python's ABI.
+Both are plain shared libraries that do not depend on Python's ABI.
 """
 
 import re
@@ -23,22 +23,26 @@ MACOS = sys.platform == "darwin"
 
 
 def version() -> str:
-    """`vshdr.__version__`, read without importing the package, which may need what is not installed yet."""
-    return re.search(r'^__version__ = "(.+)"', Path("vshdr/__init__.py").read_text(), re.MULTILINE)[1]
+    """Return `vshdr.__version__` without importing the package, whose dependencies may not be installed yet."""
+    found = re.search(r'^__version__ = "(.+)"', Path("vshdr/__init__.py").read_text(), re.MULTILINE)
+    if not found:
+        raise SystemExit("vshdr/__init__.py does not set __version__")
+    return found[1]
 
 
 class BuildLibraries(build_ext):
-    """Compiles shared libraries without module suffix, and puts the plugin's manifest beside it."""
+    """Builds shared libraries under plain names, and copies the manifest beside the plugin."""
 
     def run(self) -> None:
         self.inplace = False
         if self.editable_mode:
-            # VapourSynth looks at the disk, not at import finders: an editable wheel must hold the library itself.
-            # Setuptools lets its install commands write into that wheel.
-            self.build_lib = self.get_finalized_command("install").install_lib
+            # VapourSynth looks for plugins on disk and knows nothing of Python's import finders, so an editable wheel
+            # must hold the plugin itself. The wheel is made of what is in `install_lib`.
+            install = self.get_finalized_command("install")
+            self.build_lib = install.install_lib  # pyright: ignore[reportAttributeAccessIssue]  # not in its stub
         super().run()
         self.copy_file(PLUGIN / "manifest.vs", self._built(plugin).with_name("manifest.vs"))
-        if self.editable_mode:  # the package is the source tree then, and has its kernels there
+        if self.editable_mode:  # the source tree is the package then, so the kernels belong there
             self._built(kernels).replace(KERNELS / self._built(kernels).name)
 
     def _built(self, extension: Extension) -> Path:
@@ -53,7 +57,7 @@ class BuildLibraries(build_ext):
 
 
 class AnyPythonWheel(bdist_wheel):
-    """The libraries are not linked to Python, so one wheel per platform serves every Python 3."""
+    """Makes one wheel per platform for every Python 3, because the libraries are not linked to Python."""
 
     def get_tag(self) -> tuple[str, str, str]:
         return "py3", "none", super().get_tag()[2]
@@ -75,7 +79,7 @@ kernels = Extension(
     "vshdr.kernels.libkernels",
     sources=[str(source) for source in sorted(KERNELS.glob("*.c"))],
     depends=[str(header) for header in KERNELS.glob("*.h")],
-    # What lets loops become vector instructions, short of -ffast-math, which would lose NaN and infinity.
+    # These let the compiler vectorise loops. -ffast-math would do more, but loses NaN and infinity.
     extra_compile_args=["-std=c11", "-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
     + ["-fopenmp-simd", *WARNINGS],
     extra_link_args=[] if MACOS else ["-pthread"],

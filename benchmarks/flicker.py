@@ -34,7 +34,7 @@ from rich.table import Table
 from vshdr import Expander, models
 from vshdr.colour.transfer import EOTF
 from vshdr.media.read.reader import open_source, read_sdr
-from vshdr.metrics.flicker.change import averaged_down
+from vshdr.metrics.flicker.frame_difference import downscale
 
 CLIP = Path(__file__).parent.parent / "scripts" / "clip" / "harbour.mp4"
 CONDITIONS = ("still", "camera", "broadcast")
@@ -82,9 +82,7 @@ def score(taking_part: dict[str, Expander], reels: list[Footage]) -> Iterator[di
 
 def score_clip(taking_part: dict[str, Expander], frames: int, width: int) -> Iterator[dict[str, Any]]:
     """Yield each model on the bundled clip, whose truth is not known; motion is followed."""
-    codes = torch.stack(
-        [averaged_down(code[None], width)[0] for _, code in islice(read_sdr(open_source(CLIP)), frames)]
-    )
+    codes = torch.stack([downscale(code[None], width)[0] for _, code in islice(read_sdr(open_source(CLIP)), frames)])
     still = torch.zeros(len(codes), 1, 1, 2)
     path = Footage(name=CLIP.stem, light=codes, grid=still, valid=still[..., :1] > 0)
     for name, expander in taking_part.items():

@@ -12,9 +12,9 @@ import torch
 from quality_shots import FRAME_RATE, Footage
 from torch import Tensor
 
-from vshdr.metrics.flicker.change import HIGHLIGHT, WHITE, from_source, light_of
+from vshdr.metrics.flicker.frame_difference import HIGHLIGHT, WHITE, encode_luminance, from_source
 from vshdr.metrics.flicker.meter import ClipMeter
-from vshdr.metrics.flicker.motion import exact, follow
+from vshdr.metrics.flicker.motion import estimate_motion, known_motion
 from vshdr.metrics.jod import Jod
 
 AMPLITUDES = (0.05, 0.1, 0.25, 0.5, 1.0)
@@ -93,9 +93,9 @@ def measure(clip: Tensor, sdr: Tensor, reel: Footage, *, exactly: bool, truth: T
         move = None
         if before is not None:
             grid, valid = reel.grid[index, None], reel.valid[index, None]
-            move = exact(grid, valid) if exactly else follow(now.guide, before.guide)
-        known = of_truth.add(light_of(truth[index, None]), now, before, move) if truth is not None else None
-        meter.add(light_of(clip[index, None]), now, before, move, known)
+            move = known_motion(grid, valid) if exactly else estimate_motion(now.guide, before.guide)
+        known = of_truth.add(encode_luminance(truth[index, None]), now, before, move) if truth is not None else None
+        meter.add(encode_luminance(clip[index, None]), now, before, move, known)
         before = now
     meter.cut()
     return meter

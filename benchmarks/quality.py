@@ -46,7 +46,8 @@ from rich.console import Console
 from vshdr.colour.primaries import luminance
 from vshdr.metrics import jod, stops
 from vshdr.metrics.camera_response import correct_camera_response
-from vshdr.metrics.flicker import equivariance
+from vshdr.metrics.flicker import known_flow
+from vshdr.metrics.flicker.equivariance import equivariance_error
 from vshdr.metrics.itp import delta_e_itp
 from vshdr.metrics.pu21 import pu21_psnr
 from vshdr.metrics.ssim import pu21_ssim
@@ -74,15 +75,15 @@ def score(shot: Shot, answer: Answer, predictor: jod.Jod | None = None) -> dict[
         "delta_e_itp": float(delta_e_itp(nits, wanted)[~beyond].mean()),
     }
     if answer.moved is not None:
-        scores["equivariance"] = equivariance.equivariance_error(answer.moved, output, shot.move, shot.inside)
+        scores["equivariance"] = equivariance_error(answer.moved, output, shot.move, shot.inside)
     if shot.condition == "still":
-        scores["still"] = equivariance.still_instability(answer.frames, shot.valid)
-        scores["still_highlights"] = equivariance.still_instability(answer.frames, shot.beyond)
+        scores["still"] = known_flow.still_instability(answer.frames, shot.valid)
+        scores["still_highlights"] = known_flow.still_instability(answer.frames, shot.beyond)
     else:
         clip = (answer.frames, shot.truth, shot.grid)
-        scores["flicker"] = equivariance.excess_flicker(*clip, shot.valid)
-        scores["flicker_highlights"] = equivariance.excess_flicker(*clip, shot.valid & shot.beyond)
-        scores["pumping"] = equivariance.pumping(*clip, shot.valid)
+        scores["flicker"] = known_flow.excess_flicker(*clip, shot.valid)
+        scores["flicker_highlights"] = known_flow.excess_flicker(*clip, shot.valid & shot.beyond)
+        scores["pumping"] = known_flow.global_pumping(*clip, shot.valid)
     if predictor is not None:
         clip_nits, truth_nits = answer.frames * WHITE, shot.truth * WHITE
         scores["jod"] = predictor(clip_nits, truth_nits)

@@ -16,11 +16,11 @@ from torch import Tensor
 
 from vshdr import Expander, models
 from vshdr import weights as weights_room
-from vshdr.camera.panoramas import read_picture
+from vshdr.camera.hdr_files import read_hdr
 from vshdr.colour.primaries import luminance
 from vshdr.colour.transfer import EOTF
-from vshdr.metrics.flicker.equivariance import warp
 from vshdr.metrics.stops import FLOOR, stops
+from vshdr.temporal.warp import warp
 
 WHITE = 203.0
 """Nits of SDR white."""
@@ -159,7 +159,7 @@ def _read(folder: Path) -> Entrant:
 def _picture(path: Path, shot: Shot) -> Tensor:
     if not path.exists():
         raise OSError(f"{path} is not there; make it of {path.stem}.png, which --export writes")
-    picture = read_picture(path)
+    picture = read_hdr(path)
     if picture.shape != shot.sdr.shape[1:]:
         raise ValueError(f"{path} is {tuple(picture.shape)}, its frame {tuple(shot.sdr.shape[1:])}")
     return picture

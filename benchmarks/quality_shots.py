@@ -12,25 +12,18 @@ import torch
 from torch import Tensor
 
 from vshdr.camera.codec import round_trip
-from vshdr.camera.conditions import draw_conditions
+from vshdr.camera.conditions import CONDITIONS, draw_conditions
 from vshdr.camera.degradations import sensor_noise
-from vshdr.camera.panoramas import Panoramas, load_folder, split
-from vshdr.camera.views import (
-    MotionOptions,
-    ViewOptions,
-    Views,
-    draw_path,
-    draw_views,
-    grid_between,
-    project_pixels,
-    render,
-)
-from vshdr.camera.virtual_camera import CONDITIONS
+from vshdr.camera.hdr_files import find_hdr_files, split
+from vshdr.camera.motion import MotionOptions, draw_path, grid_between
+from vshdr.camera.panoramas import Panoramas
+from vshdr.camera.views import ViewOptions, Views, draw_views, project_pixels, render
 from vshdr.colour.roll_off import RollOff, roll_off
-from vshdr.metrics.flicker.equivariance import affine_grid, looks_inside, warp
+from vshdr.metrics.flicker.equivariance import affine_grid
 from vshdr.runtime.dice import Dice
 from vshdr.synthetic.harbour import scene
 from vshdr.synthetic.panoramas import procedural_panorama
+from vshdr.temporal.warp import is_inside, warp
 from vshdr.training.data import VALIDATION_SHARE
 
 NAMES = ("ideal", "camera", "graded", "broadcast", "still")
@@ -92,7 +85,7 @@ class Shot:
     @property
     def inside(self) -> Tensor:
         """1 x 1 x H x W bool: here `move` looks inside the frame."""
-        return looks_inside(self.move)
+        return is_inside(self.move)
 
     @property
     def clipped(self) -> Tensor:
@@ -110,7 +103,7 @@ def harbour_clip(time: float, frames: int, width: int, height: int) -> Footage:
     times = [time + index / FRAME_RATE for index in range(frames)]
     grids, valid = [_identity(height, width)], [torch.ones(1, height, width, dtype=torch.bool)]
     for before, now in zip(times, times[1:], strict=False):
-        flow = scene.flow(now, before, width, height)
+        flow = scene.exact_flow(now, before, width, height)
         half = torch.tensor([width / 2, height / 2])
         grids.append(grids[0] + flow.motion.permute(1, 2, 0) / half)
         valid.append((flow.visible & flow.matt)[None])
@@ -144,7 +137,7 @@ def footage(
 
     Held out are the pictures that training leaves out. Raise OSError where the folder has no pictures.
     """
-    held_out = split(load_folder(data), VALIDATION_SHARE)[1][: limit or None] if data else []
+    held_out = split(find_hdr_files(data), VALIDATION_SHARE)[1][: limit or None] if data else []
     for index in range(harbour):
         yield harbour_clip(0.5 + index, frames, width, height)
     for index in range(own):
@@ -167,7 +160,7 @@ def shoot(reel: Footage, condition: str, headroom: float) -> Shot:
     light = drawn.tint(reel.light[:1].expand_as(reel.light) if still else reel.light)
     light = light / light[0].flatten().quantile(1.0 - drawn.clipped[0]).clamp_min(1e-6)
     noise = torch.Generator().manual_seed(seed)
-    seen = [sensor_noise(frame[None], drawn.shot, drawn.read, noise) for frame in light]
+    seen = [sensor_noise(frame[None], drawn.shot_noise, drawn.read_noise, noise) for frame in light]
     codes = [drawn.curves.encode(frame) for frame in seen]
     codec = drawn.codec[0]
 

@@ -23,7 +23,8 @@ import numpy as np
 import torch
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 
-from vshdr.synthetic.harbour.scene import camera_sdr, render
+from vshdr.camera.simple_camera import simple_camera
+from vshdr.synthetic.harbour.scene import render
 
 WIDTH, HEIGHT, RATE, FRAMES = 960, 540, 24, 72
 SOUND_RATE = 48000
@@ -36,7 +37,7 @@ def picture(frame: int, samples: int) -> np.ndarray:
     torch.set_num_threads(1)  # one process per core does better than threads that wait for each other
     generator = torch.Generator().manual_seed(frame)
     light = render(frame / RATE, WIDTH, HEIGHT, samples=samples)
-    return ycbcr(camera_sdr(light, curve="bt1886", noise=NOISE, generator=generator))
+    return ycbcr(simple_camera(light, curve="bt1886", noise=NOISE, generator=generator))
 
 
 def ycbcr(sdr: torch.Tensor) -> np.ndarray:

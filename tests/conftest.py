@@ -1,4 +1,6 @@
-"""What all tests share: folders of their own for configuration and caches, vspipe, and torch on one thread."""
+"""What all tests share: the profile of property tests, private folders for configuration and caches, vspipe, and torch
+on one thread.
+"""
 
 import os
 import shutil
@@ -8,22 +10,40 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# Every run tries the same examples, so that it fails or passes as the code does. To look for new ones:
+# scripts/test --hypothesis-profile=hunt
+hypothesis.settings.register_profile("ci", max_examples=40, deadline=None, derandomize=True, database=None)
+hypothesis.settings.register_profile("hunt", max_examples=2000, deadline=None, database=None)
+hypothesis.settings.load_profile("ci")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     # Before anything imports vapoursynth: neither the user's configuration nor the user's cache is read or written.
     scratch = tempfile.mkdtemp(prefix="vshdr-tests-")
     config.add_cleanup(lambda: shutil.rmtree(scratch, ignore_errors=True))
-    for variable in ("XDG_CONFIG_HOME", "XDG_CACHE_HOME"):
+    for variable in ("XDG_CONFIG_HOME", "XDG_CACHE_HOME", "HYPOTHESIS_STORAGE_DIRECTORY"):
         folder = Path(scratch, variable)
         folder.mkdir()
         os.environ[variable] = str(folder)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what is marked `cuda` where there is no CUDA device."""
+    marked = [item for item in items if item.get_closest_marker("cuda")]
+    if marked:
+        import torch
+
+        if not torch.cuda.is_available():
+            for item in marked:
+                item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
+
+
 @pytest.fixture(scope="session")
 def vspipe() -> Callable[..., subprocess.CompletedProcess[bytes]]:
-    """Runs this environment's vspipe with the given arguments and returns what it wrote."""
+    """Run this environment's vspipe with the given arguments and return what it wrote."""
     import vapoursynth
 
     # Tells vspipe which Python to run, whether or not an environment is activated.
@@ -38,7 +58,7 @@ def vspipe() -> Callable[..., subprocess.CompletedProcess[bytes]]:
 
 @pytest.fixture(scope="module")
 def one_thread() -> Iterator[None]:
-    """Torch on one thread: on pictures as small as those of tests, more of them only wait for each other."""
+    """Keep torch to one thread: on pictures as small as those of tests, more threads only wait for each other."""
     import torch
 
     threads = torch.get_num_threads()

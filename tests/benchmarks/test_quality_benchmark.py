@@ -16,10 +16,10 @@ import torch
 from PIL import Image
 
 from vshdr import Expander
-from vshdr.camera.panoramas import split
-from vshdr.metrics.flicker.equivariance import warp
+from vshdr.camera.hdr_files import split
 from vshdr.metrics.stops import stops
 from vshdr.synthetic.panoramas import procedural_panorama
+from vshdr.temporal.warp import warp
 from vshdr.training.data import VALIDATION_SHARE
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"

@@ -10,6 +10,7 @@ import pytest
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.usefixtures("one_thread"),
     pytest.mark.skipif(not BENCHMARKS.exists(), reason="not run from a source tree"),
 ]
@@ -26,7 +27,7 @@ def throughput():
 def results(throughput, tmp_path_factory):
     folder = tmp_path_factory.mktemp("throughput")
     small = pytest.MonkeyPatch()
-    small.setattr(throughput, "SIZES", {"360p": (640, 360), "1080p": (640, 368)})
+    small.setattr(throughput, "SIZES", {"360p": (320, 180), "1080p": (320, 192)})
     quick = ["--device", "cpu", "--seconds", "0", "--sizes", "360p", "--encoders", "ffv1:", "nonsense:"]
     throughput.main([*quick, "--models", "gainmap", "none", "--no-plot", "--out", str(folder)])
     small.undo()
@@ -37,12 +38,12 @@ def test_networks_stand_beside_the_reference_and_the_limits(results):
     rows = {(row["model"], row["precision"]): row for row in results["networks"]}
     assert set(rows) == {("gainmap", "fp32"), ("gainmap", "bf16"), ("none", "fp32")}
     row = rows["gainmap", "fp32"]
-    assert row["gmac"] == pytest.approx(rows["gainmap", "bf16"]["gmac"]) and 0.02 < row["gmac"] < 1.0
+    assert row["gmac"] == pytest.approx(rows["gainmap", "bf16"]["gmac"]) and 0.005 < row["gmac"] < 1.0
     assert row["times_reference"] == pytest.approx(results["reference"]["360p"] / row["expander_s"], rel=1e-4)
     assert row["bound_by"] == "arithmetic" and rows["none", "fp32"]["bound_by"] == "memory"
     assert row["roofline_share"] > 0.0
     if sys.platform == "linux":
-        assert row["peak_bytes"] > 640 * 360 * 12  # a frame of floats at least
+        assert row["peak_bytes"] > 320 * 180 * 12  # a frame of floats at least
 
 
 def test_fast_ways_are_the_slow_one_to_a_fraction_of_a_code(results):

@@ -6,10 +6,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from vshdr.camera.curves import FAMILIES, FLOOR, RAMP, draw_curves, known_sigmoid, shoulder
+from vshdr.camera.curves import FAMILIES, FLOOR, RAMP, draw_curves, shoulder, sigmoid_curve
+from vshdr.colour.camera_response import camera_response
 from vshdr.colour.transfer import EOTF
 from vshdr.runtime.dice import Dice
-from vshdr.synthetic.harbour.scene import camera_curve
 
 DRAWS = 12
 LIGHT = torch.exp2(torch.linspace(-12, 5.9, 6001)).expand(DRAWS, 1, 1, -1).contiguous()
@@ -66,8 +66,8 @@ def test_shoulder_leaves_the_knee_straight_and_ends_at_white(knee: float, white:
     assert 0.99 < rolled[3] < 1.0 and rolled[4:].tolist() == pytest.approx([1.0, 1.0])
 
 
-def test_known_sigmoid_is_the_camera_curve() -> None:
+def test_sigmoid_curve_is_the_camera_response() -> None:
     light = LIGHT[:1]
     torch.testing.assert_close(
-        known_sigmoid(0.8, 0.5).encode(light), camera_curve(light.clamp_max(1), 0.8, 0.5), atol=2e-4, rtol=0
+        sigmoid_curve(0.8, 0.5).encode(light), camera_response(light.clamp_max(1), 0.8, 0.5), atol=2e-4, rtol=0
     )

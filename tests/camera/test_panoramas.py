@@ -9,7 +9,8 @@ import OpenEXR
 import pytest
 import torch
 
-from vshdr.camera.panoramas import HALF_MAXIMUM, Panoramas, load_folder, read_picture, scene_name, split
+from vshdr.camera.hdr_files import HALF_MAXIMUM, find_hdr_files, read_hdr, scene_name, split
+from vshdr.camera.panoramas import Panoramas
 
 
 def write_exr(path: Path, picture: torch.Tensor, **header: object) -> Path:
@@ -36,21 +37,21 @@ def write_radiance(path: Path, mantissa: np.ndarray, exponent: int) -> Path:
 
 def test_exr_is_read_as_written(tmp_path: Path) -> None:
     picture = torch.rand(3, 6, 10) * 1e5
-    assert torch.equal(read_picture(write_exr(tmp_path / "a.exr", picture)), picture)
+    assert torch.equal(read_hdr(write_exr(tmp_path / "a.exr", picture)), picture)
 
 
 def test_exr_of_other_primaries_is_converted(tmp_path: Path) -> None:
     bt2020 = (0.708, 0.292, 0.170, 0.797, 0.131, 0.046, 0.3127, 0.3290)
     white = torch.ones(3, 2, 2)
-    assert torch.allclose(read_picture(write_exr(tmp_path / "w.exr", white, chromaticities=bt2020)), white, atol=1e-4)
+    assert torch.allclose(read_hdr(write_exr(tmp_path / "w.exr", white, chromaticities=bt2020)), white, atol=1e-4)
     green = torch.tensor([0.3293, 0.9195, 0.0880])[:, None, None].expand(3, 2, 2).contiguous()  # BT.709 green, BT.2087
-    converted = read_picture(write_exr(tmp_path / "g.exr", green, chromaticities=bt2020))[:, 0, 0]
+    converted = read_hdr(write_exr(tmp_path / "g.exr", green, chromaticities=bt2020))[:, 0, 0]
     assert torch.allclose(converted, torch.tensor([0.0, 1.0, 0.0]), atol=2e-3)
 
 
 def test_radiance_is_read(tmp_path: Path) -> None:
     mantissa = np.random.default_rng(0).integers(1, 256, (4, 128, 3))
-    picture = read_picture(write_radiance(tmp_path / "a.hdr", mantissa, 139))
+    picture = read_hdr(write_radiance(tmp_path / "a.hdr", mantissa, 139))
     expected = torch.from_numpy(mantissa).permute(2, 0, 1).float() * 2.0 ** (139 - 136)
     assert picture.shape == (3, 4, 128)
     assert ((picture - expected).abs() <= 0.5 * 2.0**3).all()  # readers differ in whether they add half a step
@@ -60,11 +61,11 @@ def test_damaged_and_missing_files_are_named(tmp_path: Path) -> None:
     for name in ("broken.exr", "broken.hdr"):
         (tmp_path / name).write_bytes(b"nothing of the kind")
         with pytest.raises(ValueError, match=name):
-            read_picture(tmp_path / name)
+            read_hdr(tmp_path / name)
     (tmp_path / "empty").mkdir()
     with pytest.raises(OSError, match="no .exr or .hdr"):
-        load_folder(tmp_path / "empty")
-    assert [path.name for path in load_folder(tmp_path)] == ["broken.exr", "broken.hdr"]
+        find_hdr_files(tmp_path / "empty")
+    assert [path.name for path in find_hdr_files(tmp_path)] == ["broken.exr", "broken.hdr"]
 
 
 def test_scenes_are_never_split_over_both_sides() -> None:

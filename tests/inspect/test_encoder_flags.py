@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from clips import write_clip
+from helpers.clips import write_clip
 
 from vshdr.errors import InputError
 from vshdr.inspect.encoder_flags import encoder_arguments

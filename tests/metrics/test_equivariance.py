@@ -9,10 +9,11 @@ import pytest
 import torch
 from skimage.metrics import structural_similarity
 
-from vshdr.camera.virtual_camera import Pair
-from vshdr.metrics.flicker.equivariance import affine_grid, warp
+from vshdr.camera.pairs import Pair
+from vshdr.metrics.flicker.equivariance import affine_grid
 from vshdr.metrics.ssim import ssim
 from vshdr.options.train import TrainOptions
+from vshdr.temporal.warp import warp
 from vshdr.training.learner import Objective
 from vshdr.training.losses import LOSSES
 from vshdr.training.stability_terms import STABILITY, answered_for, second_view

@@ -9,17 +9,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from clips import write_clip
-from flicker_clips import HEIGHT, RATE, WIDTH, scene, swing, write_exr, write_sdr
+from helpers.clips import write_clip
+from helpers.flicker_clips import HEIGHT, RATE, WIDTH, scene, swing, write_exr, write_sdr
 from scipy.ndimage import gaussian_filter1d
 
 from vshdr.cli.main import main
 from vshdr.metrics import jod
-from vshdr.metrics.flicker.change import from_source, light_of
+from vshdr.metrics.flicker.frame_difference import encode_luminance, from_source
 from vshdr.metrics.flicker.meter import ClipMeter
-from vshdr.metrics.flicker.motion import exact, follow, identity
-from vshdr.metrics.flicker.smoothness import Energy, smoothness
-from vshdr.metrics.flicker.waveform import Lamp, Spectrum, peak
+from vshdr.metrics.flicker.motion import estimate_motion, known_motion
+from vshdr.metrics.flicker.percent_flicker import PercentFlicker
+from vshdr.metrics.flicker.smoothness import TemporalEnergy, smoothness
+from vshdr.metrics.flicker.spectrum import Spectrum, peak
+from vshdr.temporal.warp import identity_grid
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 FRAMES = 24
@@ -118,11 +120,11 @@ def run(light: torch.Tensor, sdr: torch.Tensor, grids: torch.Tensor | None = Non
     for index in range(len(light)):
         reference, move = from_source(sdr[index, None]), None
         if before is not None and grids is None:
-            move = follow(reference.guide, before.guide)
+            move = estimate_motion(reference.guide, before.guide)
         elif before is not None:
             inside = (grids[index, None].abs() <= 1 - 1 / torch.tensor([WIDTH, HEIGHT])).all(dim=-1).unsqueeze(1)
-            move = exact(grids[index, None], inside)
-        meter.add(light_of(light[index, None]), reference, before, move)
+            move = known_motion(grids[index, None], inside)
+        meter.add(encode_luminance(light[index, None]), reference, before, move)
         before = reference
     meter.cut()
     return meter.totals()
@@ -132,7 +134,7 @@ def panned(frames: int = 12, step: int = 2) -> tuple[torch.Tensor, torch.Tensor]
     """A pan by whole pixels, and where each pixel was."""
     wide = scene(WIDTH + frames * step, HEIGHT)
     light = torch.stack([wide[:, :, index * step : index * step + WIDTH] for index in range(frames)])
-    grid = identity(HEIGHT, WIDTH) + torch.tensor([2 * step / WIDTH, 0.0])
+    grid = identity_grid(HEIGHT, WIDTH) + torch.tensor([2 * step / WIDTH, 0.0])
     return light, grid.expand(frames, -1, -1, -1)
 
 
@@ -148,9 +150,11 @@ def test_a_pan_along_exact_motion_does_not_flicker():
 def test_a_zoom_along_exact_motion_hardly_flickers():
     still = scene(2 * WIDTH, 2 * HEIGHT)[None]
     scales = [0.5 * 1.01**index for index in range(8)]
-    views = [torch.nn.functional.grid_sample(still, identity(HEIGHT, WIDTH) * s, align_corners=False) for s in scales]
+    views = [
+        torch.nn.functional.grid_sample(still, identity_grid(HEIGHT, WIDTH) * s, align_corners=False) for s in scales
+    ]
     light = torch.cat(views)
-    total = run(light, light.clamp(0.0, 1.0), (identity(HEIGHT, WIDTH) * 1.01).expand(8, -1, -1, -1))
+    total = run(light, light.clamp(0.0, 1.0), (identity_grid(HEIGHT, WIDTH) * 1.01).expand(8, -1, -1, -1))
     assert total["excess"] < 0.003 and total["excess_highlights"] < 0.01
 
 
@@ -191,7 +195,7 @@ def test_spectrum_finds_frequency_and_amplitude():
 
 
 def test_lamps_are_rated_as_in_the_handbook():
-    lamp = Lamp(24.0)
+    lamp = PercentFlicker(24.0)
     square = np.where(np.arange(25) % 12 < 6, 0.0, 1.0)  # light 1 and 2, half of the time each
     for change in np.diff(square):
         lamp.add(change)
@@ -203,8 +207,8 @@ def test_lamps_are_rated_as_in_the_handbook():
 def test_smoothness_is_the_published_one():
     values = np.random.default_rng(0).random((60, 4, 5))
 
-    def energy(clip: np.ndarray) -> Energy:
-        found = Energy()
+    def energy(clip: np.ndarray) -> TemporalEnergy:
+        found = TemporalEnergy()
         for frame in clip:
             found.add(frame)
         found.cut()
@@ -270,9 +274,13 @@ def test_colorvideovdp_tells_the_truth_from_flicker(still, tmp_path):
 def test_memory_does_not_grow_with_the_clip():
     """All that a meter holds beside its numbers per frame is of one size after 100 frames and after 160."""
     light, sdr = scene()[None], from_source(scene()[None].clamp(0.0, 1.0))
-    meter, sizes, move = ClipMeter(RATE), [], exact(identity(HEIGHT, WIDTH), torch.ones(1, 1, HEIGHT, WIDTH) > 0)
+    meter, sizes, move = (
+        ClipMeter(RATE),
+        [],
+        known_motion(identity_grid(HEIGHT, WIDTH), torch.ones(1, 1, HEIGHT, WIDTH) > 0),
+    )
     for index in range(161):
-        meter.add(light_of(light), sdr, sdr if index else None, move if index else None)
+        meter.add(encode_luminance(light), sdr, sdr if index else None, move if index else None)
         meter.energy.add(light.numpy())
         if index in (100, 160):
             state = {name: value for name, value in vars(meter).items() if name != "track"}

@@ -6,16 +6,18 @@ import colour as colour_science
 import numpy as np
 import pytest
 import torch
-from skimage.metrics import structural_similarity
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from vshdr.colour.primaries import luminance
 from vshdr.colour.transfer import pq_decode, pq_encode
 from vshdr.metrics import jod, stops
 from vshdr.metrics.camera_response import correct_camera_response
-from vshdr.metrics.flicker import equivariance as stability
+from vshdr.metrics.flicker.equivariance import equivariance_error
+from vshdr.metrics.flicker.known_flow import excess_flicker, global_pumping, still_instability
 from vshdr.metrics.itp import delta_e_itp, to_ictcp
-from vshdr.metrics.pu21 import pu21_psnr
+from vshdr.metrics.pu21 import PEAK, pu21_encode, pu21_psnr
 from vshdr.metrics.ssim import pu21_ssim, ssim
+from vshdr.temporal.warp import warp
 
 
 def smooth(seed: int, frames: int = 1, size: tuple[int, int] = (48, 64)) -> torch.Tensor:
@@ -80,6 +82,12 @@ def test_crf_correction_of_flat_pictures_is_finite(level):
 
 
 # SSIM
+
+
+def test_psnr_equals_that_of_scikit_image():
+    test, reference = (1000.0 * smooth(seed) for seed in (4, 5))
+    encoded = [pu21_encode(picture).double().numpy() for picture in (reference, test)]
+    assert pu21_psnr(test, reference) == pytest.approx(peak_signal_noise_ratio(*encoded, data_range=PEAK), abs=1e-6)
 
 
 def test_ssim_equals_that_of_scikit_image():
@@ -167,14 +175,14 @@ def test_a_point_wise_operator_is_equivariant_up_to_interpolation_and_one_of_pla
     picture = smooth(15, size=(96, 128))
     grid = turned(96, 128)
     valid = (grid.abs() < 0.98).all(dim=-1).unsqueeze(1)
-    moved = stability.warp(picture, grid)
+    moved = warp(picture, grid)
     ramp = torch.exp2(torch.linspace(-4, 4, 128))
 
     def place(light: torch.Tensor) -> torch.Tensor:
         return light * ramp
 
-    point_wise = stability.equivariance_error(moved.pow(1.5), picture.pow(1.5), grid, valid)
-    placed = stability.equivariance_error(place(moved), place(picture), grid, valid)
+    point_wise = equivariance_error(moved.pow(1.5), picture.pow(1.5), grid, valid)
+    placed = equivariance_error(place(moved), place(picture), grid, valid)
     assert point_wise < 0.02
     assert placed > 0.1
 
@@ -183,8 +191,8 @@ def test_a_still_clip_has_no_flicker():
     clip = smooth(16).expand(4, -1, -1, -1)
     grid = identity(4, 48, 64)
     for test in (clip, clip.pow(0.5)):
-        assert stability.excess_flicker(test, clip, grid, everywhere(clip)) == pytest.approx(0.0, abs=1e-5)
-        assert stability.pumping(test, clip, grid, everywhere(clip)) == pytest.approx(0.0, abs=1e-5)
+        assert excess_flicker(test, clip, grid, everywhere(clip)) == pytest.approx(0.0, abs=1e-5)
+        assert global_pumping(test, clip, grid, everywhere(clip)) == pytest.approx(0.0, abs=1e-5)
 
 
 def pan(frames: int = 4) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -201,10 +209,8 @@ def pan(frames: int = 4) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 def test_a_pan_with_exact_flow_has_no_flicker():
     clip, grid, mask = pan()
     for test in (clip, 3 * clip, clip.pow(2)):
-        assert stability.excess_flicker(test, clip, grid, mask) == pytest.approx(0.0, abs=1e-4)
-    assert (
-        stability.excess_flicker(clip, clip[:1].expand_as(clip), identity(4, 48, 64), mask) > 0.05
-    )  # without its flow
+        assert excess_flicker(test, clip, grid, mask) == pytest.approx(0.0, abs=1e-4)
+    assert excess_flicker(clip, clip[:1].expand_as(clip), identity(4, 48, 64), mask) > 0.05  # without its flow
 
 
 @pytest.mark.parametrize("moving", [False, True])
@@ -215,35 +221,35 @@ def test_planted_flicker_is_measured_in_proportion(moving):
     sign = torch.tensor([1.0, -1.0, 1.0, -1.0]).reshape(4, 1, 1, 1) / 2
     for amount in (0.1, 0.2, 0.4):
         test = clip * torch.exp2(amount * sign)
-        assert stability.excess_flicker(test, clip, grid, mask) == pytest.approx(amount, rel=0.05)
-        assert stability.pumping(test, clip, grid, mask) == pytest.approx(amount, rel=0.05)
+        assert excess_flicker(test, clip, grid, mask) == pytest.approx(amount, rel=0.05)
+        assert global_pumping(test, clip, grid, mask) == pytest.approx(amount, rel=0.05)
 
 
 def test_flicker_of_the_truth_itself_does_not_count():
     clip, grid, mask = pan()
     waves = clip * torch.exp2(0.3 * torch.randn(clip[:, :1].shape, generator=torch.Generator().manual_seed(0)))
-    assert stability.excess_flicker(waves, waves, grid, mask) == 0.0
+    assert excess_flicker(waves, waves, grid, mask) == 0.0
 
 
 def test_local_flicker_does_not_pump():
     clip, grid, mask = pan()
     noise = torch.randn(clip[:, :1].shape, generator=torch.Generator().manual_seed(0))
     test = clip * torch.exp2(0.3 * noise)
-    assert stability.excess_flicker(test, clip, grid, mask) > 10 * stability.pumping(test, clip, grid, mask)
+    assert excess_flicker(test, clip, grid, mask) > 10 * global_pumping(test, clip, grid, mask)
 
 
 def test_still_instability_is_the_mean_step_between_copies():
     still = smooth(18).expand(3, -1, -1, -1)
-    assert stability.still_instability(still, everywhere(still)) == 0.0
+    assert still_instability(still, everywhere(still)) == 0.0
     test = still * torch.exp2(torch.tensor([0.0, 0.2, -0.1])).reshape(3, 1, 1, 1)
-    assert stability.still_instability(test, everywhere(still)) == pytest.approx((0.2 + 0.3) / 2, rel=0.05)
+    assert still_instability(test, everywhere(still)) == pytest.approx((0.2 + 0.3) / 2, rel=0.05)
 
 
 def test_stability_without_a_pixel_to_look_at_is_nan():
     clip, grid, mask = pan()
     nowhere = torch.zeros_like(mask)
-    assert math.isnan(stability.excess_flicker(clip, clip, grid, nowhere))
-    assert math.isnan(stability.pumping(clip, clip, grid, nowhere))
+    assert math.isnan(excess_flicker(clip, clip, grid, nowhere))
+    assert math.isnan(global_pumping(clip, clip, grid, nowhere))
 
 
 # ColorVideoVDP

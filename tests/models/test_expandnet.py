@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
-from networks import EXPANDNET_SHAPES, expandnet_state
+from helpers.published_weights import EXPANDNET_SHAPES, expandnet_state
 
 from vshdr import models
 from vshdr.colour.primaries import luminance

@@ -10,9 +10,11 @@ import torch.nn.functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from vshdr import Expander, models
+from vshdr.camera.conditions import CONDITIONS
 from vshdr.camera.overlays import compose, draw_overlays
+from vshdr.camera.pairs import Pair
 from vshdr.camera.panoramas import Panoramas
-from vshdr.camera.virtual_camera import CONDITIONS, Pair, VirtualCamera
+from vshdr.camera.virtual_camera import VirtualCamera
 from vshdr.colour.primaries import luminance
 from vshdr.colour.transfer import EOTF
 from vshdr.media.read.reader import open_source, read_sdr

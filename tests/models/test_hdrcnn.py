@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from networks import HDRCNN_SHAPES, hdrcnn_arrays
+from helpers.published_weights import HDRCNN_SHAPES, hdrcnn_arrays
 
 from vshdr import models
 from vshdr.models.contract import Display

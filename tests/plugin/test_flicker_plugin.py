@@ -1,14 +1,17 @@
 """core.hdr.Flicker: the numbers of `vshdr flicker` as frame properties."""
 
 import random
+from collections.abc import Iterable
+from typing import cast
 
 import numpy as np
 import pytest
 import torch
 import vapoursynth as vs
-from flicker_clips import RATE, scene, swing
+from helpers.flicker_clips import RATE, scene, swing
 
-core = vs.core
+from vshdr.plugin.core import core
+
 pytestmark = pytest.mark.usefixtures("one_thread")
 FRAMES = 10
 NAMES = ("HdrFlicker", "HdrFlickerHighlights", *(f"HdrFlickerJitter{p}" for p in (50, 90, 99)),
@@ -32,11 +35,11 @@ def linear_clip(frames: torch.Tensor) -> vs.VideoNode:
 
 
 def sdr_of(clip: vs.VideoNode) -> vs.VideoNode:
-    return clip.std.Limiter().resize.Bilinear(format=vs.YUV444P16, matrix=1, transfer=13)
+    return core.resize.Bilinear(core.std.Limiter(clip), format=vs.YUV444P16, matrix=1, transfer=13)
 
 
-def numbers(clip: vs.VideoNode, order=range(FRAMES)) -> dict[int, list[float]]:
-    return {n: [float(clip.get_frame(n).props[name]) for name in NAMES] for n in order}
+def numbers(clip: vs.VideoNode, order: Iterable[int] = range(FRAMES)) -> dict[int, list[float]]:
+    return {n: [cast(float, clip.get_frame(n).props[name]) for name in NAMES] for n in order}
 
 
 STOPS = swing(0.2, 5.0, FRAMES)
@@ -83,8 +86,8 @@ def test_delivered_clips_are_measured_in_linear_light(sdr, output):
 
 
 def test_scene_changes_are_honoured(sdr):
-    cut = core.std.Splice([sdr[:5].std.SetFrameProps(_SceneChangePrev=0), sdr[5].std.SetFrameProps(_SceneChangePrev=1),
-                           sdr[6:].std.SetFrameProps(_SceneChangePrev=0)])  # fmt: skip
+    marked = [(sdr[:5], 0), (sdr[5], 1), (sdr[6:], 0)]
+    cut = core.std.Splice([core.std.SetFrameProps(part, _SceneChangePrev=begins) for part, begins in marked])
     found = numbers(core.hdr.Flicker(linear_clip(LIGHT), cut), (4, 5, 6))
     assert found[5] == [0.0] * len(NAMES) and found[4][0] > 0.01 < found[6][0]
 
@@ -96,10 +99,10 @@ def test_scene_changes_are_honoured(sdr):
             lambda clip, sdr: (clip, sdr[:5]),
             "Flicker: clip and sdr must be of one size and length; their frames: 10, 5",
         ),
-        (lambda clip, sdr: (clip, sdr.std.Crop(left=2)), "their width: 96, 94"),
+        (lambda clip, sdr: (clip, core.std.Crop(sdr, left=2)), "their width: 96, 94"),
         (lambda clip, sdr: (sdr, sdr), "clip must be linear RGBS"),
-        (lambda clip, sdr: (clip, sdr.std.SetFrameProps(_Transfer=16)), "already is HDR"),
-        (lambda clip, sdr: (clip.std.Crop(right=90), sdr.std.Crop(right=90)), "16 pixels"),
+        (lambda clip, sdr: (clip, core.std.SetFrameProps(sdr, _Transfer=16)), "already is HDR"),
+        (lambda clip, sdr: (core.std.Crop(clip, right=90), core.std.Crop(sdr, right=90)), "16 pixels"),
     ],
 )
 def test_what_does_not_fit_is_said_at_once(sdr, change, words):

@@ -1,6 +1,7 @@
 """core.hdr.Expand in this process: formats, properties, errors, batches and the order of requests."""
 
 import hashlib
+import inspect
 import random
 from collections import Counter
 from dataclasses import fields
@@ -11,16 +12,16 @@ import torch
 import vapoursynth as vs
 
 from vshdr.options.expand import ExpandOptions
-from vshdr.plugin.clip import ClipOptions
+from vshdr.options.plugin import ClipOptions
+from vshdr.plugin.core import Hdr, core
 
-core = vs.core
 CODE = (0.75, 0.5, 0.25)
 
 
 def constant(colour=CODE, format: int = vs.RGBS, size: tuple[int, int] = (16, 8), length: int = 2) -> vs.VideoNode:
     """A clip of one RGB colour in any format, made from float RGB; sRGB-labelled where it stays RGB."""
     clip = core.std.BlankClip(width=size[0], height=size[1], format=vs.RGBS, color=list(colour), length=length)
-    yuv = vs.core.get_video_format(format).color_family != vs.RGB
+    yuv = core.get_video_format(format).color_family != vs.RGB
     return core.resize.Bilinear(clip, format=format, **({"matrix_s": "709"} if yuv else {}))
 
 
@@ -55,14 +56,25 @@ def digests(clip: vs.VideoNode, order) -> dict[int, str]:
     return {n: digest(clip.get_frame(n)) for n in order}
 
 
-def argument_names() -> list[str]:
-    return [argument.split(":")[0] for argument in core.hdr.Expand.signature.split(";") if argument]
+def registered(function: str) -> list[str]:
+    """The arguments of a function of the plugin, in order."""
+    signature: str = getattr(core.hdr, function).signature
+    return [argument.split(":")[0] for argument in signature.split(";") if argument]
 
 
 def test_arguments_are_the_shared_options_and_the_plugins_own():
-    names = argument_names()
+    names = registered("Expand")
     assert names[:2] == ["clip", "gamma"]
     assert sorted(names[1:]) == sorted(field.name for cls in (ExpandOptions, ClipOptions) for field in fields(cls))
+
+
+def test_the_typed_functions_are_those_of_the_plugin():
+    for function in ("Expand", "Flicker", "Version"):
+        described = inspect.signature(getattr(Hdr, function)).parameters
+        assert list(described)[1:] == registered(function)
+    defaults = {field.name: field.default for cls in (ExpandOptions, ClipOptions) for field in fields(cls)}
+    described = inspect.signature(Hdr.Expand).parameters
+    assert {name: described[name].default for name in defaults} == defaults
 
 
 def test_second_positional_argument_is_gamma():
@@ -158,7 +170,7 @@ def test_linear_properties_and_those_of_the_source():
     props = core.hdr.Expand(clip, model="none").get_frame(2).props
     assert (props["_Matrix"], props["_Transfer"], props["_Primaries"], props["_Range"]) == (0, 8, 1, 1)
     assert (props["_DurationNum"], props["_DurationDen"]) == (1001, 30000)
-    assert (props["_SceneChangePrev"], props["_AbsoluteTime"], list(props["curve"])) == (1, 1.5, [1.0, 2.0])
+    assert (props["_SceneChangePrev"], props["_AbsoluteTime"], props["curve"]) == (1, 1.5, [1.0, 2.0])
     assert props["note"] in (b"kept", "kept")
     assert isinstance(props["_Alpha"], vs.VideoFrame)
     assert not {"_ChromaLocation", "MasteringDisplayMaxLuminance", "ContentLightLevelMax"} & set(props)
@@ -177,7 +189,7 @@ def test_delivered_properties(output, transfer, format):
         assert props["_ChromaLocation"] == 2
     if output == "pq":
         assert props["MasteringDisplayMaxLuminance"] == 800.0
-        assert len(props["MasteringDisplayPrimariesX"]) == 3
+        assert props["MasteringDisplayPrimariesX"] == pytest.approx([0.68, 0.265, 0.15])
     else:
         assert "MasteringDisplayMaxLuminance" not in props
 

@@ -5,6 +5,7 @@ flight.
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import av
 import imageio_ffmpeg
@@ -21,7 +22,7 @@ core.hdr.Expand(clip, model="{model}", output="pq", device="cpu", batch={batch})
 """
 
 
-def python(code: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+def python(code: str, timeout: float = 180) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=timeout
     )
@@ -53,7 +54,7 @@ def test_vspipe_shows_the_reason_for_a_failure(vspipe, script):
     assert b"Expand: unknown model 'nonsense'" in done.stderr
 
 
-def test_vspipe_into_x265(vspipe, script, tmp_path):
+def test_vspipe_into_x265(vspipe, script, tmp_path: Path):
     video = tmp_path / "hdr.mkv"
     y4m = vspipe("-c", "y4m", script(length=8), "-").stdout
     parameters = (

@@ -7,14 +7,14 @@ import re
 import zlib
 from pathlib import Path
 
-import browser
 import numpy as np
 import pytest
 import torch
-from flicker_clips import scene, swing, write_exr, write_sdr
+from helpers.chromium import Browser, find_chromium
+from helpers.flicker_clips import scene, swing, write_exr, write_sdr
 
 from vshdr.cli.main import main
-from vshdr.metrics.flicker.worst_frames import packed
+from vshdr.report.packed_pictures import pack
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 FRAMES = 16
@@ -51,7 +51,7 @@ def test_names_cannot_break_the_page(tmp_path):
 
 def test_hdr_values_survive_packing():
     light = scene(32, 24)
-    data = np.frombuffer(zlib.decompress(base64.b64decode(packed(light / 2, light))), np.uint8).astype(np.int64)
+    data = np.frombuffer(zlib.decompress(base64.b64decode(pack(light / 2, light))), np.uint8).astype(np.int64)
     now, before = (data[: len(data) // 2] + 256 * data[len(data) // 2 :]).reshape(2, *light.shape)
     codes = now.cumsum(axis=2) & 4095
     for found, wanted in ((codes, light), ((codes + before) & 4095, light / 2)):
@@ -60,9 +60,9 @@ def test_hdr_values_survive_packing():
 
 @pytest.fixture(scope="module")
 def shown(page, tmp_path_factory):
-    if not browser.find():
+    if not find_chromium():
         pytest.skip("no Chromium is installed (apt install chromium, or set VSHDR_BROWSER to one)")
-    with browser.Browser(tmp_path_factory.mktemp("profile")) as window:
+    with Browser(tmp_path_factory.mktemp("profile")) as window:
         window.open(page, 1400, 900)
         window.run("new Promise((done) => setTimeout(done, 300))")
         yield window

@@ -12,8 +12,8 @@ import av
 import numpy as np
 import pytest
 import torch
+from helpers.harbour_walks import HEIGHT, WIDTH, seen, view, walk
 from torch import Tensor
-from walks import HEIGHT, WIDTH, seen, view, walk
 
 from vshdr.temporal.shots import Shot, shots, transitions
 from vshdr.temporal.signature import signature

@@ -9,13 +9,14 @@ import cv2
 import pytest
 import torch
 import torch.nn.functional as F
+from helpers.harbour_walks import HEIGHT, WIDTH, seen, two_shots, view
 from torch import Tensor
-from walks import HEIGHT, WIDTH, seen, two_shots, view
 
 from vshdr import Expander
+from vshdr.camera.simple_camera import simple_camera
 from vshdr.colour.gain import apply_gain
-from vshdr.metrics.flicker.equivariance import still_instability
-from vshdr.synthetic.harbour.scene import camera_sdr, render
+from vshdr.metrics.flicker.known_flow import still_instability
+from vshdr.synthetic.harbour.scene import render
 from vshdr.temporal import flow
 from vshdr.temporal.gain_frames import GainFrame
 from vshdr.temporal.percentile import remap
@@ -65,7 +66,7 @@ def test_planted_flicker_of_the_gain_is_averaged_to_its_mean() -> None:
 @pytest.mark.usefixtures("each_flow")
 def test_the_gain_moves_with_the_picture() -> None:
     """A pan of three pixels per frame: the gain that belongs to a thing is averaged with itself only."""
-    wide = camera_sdr(render(0.5, 2 * WIDTH, HEIGHT, samples=1))
+    wide = simple_camera(render(0.5, 2 * WIDTH, HEIGHT, samples=1))
     sdr = torch.stack([wide[..., 3 * n : 3 * n + WIDTH] for n in range(9)])
     gain = 2.0 * sdr
     inside = smoothed(sdr, gain)[4][..., 12:-12]
@@ -175,7 +176,6 @@ def test_memory_does_not_grow_with_the_clip(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.cuda
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("mode", ["gain", "percentile"])
 def test_cuda_smooths_as_the_cpu_does(mode: str) -> None:
     clip = two_shots()
@@ -214,7 +214,7 @@ def test_remapped_light_keeps_what_is_above_its_percentiles() -> None:
 @pytest.mark.parametrize("method", [flow.inverse_search, flow.lucas_kanade])
 @pytest.mark.parametrize("shift", [(3, 0), (-2, 5), (14, -6)])
 def test_flow_finds_a_known_motion(method, shift: tuple[int, int]) -> None:
-    wide = camera_sdr(render(0.5, 240, 136, samples=1)).mean(dim=0)[None, None]
+    wide = simple_camera(render(0.5, 240, 136, samples=1)).mean(dim=0)[None, None]
     x, y = shift
     here = wide[..., 20:116, 20:220]
     there = wide[..., 20 - y : 116 - y, 20 - x : 220 - x]

@@ -14,10 +14,10 @@ from PIL import Image
 pytest.importorskip("sklearn")
 
 from vshdr.camera.capture import write_pairs  # noqa: E402
-from vshdr.camera.panoramas import load_folder  # noqa: E402
-from vshdr.camera.samples import Sample, write_sample  # noqa: E402
+from vshdr.camera.hdr_files import find_hdr_files  # noqa: E402
+from vshdr.camera.hdrcnn_samples import Sample, write_sample  # noqa: E402
+from vshdr.colour.camera_response import camera_response  # noqa: E402
 from vshdr.options.tools import CaptureOptions, CleanOptions  # noqa: E402
-from vshdr.synthetic.harbour.scene import camera_curve  # noqa: E402
 from vshdr.synthetic.panoramas import procedural_panorama  # noqa: E402
 from vshdr.training.cleaning import DETECTORS, FEATURES, clean, detect, features, without_outliers  # noqa: E402
 
@@ -90,7 +90,7 @@ def test_report_names_reasons_and_training_leaves_them_out(folder: Path, tmp_pat
     assert reason["bad_scale"].startswith("log2 of the median luminance") and "above" in reason["bad_scale"]
     assert "at the peak" in reason["bad_clipped"] or "at the peak" in reason["bad_clipped2"]
     assert Image.open(tmp_path / "outliers.png").size[0] > 400
-    kept = without_outliers(load_folder(folder), folder, tmp_path / "outliers.csv")
+    kept = without_outliers(find_hdr_files(folder), folder, tmp_path / "outliers.csv")
     assert len(kept) == GOOD + len(SPOIL) - round(0.1 * (GOOD + len(SPOIL)))
     assert folder / "bad_scale.exr" not in kept
     nothing = clean(folder, tmp_path / "none", CleanOptions(contamination=0.0))
@@ -111,7 +111,7 @@ def test_a_picture_that_belongs_to_another_light_stands_out(tmp_path: Path) -> N
     for number in range(1, 13):
         scene = procedural_panorama(number, 64)[:, :32]
         scene = scene / scene.flatten().quantile(0.9)
-        sdr = camera_curve(scene.clamp_max(1.0), 0.9, 0.6)
+        sdr = camera_response(scene.clamp_max(1.0), 0.9, 0.6)
         sdr = sdr.flip(2) if number == 5 else sdr
         write_sample(tmp_path, number, 1, Sample(sdr=sdr, scene=scene, n=0.9, sigma=0.6))
     options = CleanOptions(detector="isolation_forest", contamination=1 / 12)

@@ -21,14 +21,16 @@ from safetensors.torch import load_file
 from torch import nn
 
 from vshdr import models
-from vshdr.camera.panoramas import Panoramas, load_folder
-from vshdr.camera.samples import Sample, write_sample
-from vshdr.camera.virtual_camera import CONDITIONS, VirtualCamera
+from vshdr.camera.conditions import CONDITIONS
+from vshdr.camera.hdr_files import find_hdr_files
+from vshdr.camera.hdrcnn_samples import Sample, write_sample
+from vshdr.camera.panoramas import Panoramas
+from vshdr.camera.virtual_camera import VirtualCamera
+from vshdr.colour.camera_response import camera_response
 from vshdr.expand.expander import Expander
 from vshdr.models.contract import Description, Model, load_state
 from vshdr.options.declare import add_arguments, from_arguments
 from vshdr.options.train import TrainOptions
-from vshdr.synthetic.harbour.scene import camera_curve
 from vshdr.synthetic.panoramas import procedural_panorama
 from vshdr.training import checkpoint
 from vshdr.training.initial import initialise
@@ -162,6 +164,7 @@ def test_a_resumed_run_goes_on_bit_by_bit(tiny, options, tmp_path, chosen):
     assert untimed[0] == untimed[1]
 
 
+@pytest.mark.slow
 def test_hdrcnn_trains_resumes_and_expands(options, tmp_path):
     chosen = options(model="hdrcnn", steps=1, validation=1, sheet=1)
     first = train(chosen)
@@ -177,7 +180,7 @@ def test_hdrcnn_trains_resumes_and_expands(options, tmp_path):
 @pytest.mark.parametrize(("name", "side", "rate"), [("hdrcnn", 64, 3e-4), ("expandnet", 32, 1e-3)])
 def test_a_network_fits_a_few_pictures(hdri, name, side, rate):
     """With the statistics of its batch and the loss of its publication."""
-    pair = VirtualCamera(Panoramas(load_folder(hdri)), CONDITIONS["ideal"], size=(side, side), seed=1).pair(2)
+    pair = VirtualCamera(Panoramas(find_hdr_files(hdri)), CONDITIONS["ideal"], size=(side, side), seed=1).pair(2)
     learner = Learner(initialise(name, seed=0)).train()
     objective = Objective(name, headroom=5.0)
     adam = torch.optim.Adam(learner.parameters(), lr=rate)
@@ -264,7 +267,7 @@ def stored(tmp_path) -> Path:
     for source in range(1, 6):
         for crop in (1, 2):
             scene = 4.0 * procedural_panorama(source, 96)[:, :, 40 * crop - 40 : 40 * crop]
-            sdr = camera_curve(scene.clamp_max(1.0), 0.9, 0.6)
+            sdr = camera_response(scene.clamp_max(1.0), 0.9, 0.6)
             write_sample(tmp_path / "stored", source, crop, Sample(sdr=sdr, scene=scene, n=0.9, sigma=0.6))
     return tmp_path / "stored"
 
@@ -334,6 +337,7 @@ def test_what_does_not_fit_is_refused(tiny, options, tmp_path):
         initialise("none", seed=0)
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one(hdri, tmp_path):
     """Their gradients are averaged: both end with the same weights, which depend on the pictures of both."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from networks import expandnet_state, hdrcnn_arrays
+from helpers.published_weights import expandnet_state, hdrcnn_arrays
 from safetensors import safe_open
 from safetensors.torch import save_file
 
@@ -206,6 +206,9 @@ def test_refuses_what_is_not_float(tmp_path):
     torch.save({"a": torch.arange(3)}, tmp_path / "int.pth")
     with pytest.raises(ValueError, match=r"int\.pth holds int64 under 'a' where floats should be"):
         weights.read(tmp_path / "int.pth")
+    np.savez(tmp_path / "long.npz", a=np.zeros(1, np.longdouble))
+    with pytest.raises(ValueError, match=r"long\.npz holds a ndarray under 'a' where a tensor should be"):
+        weights.read(tmp_path / "long.npz")
     np.savez(tmp_path / "text.npz", a=np.array(["x"]))
     with pytest.raises(ValueError, match=r"text\.npz holds a ndarray under 'a' where a tensor should be"):
         weights.read(tmp_path / "text.npz")

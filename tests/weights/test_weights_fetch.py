@@ -193,3 +193,15 @@ def test_two_at_once_do_not_mix(server):
 def test_unknown_names_list_the_known():
     with pytest.raises(ValueError, match="unknown weights 'hdrnet'; the catalogue has expandnet, .*hdrcnn"):
         weights.fetch("hdrnet")
+
+
+def test_a_damaged_record_of_first_downloads_is_told_and_trusts_nothing(server, monkeypatch):
+    """Where the catalogue has no checksum, the first download's is remembered, and later ones are held to it."""
+    offer(monkeypatch, server, sha256="")
+    weights.fetch("hdrcnn")
+    record = weights.folder() / "first_downloads.json"
+    assert json.loads(record.read_text())["hdrcnn"]["sha256"] == DIGEST
+    record.write_text("{")
+    next(weights.folder().glob("hdrcnn*.npz")).unlink()
+    with pytest.raises(OSError, match="first_downloads.json is damaged .* delete it to trust the next downloads anew"):
+        weights.fetch("hdrcnn")

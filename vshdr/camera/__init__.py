@@ -1,1 +1,1 @@
-"""The virtual camera: from linear HDR pictures to SDR as cameras, graders and codecs make it."""
+"""The virtual camera: makes SDR from linear HDR pictures as cameras, graders and codecs do."""

@@ -1,5 +1,4 @@
-"""Writes what the virtual camera sees: pairs of SDR and HDR pictures, or moving clips with their exact
-optical flow."""
+"""`vshdr camera`: writes pairs of SDR and HDR pictures, or moving clips with their exact optical flow."""
 
 from __future__ import annotations
 
@@ -14,9 +13,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from vshdr.camera.panoramas import HALF_MAXIMUM, Panoramas, load_folder
-from vshdr.camera.views import MotionOptions
-from vshdr.camera.virtual_camera import CONDITIONS, VirtualCamera
+from vshdr.camera.conditions import CONDITIONS, ClippedRange
+from vshdr.camera.hdr_files import HALF_MAXIMUM, find_hdr_files
+from vshdr.camera.motion import MotionOptions
+from vshdr.camera.panoramas import Panoramas
+from vshdr.camera.virtual_camera import VirtualCamera
 from vshdr.colour.h273 import Primaries
 from vshdr.colour.primaries import chromaticities
 from vshdr.errors import InputError
@@ -27,20 +28,21 @@ from vshdr.runtime.files import atomic_write
 def write_pairs(folder: str | Path, options: CaptureOptions) -> int:
     """Write `options.count` pairs or clips into `folder` and return the number of frames.
 
-    Pairs are `sdr/NNNN.png` and `hdr/NNNN.exr`. Clips are folders `NNNN/` with `sdr.MMMM.png`, `hdr.MMMM.exr`
-    and, from the second frame on, `flow.MMMM.npy`: H x W x 2 float32, pixels to the right and down from each
-    pixel to its place in the frame before, NaN where it is not seen there. PNGs have 8 bits. EXRs are
-    half-float BT.709 light, 1.0 = SDR white: the truth of training (see `curves`). `conditions.csv` tells
-    what was drawn for each, and what share of its samples is brighter than SDR white.
+    Pairs are `sdr/NNNN.png` and `hdr/NNNN.exr`. Clips are folders `NNNN/` with `sdr.MMMM.png`, `hdr.MMMM.exr` and, from
+    the second frame on, `flow.MMMM.npy`: H x W x 2 float32, pixels to the right and down from each pixel to its
+    position in the frame before, NaN where it is not visible there. PNGs have 8 bits. EXRs are half-float BT.709
+    light, 1.0 = SDR white: the truth for training (see `curves`). `conditions.csv` says what was drawn for each pair or
+    clip, and what share of its samples is brighter than SDR white.
 
-    Raise InputError for a folder that has files in it and for options that do not fit, OSError where
-    `options.data` has no pictures or nothing can be written.
+    Raise InputError if the folder has files in it or options do not fit together, OSError if `options.data` has no
+    pictures or files cannot be written.
     """
     folder = Path(folder)
     if folder.exists() and any(folder.iterdir()):
         raise InputError(f"{folder}: there are files in this folder; name an empty or a new one")
     camera = _camera(options)
-    drawn, frames = [], 0
+    drawn: list[tuple[str, str, str]] = []
+    frames = 0
     for number in range(1, options.count + 1):
         if options.frames == 1:
             pair = camera.pair(1)
@@ -49,13 +51,13 @@ def write_pairs(folder: str | Path, options: CaptureOptions) -> int:
             drawn.append((f"{number:04d}", pair.kind[0], _beyond_white(pair.linear)))
             frames += 1
             continue
-        clip, place = camera.clip(options.frames), folder / f"{number:04d}"
+        clip, clip_folder = camera.clip(options.frames), folder / f"{number:04d}"
         flow = torch.where(clip.valid, clip.flow, torch.nan).permute(0, 2, 3, 1).cpu().numpy()
         for index in range(options.frames):
-            _write_png(place / f"sdr.{index + 1:04d}.png", clip.sdr[index])
-            _write_exr(place / f"hdr.{index + 1:04d}.exr", clip.linear[index])
+            _write_png(clip_folder / f"sdr.{index + 1:04d}.png", clip.sdr[index])
+            _write_exr(clip_folder / f"hdr.{index + 1:04d}.exr", clip.linear[index])
             if index:
-                with atomic_write(place / f"flow.{index + 1:04d}.npy") as part, part.open("wb") as file:
+                with atomic_write(clip_folder / f"flow.{index + 1:04d}.npy") as part, part.open("wb") as file:
                     np.save(file, flow[index])
         drawn.append((f"{number:04d}", clip.kind, _beyond_white(clip.linear)))
         frames += options.frames
@@ -65,10 +67,11 @@ def write_pairs(folder: str | Path, options: CaptureOptions) -> int:
 
 
 def _camera(options: CaptureOptions) -> VirtualCamera:
+    """Return the camera of `options.condition`, changed as the other options say."""
     usual = CONDITIONS[options.condition]
     chosen: dict[str, Any] = {"ten_bit": 0.0, "view": replace(usual.view, angle=options.angle)}
     if any(options.clipped):
-        chosen["clipped"] = ((1.0, *options.clipped),)
+        chosen["clipped"] = (ClippedRange(1.0, *options.clipped),)
     if options.noise is not None:
         chosen["noise"] = options.noise
     if options.codec == "none":
@@ -80,7 +83,7 @@ def _camera(options: CaptureOptions) -> VirtualCamera:
     if options.frames > 1 and options.condition != "still":
         chosen["motion"] = MotionOptions(shift=options.speed, roll=0.1, zoom=0.003)
     if options.data:
-        panoramas = Panoramas(load_folder(options.data), options.device, max_width=options.max_width)
+        panoramas = Panoramas(find_hdr_files(options.data), options.device, max_width=options.max_width)
     else:
         panoramas = Panoramas.procedural(
             min(options.count, 8), options.seed, options.device, width=min(options.max_width, 1024)
@@ -91,6 +94,7 @@ def _camera(options: CaptureOptions) -> VirtualCamera:
 
 
 def _beyond_white(linear: Tensor) -> str:
+    """Return the share of samples that are brighter than SDR white, as text."""
     return f"{float((linear > 1.0).float().mean()):.4f}"
 
 

@@ -1,7 +1,6 @@
-"""What is laid over a picture after exposure: letterbox bars, subtitles, titles, logos, panels and white
-pages.
+"""What is laid over a picture after exposure: letterbox bars, subtitles, titles, logos, panels and white pages.
 
-Their white is SDR white, however bright the scene around is: a network that takes them for lamps is wrong.
+Their white is SDR white, however bright the scene is, so that a network learns not to take them for lamps.
 """
 
 from __future__ import annotations
@@ -15,13 +14,14 @@ from torch import Tensor
 
 from vshdr.runtime.dice import Dice
 
+# Letters of made-up words, the frequent ones more often.
 _LETTERS = "aaabcdeeeefghiiklmnnoooprrsstttuuvwy"
 
 
 def draw_overlays(names: Sequence[str], size: tuple[int, int], dice: Dice) -> Tensor:
-    """Return RGB code values and opacity, N x 4 x H x W in [0, 1], for pictures of (height, width) `size`.
+    """Return RGB code values and opacity, N x 4 x H x W in [0, 1], for N pictures of (height, width) `size`.
 
-    Names are keys of `KINDS`, several joined by "+" from back to front, or empty for nothing.
+    A name is a key of `KINDS`, several keys joined by "+" from back to front, or empty for nothing.
     """
     layers = torch.zeros(len(names), 4, *size)
     for layer, name in zip(layers, names, strict=True):
@@ -34,16 +34,17 @@ def draw_overlays(names: Sequence[str], size: tuple[int, int], dice: Dice) -> Te
 
 
 def compose(below: Tensor, overlay: Tensor) -> Tensor:
-    """`overlay` (N x 4 x H x W) over code values `below` (N x 3 x H x W)."""
+    """Return code values `below`, N x 3 x H x W, with `overlay`, N x 4 x H x W, over them."""
     return torch.lerp(below, overlay[:, :3], overlay[:, 3:])
 
 
 def _white(dice: Dice) -> tuple[int, int, int, int]:
-    """Mostly full white, sometimes the 90 to 99 % that broadcasters prefer, a little tinted."""
+    """Return an opaque white: mostly full white, sometimes 84 to 99 % as broadcasters prefer, slightly tinted."""
     if dice.chance(0.6):
         return 255, 255, 255, 255
     level = dice.uniform(215, 253)
-    return tuple(min(255, round(level * dice.uniform(0.97, 1.02))) for _ in range(3)) + (255,)
+    red, green, blue = (min(255, round(level * dice.uniform(0.97, 1.02))) for _ in range(3))
+    return red, green, blue, 255
 
 
 def _colour(dice: Dice) -> tuple[int, int, int, int]:
@@ -56,7 +57,7 @@ def _words(dice: Dice, count: int) -> str:
 
 
 def _bars(canvas: Image.Image, dice: Dice) -> None:
-    """Black above and below, or left and right."""
+    """Draw black bars above and below, or left and right."""
     width, height = canvas.size
     brush = ImageDraw.Draw(canvas)
     if dice.chance(0.8):
@@ -70,7 +71,7 @@ def _bars(canvas: Image.Image, dice: Dice) -> None:
 
 
 def _subtitle(canvas: Image.Image, dice: Dice) -> None:
-    """A line or two at the bottom: white, sometimes yellow, with a dark outline or on a dark box."""
+    """Draw a line or two at the bottom: white or yellow, with a dark outline or on a dark box."""
     width, height = canvas.size
     letter = height * dice.uniform(0.05, 0.1)
     text = "\n".join(_words(dice, 2 + dice.below(3)) for _ in range(1 + dice.below(2)))
@@ -92,7 +93,7 @@ def _subtitle(canvas: Image.Image, dice: Dice) -> None:
 
 
 def _title(canvas: Image.Image, dice: Dice) -> None:
-    """Large letters without an outline, anywhere."""
+    """Draw large letters without an outline, anywhere."""
     width, height = canvas.size
     font = ImageFont.load_default(height * dice.uniform(0.1, 0.3))
     fill = _white(dice) if dice.chance(0.7) else _colour(dice)
@@ -101,7 +102,7 @@ def _title(canvas: Image.Image, dice: Dice) -> None:
 
 
 def _logo(canvas: Image.Image, dice: Dice) -> None:
-    """A small sign in a corner, opaque or seen through."""
+    """Draw a small sign in a corner, opaque or transparent."""
     width, height = canvas.size
     size = height * dice.uniform(0.08, 0.18)
     x = width * 0.04 if dice.chance(0.5) else width * 0.96 - size
@@ -118,12 +119,12 @@ def _logo(canvas: Image.Image, dice: Dice) -> None:
         "mm",
     )
     opacity = 1.0 if dice.chance(0.6) else dice.uniform(0.3, 0.8)
-    layer.putalpha(layer.getchannel("A").point(lambda alpha: round(alpha * opacity)))
+    layer.putalpha(layer.getchannel("A").point([round(alpha * opacity) for alpha in range(256)]))
     canvas.alpha_composite(layer)
 
 
 def _page(canvas: Image.Image, dice: Dice) -> None:
-    """Dark text on a white page that fills a part or all of the picture; sometimes the page is bare."""
+    """Draw a white page over a part or all of the picture, mostly with dark text."""
     width, height = canvas.size
     share = 1.0 if dice.chance(0.3) else dice.uniform(0.25, 0.8)
     left, top = width * (1 - share) * dice.uniform(), height * (1 - share) * dice.uniform()
@@ -131,7 +132,7 @@ def _page(canvas: Image.Image, dice: Dice) -> None:
     brush = ImageDraw.Draw(canvas)
     brush.rectangle((left, top, right, bottom), _white(dice))
     if dice.chance(0.8):
-        letter, ink = height * dice.uniform(0.03, 0.09), tuple(dice.below(120) for _ in range(3)) + (255,)
+        letter, ink = height * dice.uniform(0.03, 0.09), (dice.below(120), dice.below(120), dice.below(120), 255)
         font, line = ImageFont.load_default(letter), top + letter
         while line + 2 * letter < bottom:
             text = _words(dice, 3 + dice.below(6))
@@ -141,7 +142,7 @@ def _page(canvas: Image.Image, dice: Dice) -> None:
 
 
 def _panel(canvas: Image.Image, dice: Dice) -> None:
-    """A lower third: a box in some colour with white text."""
+    """Draw a lower third: a coloured box with white text."""
     width, height = canvas.size
     top, bottom = height * dice.uniform(0.65, 0.8), height * dice.uniform(0.85, 0.95)
     left, right = width * dice.uniform(0.0, 0.2), width * dice.uniform(0.5, 1.0)
@@ -165,4 +166,4 @@ KINDS: dict[str, Callable[[Image.Image, Dice], None]] = {
     "page": _page,
     "panel": _panel,
 }
-"""Everything that can be laid over a picture, by name."""
+"""All overlays by name; each draws on a transparent canvas."""

@@ -1,8 +1,8 @@
-"""Point-wise work in one pass over memory, in C, for frames on a CPU.
+"""Loops over pixels in C, which do in one pass over memory what PyTorch does in many: for frames on a CPU.
 
-PyTorch takes one pass per operation, which is most of a frame's time once the network is fast. Every function here has
-a twin in PyTorch where it is called; `serves` says whether the C may take its place. Where the library was not built it
-never does.
+PyTorch takes one pass per operation, and once the network is fast these passes are most of a frame's time. Every
+function here has a twin in PyTorch at the place where it is called. `serves` tells which of the two runs. Where the
+library was not built, it is always PyTorch.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ from __future__ import annotations
 import ctypes
 import functools
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from ctypes import POINTER, c_float, c_int, c_int64
 from pathlib import Path
 
@@ -25,7 +27,7 @@ _FILE = Path(__file__).with_name("libkernels.dylib" if sys.platform == "darwin" 
 
 
 class _Planes(ctypes.Structure):
-    """`struct planes` of kernels.h."""
+    """`struct planes` of kernels.h: three planes of one picture, with distances counted in floats."""
 
     _fields_ = [("data", ctypes.c_void_p), ("plane", c_int64), ("row", c_int64)]
 
@@ -35,7 +37,7 @@ class _Planes(ctypes.Structure):
 
 
 class Trust(ctypes.Structure):
-    """`struct trust` of gainmap.c."""
+    """`struct trust` of gainmap.c: when and how a channel's light is told from the other channels."""
 
     _fields_ = [("low", c_float), ("high", c_float), ("exponent", c_float), ("darkest", c_float)]
 
@@ -54,12 +56,32 @@ _SIGNATURES = {
     "vshdr_gain": (_ADDRESS, _ADDRESS, c_float, _ADDRESS, c_int64, c_int),
     "vshdr_light": (_ADDRESS, _ADDRESS, c_float, _ADDRESS, c_int64, c_int),
 }
-"""Arguments of what the headers and C files describe; `vshdr_settle` returns an int, the others nothing."""
+"""The arguments of each C function, which its file describes. `vshdr_settle` returns an int, the others nothing."""
+
+
+_lock = threading.Lock()
+_disabled = 0  # how many `disabled` blocks are open, on all threads
+
+
+@contextmanager
+def disabled() -> Iterator[None]:
+    """Make `serves` return False within the block, on every thread, so that PyTorch does the work.
+
+    For tests and benchmarks that compare the two. Blocks may be nested.
+    """
+    global _disabled
+    with _lock:
+        _disabled += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _disabled -= 1
 
 
 @functools.cache
-def _library() -> ctypes.CDLL | None:
-    """Return None where it was not built. Raise BuildError if it is of another build than the package."""
+def _load() -> ctypes.CDLL | None:
+    """Return the library, or None where it was not built. Raise BuildError if package and library do not match."""
     if not _FILE.exists():
         return None
     library = ctypes.CDLL(str(_FILE))
@@ -72,32 +94,41 @@ def _library() -> ctypes.CDLL | None:
     return library
 
 
+def _library() -> ctypes.CDLL:
+    library = _load()
+    if library is None:
+        raise BuildError(f"{_FILE} was not built; ask `serves` before a function of this module is called")
+    return library
+
+
 def serves(*pictures: Tensor) -> bool:
-    """Return whether the functions of this module take these tensors: on a CPU, float32, pixels of a row side by side,
-    and nothing to differentiate.
+    """Return whether the functions of this module can take these tensors.
+
+    They must be float32, on a CPU, with the pixels of a row side by side in memory, and gradients must be off.
     """
     return (
-        not torch.is_grad_enabled()
+        not _disabled
+        and not torch.is_grad_enabled()
         and all(p.device.type == "cpu" and p.dtype is torch.float32 and p.dim() > 0 for p in pictures)
         and all(p.stride(-1) == 1 for p in pictures)
-        and _library() is not None
+        and _load() is not None
     )
 
 
 def serves_whole(*tensors: Tensor) -> bool:
-    """Return whether the functions that take tensors of any one shape do: as `serves`, and without gaps."""
+    """Return whether functions of tensors of any shape can take these: as `serves`, of one shape and without gaps."""
     return serves(*tensors) and all(t.is_contiguous() and t.shape == tensors[0].shape for t in tensors)
 
 
 def power(x: Tensor, exponent: float) -> Tensor:
-    """`x.clamp_min(0).pow(exponent)`, any shape."""
+    """Return `x.clamp_min(0).pow(exponent)`, for any shape."""
     out = torch.empty_like(x)
     _library().vshdr_power(x.data_ptr(), exponent, out.data_ptr(), x.numel(), torch.get_num_threads())
     return out
 
 
 def gain_of(base: Tensor, linear: Tensor, floor: float) -> Tensor:
-    """`log2((linear + floor) / (base + floor))`, of one shape, neither negative."""
+    """Return `log2((linear + floor) / (base + floor))`. Both have the same shape and are not negative."""
     out = torch.empty_like(base)
     pointers = base.data_ptr(), linear.data_ptr()
     _library().vshdr_gain(*pointers, floor, out.data_ptr(), base.numel(), torch.get_num_threads())
@@ -105,7 +136,7 @@ def gain_of(base: Tensor, linear: Tensor, floor: float) -> Tensor:
 
 
 def apply_gain(base: Tensor, gain: Tensor, floor: float) -> Tensor:
-    """`((base + floor) * exp2(gain) - floor).clamp_min(0)`, of one shape."""
+    """Return `((base + floor) * exp2(gain) - floor).clamp_min(0)`. Both have the same shape."""
     out = torch.empty_like(base)
     pointers = base.data_ptr(), gain.data_ptr()
     _library().vshdr_light(*pointers, floor, out.data_ptr(), base.numel(), torch.get_num_threads())
@@ -115,12 +146,12 @@ def apply_gain(base: Tensor, gain: Tensor, floor: float) -> Tensor:
 def add_moved(
     own: Tensor, there: Tensor, field: Tensor, factor: int, other_pixel: float, total: Tensor, weights: Tensor
 ) -> None:
-    """Add the gain of another frame, moved and weighted, to `total`, 1 x 3 x H x W, and its weights to `weights`,
-    1 x 1 x H x W.
+    """Add the gain of another frame, moved to this one and weighted, to `total`, 1 x 3 x H x W, and the weights to
+    `weights`, 1 x 1 x H x W.
 
-    `own` and `there` are `GainFrame.layers`, 1 x 4 x H x W, channels last in memory; `field` is 1 x 3 x h x w, `factor`
-    times smaller: motion as shares of half the frame's sides, and the exponent of the weight, to which the difference
-    of luma over `other_pixel` is added squared.
+    `own` and `there` are the `GainFrame.layers` of this frame and the other, 1 x 4 x H x W, channels last in memory.
+    `field` is 1 x 3 x h x w, `factor` times smaller than the frame: motion across and down, as shares of half the
+    frame's sides, and a distance d. A pixel's weight is exp(-(d + (difference of luma / other_pixel)^2)).
     """
     height, width = own.shape[2:]
     small_height, small_width = field.shape[2:]
@@ -141,7 +172,7 @@ def add_moved(
 
 
 def reduce(sdr: Tensor) -> Tensor:
-    """`F.avg_pool2d(sdr, 2, ceil_mode=True)`, N x C x H x W to N x C x ceil(H/2) x ceil(W/2), C = 3."""
+    """Return `F.avg_pool2d(sdr, 2, ceil_mode=True)`: N x 3 x H x W to N x 3 x ceil(H/2) x ceil(W/2)."""
     count, channels, height, width = sdr.shape
     reduced = large((count, channels, (height + 1) // 2, (width + 1) // 2))
     for source, target in zip(sdr, reduced, strict=True):
@@ -150,8 +181,9 @@ def reduce(sdr: Tensor) -> Tensor:
 
 
 def shares_above(values: Tensor, levels: Sequence[float]) -> Tensor:
-    """Return means of `((values - low) / (high - low)).clamp(0, 1)` for each pair of successive levels: N x C x P to N
-    x C x (levels - 1). At most 65 levels.
+    """Return the means of `((values - low) / (high - low)).clamp(0, 1)` for each pair of successive levels.
+
+    N x C x P become N x C x (levels - 1). There are at most 65 levels.
     """
     shares = values.new_empty(*values.shape[:2], len(levels) - 1)
     places = (c_float * len(levels))(*levels)
@@ -164,12 +196,14 @@ def shares_above(values: Tensor, levels: Sequence[float]) -> Tensor:
 def look_up(
     coefficients: Tensor, reduced: Tensor, knots: Sequence[float], limits: tuple[float, float], trust: Trust
 ) -> Tensor:
-    """Return gain in stops of curves over two guides, and of what channels tell of each other, N x 3 x H x W.
+    """Return the gain in stops, N x 3 x H x W, that `coefficients` give for the code values `reduced`, N x 3 x H x W.
 
-    `coefficients` are N x 32 x H/f x W/f, f any even number: five values, at `knots`, of red, green and blue over
-    themselves, then over the smallest channel, smoothed 3 x 3; then the ratios and with them `trust` as in
-    `told_by_others`. They are enlarged bilinearly. `reduced` is N x 3 x H x W; `limits` bound the gain. Raise
-    ValueError where the sizes do not fit.
+    `coefficients` are N x 32 x H/f x W/f, where f is any even number, and are enlarged bilinearly. The first 30 are
+    curves, five values each at the code values `knots`: one curve each for red, green and blue as a function of that
+    channel, then the same as a function of the smallest channel, averaged over 3 x 3 pixels. The last two are the
+    ratios of channels, which with `trust` act as in `told_by_others`. The gain is clamped to `limits`.
+
+    Raise InputError where the sizes do not fit.
     """
     high, wide = coefficients.shape[2:]
     fold = reduced.shape[3] // wide
@@ -194,10 +228,10 @@ def look_up(
 
 
 def brighten(gain: Tensor, sdr: Tensor, fade: tuple[float, float], exponent: float) -> Tensor:
-    """Return linear light of `sdr`, N x 3 x H x W with even sides: linearised and brightened by `gain`, N x 3 x H/2 x
-    W/2, in stops, which is enlarged bilinearly and fades in between the code values `fade` of the largest channel.
+    """Return the linear light of `sdr`, N x 3 x H x W with even sides, brightened by `gain`, N x 3 x H/2 x W/2.
 
-    `exponent` is the display's, 0 for the curve of sRGB.
+    The gain is in stops. It is enlarged bilinearly and fades in while the largest channel rises through the code values
+    `fade`. `exponent` is that of the SDR display's curve, or 0 for the curve of sRGB.
     """
     linear = large(sdr.shape)
     height, width = sdr.shape[2:]
@@ -216,10 +250,10 @@ def brighten(gain: Tensor, sdr: Tensor, fade: tuple[float, float], exponent: flo
 
 
 def settle(linear: Tensor, start: float, slope: float, ceiling: float, out: Tensor) -> bool:
-    """Write `linear` to `out`, without negative values and rolled off below `ceiling` as `RollOff` (in
-    `vshdr.colour.roll_off`) describes.
+    """Write `linear` to `out`, with negative values set to 0 and bright ones rolled off as `RollOff` in
+    `vshdr.colour.roll_off` describes.
 
-    Both are N x 3 x H x W and may be the same. Return whether all values were finite.
+    Both are N x 3 x H x W and may be the same tensor. Return whether all values were finite.
     """
     height, width = linear.shape[2:]
     finite = [
@@ -237,8 +271,8 @@ def measure_light(
     """Return the largest value and the sum of max(R, G, B) of `linear`, 3 x H x W, after `matrix`, nine numbers row by
     row.
 
-    Values are clamped to 0 and the upper of `limits`. `bins`, int64, count their upper bits, from those of the lower
-    limit on and without the `dropped` lowest.
+    Values are clamped to 0 and the upper of `limits`. They are also counted in `bins`, int64: a value's bin is its bits
+    as a float without the `dropped` lowest, less those of the lower of `limits`, to which smaller values are raised.
     """
     height, width = linear.shape[1:]
     found = (ctypes.c_double * 2)()

@@ -1,4 +1,5 @@
-/* What `gainmap` does around its network: `vshdr/models/gainmap.py` says what and why. */
+/* The work of `gainmap` on pixels, before and after its network. `vshdr/models/gainmap.py` says what it does
+ * and why. */
 
 #include <stdlib.h>
 
@@ -7,7 +8,7 @@
 
 enum { KNOTS = 5, GUIDES = 2 };
 
-/* 0 up to `low`, 1 from 1 / `scale` above it on, straight between. */
+/* 0 up to `low`, then rising by `scale` per unit to 1. */
 static inline __attribute__((always_inline)) float ramp(float code, float low, float scale)
 {
     float share = (code - low) * scale;
@@ -44,7 +45,7 @@ static void reduce_rows(const void *argument, int64_t first, int64_t end)
     }
 }
 
-/* Averages 2 x 2 pixels of `sdr`, width x height; of an odd last row or column, those that are there. */
+/* Averages 2 x 2 pixels of `sdr`, width x height. An odd last row or column is averaged in pairs. */
 VSHDR_EXPORT void vshdr_reduce(const struct planes *sdr, const struct planes *reduced, int64_t width,
                                int64_t height, int threads)
 {
@@ -65,14 +66,12 @@ FOR_EVERY_CPU static float sum_within(const float *restrict values, int64_t coun
     return sum;
 }
 
-/* shares[i]: how much of `values` passes the ramp from levels[i] to levels[i + 1], 0 to 1. */
+/* shares[i] is the mean of a ramp over `values`: 0 up to levels[i], 1 from levels[i + 1] on. */
 VSHDR_EXPORT void vshdr_shares_above(const float *values, int64_t count, const float *levels, int ramps,
                                      float *shares)
 {
-    enum {
-        BLOCK = 4096,
-        MOST = 64
-    }; /* a block stays in the nearest cache, and its sum loses nothing in float */
+    /* A block stays in the nearest cache, and is short enough to be summed up in float. */
+    enum { BLOCK = 4096, MOST = 64 };
     double sums[MOST] = {0};
     ramps = ramps < MOST ? ramps : MOST;
     for (int64_t start = 0; start < count; start += BLOCK) {
@@ -86,8 +85,9 @@ VSHDR_EXPORT void vshdr_shares_above(const float *values, int64_t count, const f
 
 /* ---- The curves ---- */
 
-/* When light is told from the other channels: between which code values of its own, the exponent of the light
- * that is meant, and the code below which stops are not counted. */
+/* How the light of a clipped channel is told from the other channels, as in `told_by_others` of
+ * vshdr/models/ratios.py: the code values between which they begin to count, the exponent from code values to
+ * light, and the code value below which stops are not told apart. */
 struct trust {
     float low, high, exponent, darkest;
 };
@@ -101,8 +101,8 @@ struct look_up {
     struct trust trust;
 };
 
-/* One row of cells between two, `share` of the way down, and enlarged to pixels. `cells` has room for one
- * more on either side, `out` for half a cell. */
+/* A row between two rows of cells, `share` of the way down, enlarged to pixels. `cells` has room for one more
+ * cell on either side, `out` for half a cell. */
 FOR_EVERY_CPU static void enlarge_cells(const float *restrict above, const float *restrict below, float share,
                                         float *restrict cells, float *restrict out, int64_t count,
                                         int64_t fold)
@@ -136,7 +136,8 @@ FOR_EVERY_CPU static void average_of_nine(float *restrict sum, float *restrict o
         out[x] = (sum[x - 1] + sum[x] + sum[x + 1]) / 9.0f;
 }
 
-/* Adds to `gain` the curve whose values at the knots lie in rows, `pitch` apart, looked up at `code`. */
+/* Adds to `gain` the value at `code` of each pixel's curve, whose values at the knots lie in rows, `pitch`
+ * apart. */
 FOR_EVERY_CPU static void add_curve(const float *restrict values, int64_t pitch, const float *restrict code,
                                     const float *restrict knots, float *restrict gain, int64_t width)
 {
@@ -153,7 +154,7 @@ FOR_EVERY_CPU static void add_curve(const float *restrict values, int64_t pitch,
     }
 }
 
-/* Writes the light of a row in stops, `ratio` times `sign` above what its code says. */
+/* Writes the light of a row in stops, as its code says, and `sign` times `ratio` stops above that. */
 FOR_EVERY_CPU static void find_bound(const float *restrict code, const float *restrict ratio, float sign,
                                      const struct trust *restrict trust, float *restrict bound, int64_t width)
 {
@@ -172,7 +173,7 @@ FOR_EVERY_CPU static void find_highest(const float *restrict red, const float *r
     }
 }
 
-/* Adds to `gain` how far the highest of a pixel's bounds lies above its channel's `own`. */
+/* Adds to `gain` how far the highest bound of a pixel lies above that of this channel, `own`. */
 FOR_EVERY_CPU static void add_told(const float *restrict code, const float *restrict own,
                                    const float *restrict highest, const struct trust *restrict trust,
                                    float *restrict gain, int64_t width)
@@ -190,7 +191,8 @@ FOR_EVERY_CPU static void limit(float *restrict gain, float low, float high, int
     }
 }
 
-/* The smallest channels of row `y`, means of 3 x 3. `sums` has room for one more on either side. */
+/* The smallest channel of each pixel of row `y`, averaged over 3 x 3 pixels. `sums` has room for one more on
+ * either side. */
 static void smooth_smallest(const struct planes *picture, int64_t y, float *sums, float *smallest,
                             int64_t width, int64_t height)
 {
@@ -203,8 +205,8 @@ static void smooth_smallest(const struct planes *picture, int64_t y, float *sums
     average_of_nine(sums, smallest, width);
 }
 
-/* Row `y` of the coefficient numbered `index`, enlarged. The centre of a pixel lies between the centres of
- * two cells. */
+/* Row `y` of coefficient `index`, enlarged: interpolated between the centres of the cells around each pixel.
+ */
 static void enlarge_coefficient(const struct look_up *job, int64_t index, int64_t y, float *cells, float *out)
 {
     int64_t fold = job->fold, wide = job->cells_wide, high = job->cells_high;
@@ -224,14 +226,14 @@ static void look_up_rows(const void *argument, int64_t first, int64_t end)
     float *memory = malloc(sizeof(float) * (size_t)((wide + 2) + KNOTS * pitch + (width + 2) + 5 * width));
     if (!memory)
         abort();
-    float *cells = memory + 1; /* with room for one more on either side, as `sums` */
+    float *cells = memory + 1; /* one more on either side, as for `sums` */
     float *curve = memory + wide + 2 + fold / 2, *sums = memory + wide + 2 + KNOTS * pitch + 1;
     float *smallest = sums + width + 1, *highest = smallest + width;
     float *bounds[3] = {highest + width, highest + 2 * width, highest + 3 * width};
     for (int64_t y = first; y < end; y++) {
         const float *codes[3];
         smooth_smallest(job->reduced, y, sums, smallest, width, height);
-        for (int channel = 0; channel < 3; channel++) { /* red over green, and green over blue */
+        for (int channel = 0; channel < 3; channel++) { /* ratios: red over green, green over blue */
             codes[channel] = row_of(job->reduced, channel, y);
             enlarge_coefficient(job, GUIDES * 3 * KNOTS + (channel == 2), y, cells, curve);
             find_bound(codes[channel], curve, (float)(channel - 1), &job->trust, bounds[channel], width);
@@ -254,8 +256,8 @@ static void look_up_rows(const void *argument, int64_t first, int64_t end)
     free(memory);
 }
 
-/* Gain in stops at half size. `coefficients` are those of one picture, without gaps; `reduced` and `gain` are
- * `fold` times, an even number, as wide and high as there are cells. */
+/* Gain in stops at half size. `coefficients` belong to one picture and lie without gaps. `reduced` and `gain`
+ * have `fold` pixels, an even number, per cell in each direction. */
 VSHDR_EXPORT void vshdr_look_up(const float *coefficients, int64_t cells_wide, int64_t cells_high,
                                 int64_t fold, const struct planes *reduced, const float *knots, float softest,
                                 float strongest, const struct trust *trust, const struct planes *gain,
@@ -276,8 +278,7 @@ struct brighten {
     int srgb;
 };
 
-/* A row of the gain between two of half size, enlarged. `half` has room for one more on either side, `out`
- * for one. */
+/* A row of the gain between two rows of half size, enlarged. `half` has room for one more on either side. */
 FOR_EVERY_CPU static void enlarge_gain(const float *restrict near, const float *restrict far,
                                        float *restrict half, float *restrict out, int64_t count)
 {
@@ -311,7 +312,7 @@ FOR_EVERY_CPU static void light_of_power(const float *restrict code, const float
 {
     for (int64_t x = 0; x < width; x++) {
         float value = exp2_of(exponent * log2_of(code[x]) + gain[x] * fade[x]);
-        light[x] = code[x] <= 0.0f ? 0.0f : value; /* and not 0 for what is not a number */
+        light[x] = code[x] <= 0.0f ? 0.0f : value; /* a comparison that keeps NaN */
     }
 }
 
@@ -354,8 +355,8 @@ static void brighten_rows(const void *argument, int64_t first, int64_t end)
     free(half);
 }
 
-/* Linear light of `sdr`, width x height, both even: linearised, and brightened by `gain`, of half that size.
- * `exponent` is the display's, or 0 for the curve of sRGB. */
+/* Linear light of `sdr`, width x height, both even, brightened by `gain`, of half that size. `exponent` is
+ * that of the SDR display's curve, or 0 for the curve of sRGB. */
 VSHDR_EXPORT void vshdr_brighten(const struct planes *gain, const struct planes *sdr, int64_t width,
                                  int64_t height, float fade_from, float fade_to, float exponent,
                                  const struct planes *linear, int threads)

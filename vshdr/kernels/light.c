@@ -1,11 +1,11 @@
-/* How bright a frame is: `vshdr/media/light.py` says what is measured and why. */
+/* How bright a frame is. `vshdr/media/content_light.py` says what is measured and why. */
 
 #include <stdlib.h>
 
 #include "kernels.h"
 #include "logarithms.h"
 
-/* The largest channel of each pixel after `matrix` (rows of three), within 0..highest. */
+/* The largest channel of each pixel after `matrix` (three rows of three), clamped to 0..highest. */
 FOR_EVERY_CPU static void find_nits(const float *restrict red, const float *restrict green,
                                     const float *restrict blue, const float *restrict matrix, float highest,
                                     float *restrict nits, int64_t width)
@@ -40,8 +40,9 @@ FOR_EVERY_CPU static double sum_of(const float *restrict nits, int64_t width)
     return sum;
 }
 
-/* Adds one picture of linear light, width x height, to `bins`, which count the upper bits of nits from those
- * of `lowest` on, the `dropped` lowest left out. `found` takes the largest value and the sum of all. */
+/* Counts the pixels of one picture of linear light, width x height, in `bins` by their nits: bin 0 is that of
+ * `lowest`, and each step of a float's bits without the `dropped` lowest is one more bin. `found` receives
+ * the largest value and the sum of all. */
 VSHDR_EXPORT void vshdr_measure_light(const struct planes *linear, int64_t width, int64_t height,
                                       const float *matrix, float lowest, float highest, int dropped,
                                       int64_t *bins, double *found)
@@ -58,7 +59,7 @@ VSHDR_EXPORT void vshdr_measure_light(const struct planes *linear, int64_t width
         found[0] = brightest > found[0] ? brightest : found[0];
         found[1] += sum_of(nits, width);
         for (int64_t x = 0; x < width; x++) {
-            float value = nits[x] < lowest ? lowest : nits[x];
+            float value = nits[x] > lowest ? nits[x] : lowest; /* and `lowest` for NaN, which has no bin */
             bins[(bits_of(value) >> dropped) - first]++;
         }
     }

@@ -1,5 +1,8 @@
-/* log2 and exp2 without branches and calls, so that a loop over pixels becomes vector instructions. Relative
- * errors are below 1e-6: a thousandth of the smallest step of ten-bit PQ. */
+/* log2 and exp2 without branches or calls, so that the compiler can turn a loop over pixels into vector
+ * instructions. Relative errors are below 1e-6, a thousandth of the smallest step of ten-bit PQ.
+ *
+ * Callers replace the result for numbers outside the stated range, but it is computed all the same, so every
+ * step is defined for any float: integers wrap around as unsigned ones. */
 #ifndef VSHDR_LOGARITHMS_H
 #define VSHDR_LOGARITHMS_H
 
@@ -20,13 +23,13 @@ static inline __attribute__((always_inline)) float float_of(int32_t bits)
     return x;
 }
 
-/* log2(x) for x > 0. The mantissa is brought to sqrt(1/2)..sqrt(2), where log2(1 + t) / t is a polynomial (a
- * Chebyshev fit, 3e-8). */
+/* log2(x) for x > 0. The mantissa is scaled to sqrt(1/2)..sqrt(2), where a polynomial stands for
+ * log2(1 + t) / t (a Chebyshev fit, with errors below 3e-8). */
 static inline __attribute__((always_inline)) float log2_of(float x)
 {
-    int32_t bits = bits_of(x);
-    int32_t exponent = (bits - 0x3f3504f3) >> 23;
-    float t = float_of(bits - (int32_t)((uint32_t)exponent << 23)) - 1.0f;
+    uint32_t bits = (uint32_t)bits_of(x);
+    int32_t exponent = (int32_t)(bits - 0x3f3504f3u) >> 23; /* 0x3f3504f3 is sqrt(1/2) */
+    float t = float_of((int32_t)(bits - ((uint32_t)exponent << 23))) - 1.0f;
     float p = 0.12614846229553223f;
     p = p * t - 0.20742103457450867f;
     p = p * t + 0.21566985547542572f;
@@ -39,7 +42,7 @@ static inline __attribute__((always_inline)) float log2_of(float x)
     return (float)exponent + t * p;
 }
 
-/* 2^f - 1 for f in -1/2..1/2 (a Chebyshev fit, 1e-8). */
+/* 2^f - 1 for f in -1/2..1/2 (a Chebyshev fit, with errors below 1e-8). */
 static inline __attribute__((always_inline)) float exp2_less_one(float f)
 {
     float p = 0.00015461447765119374f;
@@ -51,13 +54,15 @@ static inline __attribute__((always_inline)) float exp2_less_one(float f)
     return p * f;
 }
 
-/* 2^x; x is taken as within -126..127. */
+/* 2^x for x clamped to -126..127. What is not a number stays so. */
 static inline __attribute__((always_inline)) float exp2_of(float x)
 {
     x = x < -126.0f ? -126.0f : x;
     x = x > 127.0f ? 127.0f : x;
-    float whole = (x + 12582912.0f) - 12582912.0f; /* 1.5 * 2^23: rounds to the nearest integer */
-    float power = float_of((int32_t)((uint32_t)((int32_t)whole + 127) << 23));
+    /* Added to 1.5 * 2^23, x is rounded to an integer, which the lowest bits of the sum then hold. */
+    float shifted = x + 12582912.0f, whole = shifted - 12582912.0f;
+    uint32_t integer = (uint32_t)bits_of(shifted) - 0x4b400000u;
+    float power = float_of((int32_t)((integer + 127u) << 23));
     return power + power * exp2_less_one(x - whole);
 }
 

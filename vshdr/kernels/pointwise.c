@@ -1,9 +1,9 @@
-/* Transcendental functions of whole tensors: `vshdr/colour.py` says what they are for. */
+/* Powers and logarithms of whole tensors, for `vshdr/colour/transfer.py` and `vshdr/colour/gain.py`. */
 
 #include "kernels.h"
 #include "logarithms.h"
 
-enum { BLOCK = 4096 }; /* numbers that one thread takes at a time */
+enum { BLOCK = 4096 }; /* numbers that count as one row when work is shared among threads */
 
 struct pointwise {
     const float *first, *second;
@@ -22,7 +22,7 @@ FOR_EVERY_CPU static void raise_to(const float *restrict x, float exponent, floa
 {
     for (int64_t i = 0; i < count; i++) {
         float power = exp2_of(exponent * log2_of(x[i]));
-        out[i] = x[i] <= 0.0f ? 0.0f : power + (x[i] - x[i]); /* what is not a number stays so */
+        out[i] = x[i] <= 0.0f ? 0.0f : power + (x[i] - x[i]); /* NaN stays NaN */
     }
 }
 
@@ -62,7 +62,7 @@ VSHDR_EXPORT void vshdr_power(const float *x, float exponent, float *out, int64_
     share_rows(power_rows, &job, blocks_of(count), threads);
 }
 
-/* out = log2((linear + floor) / (base + floor)), both not negative. */
+/* out = log2((linear + floor) / (base + floor)); neither may be negative. */
 VSHDR_EXPORT void vshdr_gain(const float *base, const float *linear, float floor, float *out, int64_t count,
                              int threads)
 {

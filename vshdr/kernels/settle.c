@@ -1,4 +1,4 @@
-/* The last pass over a frame: what is not light is refused, what is too bright rolls off. */
+/* The last pass over a frame: finds values that are not finite and rolls bright ones off below the peak. */
 
 #include <stdatomic.h>
 
@@ -12,7 +12,7 @@ struct settle {
     atomic_int strange; /* whether a value was not finite */
 };
 
-/* No value below zero; returns whether one is infinite or not a number. */
+/* Sets negative values to 0. Returns whether one is infinite or not a number. */
 FOR_EVERY_CPU static int floor_row(const float *light, float *out, int64_t width)
 {
     int32_t strange = 0;
@@ -24,8 +24,8 @@ FOR_EVERY_CPU static int floor_row(const float *light, float *out, int64_t width
     return strange;
 }
 
-/* `RollOff` of vshdr/colour.py: the largest channel x above `start` goes to start + (1 - e^(-slope (x -
- * start))) / slope, and the others with it. */
+/* `RollOff` of vshdr/colour/roll_off.py: where the largest channel x is above `start`, it becomes start +
+ * (1 - e^(-slope (x - start))) / slope, and the other channels are scaled by the same factor. */
 FOR_EVERY_CPU static void roll_off(float *restrict red, float *restrict green, float *restrict blue,
                                    float start, float slope, float ceiling, int64_t width)
 {
@@ -34,7 +34,7 @@ FOR_EVERY_CPU static void roll_off(float *restrict red, float *restrict green, f
         float largest = red[x] > green[x] ? red[x] : green[x];
         largest = largest > blue[x] ? largest : blue[x];
         float over = largest - start, power = steepness * over;
-        /* Near the start 1 - 2^p would lose its digits. */
+        /* For small p, 1 - 2^p would be a difference of nearly equal numbers. */
         float fallen = power > -0.5f ? -exp2_less_one(power) : 1.0f - exp2_of(power);
         float factor = over > 0.0f ? (start + fallen * reach) / largest : 1.0f;
         float r = red[x] * factor, g = green[x] * factor, b = blue[x] * factor;
@@ -60,7 +60,8 @@ static void settle_rows(const void *argument, int64_t first, int64_t end)
         atomic_store(&job->strange, 1);
 }
 
-/* `linear`, width x height, to `out`, which may be the same. Returns 1 if all values were finite, else 0. */
+/* Writes `linear`, width x height, to `out`, which may be the same. Returns 1 if all values were finite,
+ * otherwise 0. */
 VSHDR_EXPORT int vshdr_settle(const struct planes *linear, const struct planes *out, int64_t width,
                               int64_t height, float start, float slope, float ceiling, int threads)
 {

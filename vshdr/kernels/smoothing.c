@@ -1,4 +1,4 @@
-/* What smoothing does at full size: `smooth_gain` of vshdr/temporal/smoothing.py says what and why. */
+/* The part of `smooth_gain` in vshdr/temporal/smoothing.py that works at full size. */
 
 #include <stdlib.h>
 
@@ -15,8 +15,8 @@ struct add_moved {
     float *total, *weights;
 };
 
-/* Where the samples of an enlarged row lie in the small one: between `below` and the next, `share` of the
- * way. */
+/* Where the samples of an enlarged row lie in the small row: `share` of the way from sample `below` to the
+ * next. */
 static void find_places(int32_t *below, float *share, int64_t width, int64_t small_width, int factor)
 {
     for (int64_t x = 0; x < width; x++) {
@@ -29,8 +29,8 @@ static void find_places(int32_t *below, float *share, int64_t width, int64_t sma
     }
 }
 
-/* A row of the small field, `share` of the way from one to the next; one more at the end, for what lies
- * beyond. */
+/* A row of the small field between two rows, `share` of the way down. The last sample is repeated once, as
+ * the next one of itself. */
 FOR_EVERY_CPU static void between_rows(const float *restrict above, const float *restrict below, float share,
                                        float *restrict out, int64_t count)
 {
@@ -48,18 +48,19 @@ FOR_EVERY_CPU static void enlarge_row(const float *restrict small, const int32_t
     }
 }
 
-/* Where each pixel of a row finds itself in the other frame: the place of the upper left of four samples, and
- * how far it is beyond that. Motion is in shares of half the frame's sides. */
+/* Where each pixel of a row lies in the other frame: `corner` is the upper left of the four samples around
+ * that place, and `across` and `down` change from motion, in shares of half the frame's sides, to the
+ * distance from that corner in pixels. */
 FOR_EVERY_CPU static void find_samples(float *restrict across, float *restrict down, int32_t *restrict corner,
                                        int64_t y, int64_t width, int64_t height)
 {
     float right = (float)(width - 1), bottom = (float)(height - 1);
-    /* The last sample has no next one: it is reached as all of the way from the one before. */
+    /* The last sample has no next one, so it is reached by going the whole way from the one before it. */
     float last_column = width > 1 ? right - 1.0f : 0.0f, last_row = height > 1 ? bottom - 1.0f : 0.0f;
     for (int64_t x = 0; x < width; x++) {
         float px = (float)x + across[x] * (0.5f * (float)width);
         float py = (float)y + down[x] * (0.5f * (float)height);
-        px = px > 0.0f ? px : 0.0f; /* and 0 for what is not a number */
+        px = px > 0.0f ? px : 0.0f; /* and 0 for NaN */
         py = py > 0.0f ? py : 0.0f;
         px = px < right ? px : right;
         py = py < bottom ? py : bottom;
@@ -71,7 +72,7 @@ FOR_EVERY_CPU static void find_samples(float *restrict across, float *restrict d
     }
 }
 
-/* The four numbers of a pixel lie side by side, so that each of the four samples is one load. */
+/* The four numbers of a pixel lie side by side, so each of its four samples is one load. */
 typedef float pixel __attribute__((vector_size(sizeof(float) * LAYERS)));
 
 static inline pixel pixel_at(const float *at)

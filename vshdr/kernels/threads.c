@@ -1,11 +1,11 @@
-/* Rows shared among threads. They live for one call: making one costs microseconds, and a pool that outlives
- * its process's last frame is a pool that must be taken down. */
+/* Rows shared among threads. The threads live for one call only: starting one takes microseconds, and a pool
+ * of threads would have to be shut down with the process. */
 
 #include <pthread.h>
 
 #include "kernels.h"
 
-enum { MOST_THREADS = 16, LEAST_ROWS = 32 };
+enum { MOST_THREADS = 16, LEAST_ROWS = 32 }; /* rows per thread, at least */
 
 struct part {
     rows_function work;
@@ -34,7 +34,7 @@ void share_rows(rows_function work, const void *job, int64_t rows, int threads)
         if (pthread_create(&made[started], NULL, run, part) == 0)
             started++;
         else
-            run(part); /* no thread to be had: the work is done all the same */
+            run(part); /* no thread could be started, so the work is done here */
     }
     work(job, 0, count > 1 ? rows / count : rows);
     for (int i = 0; i < started; i++)

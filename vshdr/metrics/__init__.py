@@ -1,1 +1,1 @@
-"""How good and how steady HDR is."""
+"""Metrics of how good HDR is (`pu21`, `ssim`, `itp`, `stops`, `jod`) and how steady (`flicker`)."""

@@ -1,5 +1,6 @@
-"""ColorVideoVDP, where it is installed (`pip install cvvdp`): how different two clips look, in just
-objectionable differences.
+"""ColorVideoVDP: how different two clips look, in just-objectionable differences (JOD).
+
+It is an optional package: `pip install 'vshdr[quality]'`.
 """
 
 from __future__ import annotations
@@ -11,36 +12,36 @@ from torch import Tensor
 from torch.nn import functional
 
 DISPLAY = "standard_hdr_linear"
-"""ColorVideoVDP's display: 30 inches of UHD, 1500 nits, black at 1500 / 1e6, 10 lux, seen from 0.75 m; takes
+"""ColorVideoVDP's name for the display: UHD, 30 inches, 1500 nits, contrast 1e6, in 10 lux, seen from 0.75 m. It takes
 light in nits.
 """
 SURROUND = 40.0
-"""Nits of the mid-grey surround: a fifth of SDR white."""
+"""Nits of the surround: middle grey, a fifth of SDR white."""
 
 
 def available() -> bool:
-    """Is the package there?"""
+    """Return whether ColorVideoVDP is installed."""
     return importlib.util.find_spec("pycvvdp") is not None
 
 
 class Jod:
-    """Mantiuk et al., "ColorVideoVDP: A visual difference predictor for image, video and display
-    distortions", 2024.
+    """The predictor of Mantiuk et al., "ColorVideoVDP: A visual difference predictor for image, video and display
+    distortions", SIGGRAPH 2024.
     """
 
     def __init__(self, frame_rate: float, device: torch.device | str = "cpu") -> None:
-        """Raise ModuleNotFoundError where ColorVideoVDP is not installed."""
-        import pycvvdp
+        """Load the predictor for clips of `frame_rate`. Raise ModuleNotFoundError if ColorVideoVDP is not installed."""
+        import pycvvdp  # pyright: ignore[reportMissingImports]  # an extra that may not be installed
 
         self._frame_rate = frame_rate
         self._predictor = pycvvdp.cvvdp(display_name=DISPLAY, device=torch.device(device), quiet=True)
 
     def __call__(self, test: Tensor, reference: Tensor, *, surround: bool = False) -> float:
-        """Return JOD of two clips in nits, T x 3 x H x W, BT.709: 10 for equal ones, one less where 75 % of people
-        see which is worse.
+        """Return the JOD of two clips in nits, T x 3 x H x W, BT.709.
 
-        The predictor adapts to each clip and so hardly sees that one is brighter throughout; with `surround`
-        both have a frame of `SURROUND` nits around them, a quarter of their height wide, that anchors it.
+        10 means no visible difference; at 9, 75 % of people see which clip is worse. The predictor adapts to each clip,
+        so it hardly notices that one is brighter throughout. With `surround` both get a border of `SURROUND` nits, a
+        quarter of their height wide, which anchors the adaptation.
         """
         if surround:
             edge = test.shape[2] // 4

@@ -1,1 +1,5 @@
-"""The VapourSynth plugin `core.hdr`: a small C library for VapourSynth's side, `bridge.py` and `clip.py` for ours."""
+"""The VapourSynth plugin `core.hdr`.
+
+A small C library does what VapourSynth needs and asks Python for every decision. `vshdr.h` and `abi.py` declare the
+interface between the two, `bridge.py` has the functions that C calls, `clip.py` is Expand and `measured.py` Flicker.
+"""

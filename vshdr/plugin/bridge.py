@@ -1,6 +1,6 @@
-"""The Python side of the plugin's table of functions: `vshdr.h` says what each entry means.
+"""The functions that the C library calls.
 
-The C library imports this module at the first call of `core.hdr` and calls `attach` with the address of its table.
+The library imports this module at the first call of `core.hdr` and calls `attach` with the address of its table.
 Nothing heavy is imported until a clip is expanded or measured.
 """
 
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import atexit
 import ctypes
-import enum
 import functools
 import itertools
 import os
@@ -17,125 +16,52 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from ctypes import POINTER, c_char_p, c_double, c_int32, c_int64, c_void_p
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from vshdr.errors import BuildError, sentence
+from vshdr.plugin import abi
+from vshdr.plugin.abi import Group, Item, Kind, Neighbour, Plane, Table
 
 if TYPE_CHECKING:
     from vshdr.plugin.clip import ExpandedClip
     from vshdr.plugin.measured import MeasuredClip
 
-ABI = 4
-
-
-class Group(enum.IntEnum):
-    """enum vshdr_group."""
-
-    CLIP = 0
-    ARGUMENT = 1
-    PROPERTY = 2
-    SETTING = 3
-    SOURCE = 4
-    TO_SDR = 5
-    LINEAR = 6
-    REMOVED = 7
-    DELIVERY = 8
-    ABOUT = 9
-    HDR_CLIP = 10
-    HDR_PROPERTY = 11
-    HDR_SOURCE = 12
-    TO_LINEAR = 13
-    MEASURED = 14
-
-
-class Kind(enum.IntEnum):
-    """enum vshdr_kind."""
-
-    INT = 0
-    FLOAT = 1
-    TEXT = 2
-
-
-class Item(ctypes.Structure):
-    """struct vshdr_item."""
-
-    _fields_ = [
-        ("group", c_int32),
-        ("kind", c_int32),
-        ("integer", c_int64),
-        ("real", c_double),
-        ("key", c_char_p),
-        ("text", c_char_p),
-    ]
-
-
-class Plane(ctypes.Structure):
-    """struct vshdr_plane."""
-
-    _fields_ = [("sdr", c_void_p), ("linear", c_void_p), ("sdr_stride", c_int64), ("linear_stride", c_int64)]
-
-
-class Neighbour(ctypes.Structure):
-    """struct vshdr_moment."""
-
-    _fields_ = [("number", c_int32), ("scene_change", c_int32), ("planes", Plane * 3)]
-
-
-Put = ctypes.CFUNCTYPE(None, c_void_p, POINTER(Item))
-Close = ctypes.CFUNCTYPE(c_int32)
-Create = ctypes.CFUNCTYPE(c_int64, POINTER(Item), c_int32, c_void_p, c_void_p, c_int32)
-Check = ctypes.CFUNCTYPE(c_int32, c_int64, POINTER(Item), c_int32, c_void_p, c_int32)
-Infer = ctypes.CFUNCTYPE(c_int32, c_int64, POINTER(Plane), c_int32, c_int32, c_int32, c_void_p, c_int32)
-Smooth = ctypes.CFUNCTYPE(
-    c_int32, c_int64, c_int32, POINTER(Neighbour), c_int32, POINTER(Plane), c_int32, c_int32, c_void_p, c_int32
-)
-Measure = ctypes.CFUNCTYPE(c_int32, c_int64, POINTER(Neighbour), c_int32, c_int32, c_int32, c_void_p, c_void_p, c_int32)
-Destroy = ctypes.CFUNCTYPE(None, c_int64)
-About = ctypes.CFUNCTYPE(None, c_void_p)
-
-
-class Table(ctypes.Structure):
-    """struct vshdr_bridge."""
-
-    _fields_ = [
-        ("abi", c_int32),
-        ("size", c_int32),
-        ("put", Put),
-        ("close", Close),
-        ("create", Create),
-        ("check", Check),
-        ("infer", Infer),
-        ("smooth", Smooth),
-        ("hold", Create),
-        ("measure", Measure),
-        ("destroy", Destroy),
-        ("about", About),
-    ]
-
-
-Value = int | float | str
+type Value = int | float | str
+type Pointer[T: ctypes.Structure] = ctypes._Pointer[T]  # pyright: ignore[reportPrivateUsage]  # it has no public name
 
 
 def read_items(items: Iterable[Item]) -> dict[Group, dict[str, Value | list[Value]]]:
-    """Return items by group and key; a key with several values becomes a list."""
+    """Return items by group and key. A key with several values gets a list of them."""
     groups: dict[Group, dict[str, Value | list[Value]]] = {group: {} for group in Group}
     for item in items:
-        group, key = groups[Group(item.group)], item.key.decode()
-        value = {Kind.INT: item.integer, Kind.FLOAT: item.real, Kind.TEXT: item.text}[Kind(item.kind)]
-        if isinstance(value, bytes):
-            value = value.decode(errors="replace")
-        if key not in group:
-            group[key] = value
-        elif isinstance(group[key], list):
-            group[key].append(value)
+        values, key, value = groups[Group(item.group)], item.key.decode(), _value_of(item)
+        known = values.get(key)
+        if known is None:
+            values[key] = value
+        elif isinstance(known, list):
+            known.append(value)
         else:
-            group[key] = [group[key], value]
+            values[key] = [known, value]
     return groups
 
 
-def write_items(put: Put, settings: int, group: Group, values: Mapping[str, Value | Iterable[Value]]) -> None:
-    """Hand values to C; a list or tuple becomes several items of one key."""
+def _value_of(item: Item) -> Value:
+    match Kind(item.kind):
+        case Kind.INT:
+            return item.integer
+        case Kind.FLOAT:
+            return item.real
+        case Kind.TEXT:
+            return item.text.decode(errors="replace")
+
+
+def write_items(
+    put: Callable[[int, Item], None],
+    settings: int,
+    group: Group,
+    values: Mapping[str, Value | list[Value] | tuple[Value, ...]],
+) -> None:
+    """Hand values to C, booleans as integers. A list or tuple becomes several items of one key."""
     for key, value in values.items():
         for single in value if isinstance(value, (list, tuple)) else [value]:
             item = Item(group=group, key=key.encode())
@@ -148,15 +74,17 @@ def write_items(put: Put, settings: int, group: Group, values: Mapping[str, Valu
             put(settings, item)
 
 
-def _guarded(failed: int) -> Callable:
-    """Make a method a callback that never raises: the sentence goes into the buffer of its last two arguments."""
+def _guarded[*Ts](failed: int) -> Callable[[Callable[[Bridge, *Ts], int]], Callable[[Bridge, *Ts, int, int], int]]:
+    """Make a method a callback that never raises. Its last two arguments are a buffer and the buffer's size: there the
+    sentence of an error goes, and the callback returns `failed`.
+    """
 
-    def decorate(method: Callable) -> Callable:
+    def decorate(method: Callable[[Bridge, *Ts], int]) -> Callable[[Bridge, *Ts, int, int], int]:
         @functools.wraps(method)
-        def callback(*arguments: int) -> int:
+        def callback(self: Bridge, *arguments: *tuple[*Ts, int, int]) -> int:
             *rest, message, size = arguments
             try:
-                return method(*rest)
+                return method(self, *cast("tuple[*Ts]", tuple(rest)))
             except BaseException as error:  # nothing may pass into C, not even KeyboardInterrupt
                 text = sentence(error).encode()[: size - 1].decode(errors="ignore").encode()
                 ctypes.memmove(message, text + b"\0", len(text) + 1)
@@ -168,64 +96,90 @@ def _guarded(failed: int) -> Callable:
 
 
 class Bridge:
-    """The callbacks behind one table, and the clips that are being expanded through it."""
+    """The Python functions of one table, and the clips that are expanded and measured through it."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
-        self._clips: dict[int, ExpandedClip | MeasuredClip] = {}
+        self._expanders: dict[int, ExpandedClip] = {}
+        self._meters: dict[int, MeasuredClip] = {}
         self._ids = itertools.count(1)
-        table.create, table.check = Create(self._create), Check(self._check)
-        table.infer, table.smooth, table.destroy = Infer(self._infer), Smooth(self._smooth), Destroy(self._destroy)
-        table.hold, table.measure = Create(self._hold), Measure(self._measure)
-        table.about = About(self._about)
+        table.create_expander = abi.Create(self._create_expander)
+        table.check = abi.Check(self._check)
+        table.infer = abi.Infer(self._infer)
+        table.smooth = abi.Smooth(self._smooth)
+        table.create_meter = abi.Create(self._create_meter)
+        table.measure = abi.Measure(self._measure)
+        table.destroy = abi.Destroy(self._destroy)
+        table.about = abi.About(self._about)
 
     @_guarded(failed=0)
-    def _create(self, items, count: int, settings: int) -> int:
-        groups = read_items(items[i] for i in range(count))
+    def _create_expander(self, items: Pointer[Item], count: int, settings: int) -> int:
+        groups = read_items(items[:count])
         expanded_clip, _ = _load()
-        return self._keep(expanded_clip(groups[Group.CLIP], groups[Group.ARGUMENT], groups[Group.PROPERTY]), settings)
+        clip = expanded_clip(_integers(groups[Group.CLIP]), groups[Group.ARGUMENT], groups[Group.PROPERTY])
+        self._put_settings(clip.settings(), settings)
+        return self._keep(self._expanders, clip)
 
     @_guarded(failed=0)
-    def _hold(self, items, count: int, settings: int) -> int:
-        groups = read_items(items[i] for i in range(count))
+    def _create_meter(self, items: Pointer[Item], count: int, settings: int) -> int:
+        groups = read_items(items[:count])
         _, measured_clip = _load()
-        about_hdr, about_sdr = (
-            (groups[clip], groups[properties])
-            for clip, properties in ((Group.HDR_CLIP, Group.HDR_PROPERTY), (Group.CLIP, Group.PROPERTY))
+        clip = measured_clip(
+            _integers(groups[Group.HDR_CLIP]),
+            groups[Group.HDR_PROPERTY],
+            _integers(groups[Group.CLIP]),
+            groups[Group.PROPERTY],
         )
-        return self._keep(measured_clip(*about_hdr, *about_sdr), settings)
+        self._put_settings(clip.settings(), settings)
+        return self._keep(self._meters, clip)
 
-    def _keep(self, clip: ExpandedClip | MeasuredClip, settings: int) -> int:
-        """Hand the clip's settings to C and gives it a number."""
-        for group, values in clip.settings().items():
-            write_items(self._table.put, settings, Group[group], values)
+    def _put_settings(self, groups: Mapping[Group, Mapping[str, Any]], settings: int) -> None:
+        for group, values in groups.items():
+            write_items(self._table.put, settings, group, values)
+
+    def _keep[T](self, clips: dict[int, T], clip: T) -> int:
+        """Keep the clip until `_destroy`, and return its id."""
         number = next(self._ids)
-        self._clips[number] = clip
+        clips[number] = clip
         return number
 
     @_guarded(failed=1)
-    def _check(self, number: int, items, count: int) -> int:
-        self._clips[number].check(read_items(items[i] for i in range(count))[Group.PROPERTY])
+    def _check(self, expander: int, items: Pointer[Item], count: int) -> int:
+        self._expanders[expander].check(read_items(items[:count])[Group.PROPERTY])
         return 0
 
     @_guarded(failed=1)
-    def _infer(self, number: int, planes, frames: int, width: int, height: int) -> int:
-        self._clips[number].infer(planes, frames, width, height)
+    def _infer(
+        self, expander: int, source: Pointer[Plane], target: Pointer[Plane], frames: int, width: int, height: int
+    ) -> int:
+        self._expanders[expander].infer(source[: 3 * frames], target[: 3 * frames], frames, width, height)
         return 0
 
     @_guarded(failed=1)
-    def _smooth(self, number: int, frame: int, window, frames: int, out, width: int, height: int) -> int:
-        self._clips[number].smooth(frame, window[:frames], out, width, height)
+    def _smooth(
+        self,
+        expander: int,
+        number: int,
+        window: Pointer[Neighbour],
+        frames: int,
+        target: Pointer[Plane],
+        width: int,
+        height: int,
+    ) -> int:
+        self._expanders[expander].smooth(number, window[:frames], target[:3], width, height)
         return 0
 
     @_guarded(failed=1)
-    def _measure(self, number: int, window, frames: int, width: int, height: int, settings: int) -> int:
-        values = self._clips[number].measure(window[:frames], width, height)
+    def _measure(
+        self, meter: int, window: Pointer[Neighbour], frames: int, width: int, height: int, settings: int
+    ) -> int:
+        values = self._meters[meter].measure(window[:frames], width, height)
         write_items(self._table.put, settings, Group.MEASURED, values)
         return 0
 
     def _destroy(self, number: int) -> None:
-        self._clips.pop(number, None)
+        self._expanders.pop(number, None)
+        self._meters.pop(number, None)
 
     def _about(self, settings: int) -> None:
         about = {"python": platform.python_version()}
@@ -234,9 +188,14 @@ class Bridge:
         write_items(self._table.put, settings, Group.ABOUT, about)
 
     def close(self) -> None:
-        """Refuse further calls from C and waits for those under way, which need the interpreter to end well."""
+        """Refuse further calls from C and wait for those under way, which need a whole interpreter to finish."""
         while self._table.close():
             time.sleep(0.001)
+
+
+def _integers(values: Mapping[str, Value | list[Value]]) -> Mapping[str, int]:
+    """Return the values of a group in which C only puts integers."""
+    return cast("Mapping[str, int]", values)
 
 
 _bridges: dict[int, Bridge] = {}
@@ -253,20 +212,23 @@ def _load() -> tuple[type[ExpandedClip], type[MeasuredClip]]:
     from vshdr.runtime.memory import keep_what_is_freed
 
     keep_what_is_freed()
-    # Last registered runs first: torch must still be whole while calls under way come to their end.
+    # Functions run at exit in reverse order of registration. Registered after torch was imported, this one runs while
+    # torch is still whole, as calls under way need it.
     atexit.register(lambda: [bridge.close() for bridge in _bridges.values()])
     return ExpandedClip, MeasuredClip
 
 
 def attach(address: int) -> None:
-    """Fill the C library's table at `address`. Does nothing the second time.
+    """Fill the C library's table at `address`. Do nothing if that was done before.
 
     Raise BuildError if library and package are of different builds.
     """
-    with _attaching:  # two threads that each expand their first clip
+    with _attaching:  # two threads may each expand their first clip
         if address in _bridges:
             return
         table = Table.from_address(address)
-        if (table.abi, table.size) != (ABI, ctypes.sizeof(Table)):
-            raise BuildError(f"the plugin has interface {table.abi}, the package {ABI}")
+        if (table.abi, table.size) != (abi.ABI, ctypes.sizeof(Table)):
+            raise BuildError(
+                f"the plugin has interface {table.abi}, the package {abi.ABI}; install vshdr again, which builds both"
+            )
         _bridges[address] = Bridge(table)

@@ -1,4 +1,4 @@
-/* What the functions of core.hdr share while they string nodes together. */
+/* What the functions of core.hdr share while they build their chains of nodes. */
 
 #include <stdio.h>
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -17,35 +17,16 @@ from vshdr.expand.device_batches import DeviceBatches, plane_conversion, takes_p
 from vshdr.expand.expander import Expander
 from vshdr.media.delivery import Delivery
 from vshdr.media.signal import Signal, input_properties, sdr_arguments, signal_of
-from vshdr.options.declare import check, option
 from vshdr.options.expand import ExpandOptions
-from vshdr.plugin.bridge import Neighbour, Plane
+from vshdr.options.plugin import ClipOptions
+from vshdr.plugin.abi import Group, Neighbour, Plane
 from vshdr.plugin.neighbours import Neighbours
 from vshdr.plugin.planes import read_planes, samples, write_planes
 from vshdr.runtime.memory import Trimmer
 from vshdr.temporal.transitions import LOOK
 
-
-@dataclass(frozen=True, kw_only=True)
-class ClipOptions:
-    """The arguments of `core.hdr.Expand` beside `ExpandOptions`."""
-
-    output: str = option(
-        "linear", "linear light, pq (SMPTE ST 2084) or hlg (ARIB STD-B67)", choices=("linear", "pq", "hlg")
-    )
-    format: int = option(
-        0, "VapourSynth format id of the output; 0 is RGBS for linear and YUV420P10 for pq and hlg", low=0
-    )
-    dither: str = option("ordered", "dither of pq and hlg", choices=("none", "ordered", "random", "error_diffusion"))
-    prefetch: int = option(1, "batches that are decoded ahead of the network, 0 to 16", low=0, high=16)
-    allow_hdr: int = option(0, "1 takes a clip labelled PQ or HLG for SDR all the same", low=0, high=1)
-
-    def __post_init__(self) -> None:
-        check(self)
-
-
-# Properties of a source that do not hold for what comes out: linear RGB has no chroma samples to be placed, and light
-# levels and dynamic metadata belong to another picture.
+# Frame properties of a source that are wrong for its expanded frames: linear RGB has no chroma location, and mastering
+# display, light levels and dynamic metadata describe another picture.
 REMOVED = (
     "_ChromaLocation",
     "MasteringDisplayPrimariesX",
@@ -64,9 +45,9 @@ REMOVED = (
 class ExpandedClip:
     """One call of `core.hdr.Expand`.
 
-    `clip` has format (a VapourSynth format id), colour_family, width, height and frames; `arguments` are those that the
-    user gave; `properties` are the first frame's. Raise InputError, OSError or RuntimeError with one sentence for the
-    user.
+    `clip` describes the clip: format (a VapourSynth format id), colour_family, width, height and frames, and threads of
+    the core. `arguments` are those that the user gave, and `properties` are those of the first frame. Raise InputError,
+    OSError or RuntimeError with one sentence for the user.
     """
 
     def __init__(self, clip: Mapping[str, int], arguments: Mapping[str, Any], properties: Mapping[str, Any]) -> None:
@@ -93,7 +74,9 @@ class ExpandedClip:
         self._trimmer = Trimmer()
 
     def _find_device_batches(self, properties: Mapping[str, Any]) -> DeviceBatches | None:
-        """Return what carries the clip's planes to a GPU and brings what is delivered back, where all is done there."""
+        """Return what takes the clip's planes to a GPU and brings the finished output back, or None where `core.resize`
+        has to convert formats.
+        """
         clip, expander = self._clip, self._expander
         if not takes_planes(expander):
             return None
@@ -117,39 +100,39 @@ class ExpandedClip:
                 "4:4:4 format such as vs.YUV444P10"
             )
 
-    def settings(self) -> dict[str, dict[str, Any]]:
-        """Return the flat tables that C needs, by the names of `bridge.Group`."""
+    def settings(self) -> dict[Group, dict[str, Any]]:
+        """Return what C needs to know, by group."""
         batch, prefetch, radius = self._expander.batch, self.options.prefetch, self._expander.options.smooth
-        reach = radius + LOOK  # to know where the shots of the frames within the radius begin
-        # Requests for as many frames as there are threads are under way at a time, and share what they need.
+        reach = radius + LOOK  # how far to look for the shots of the frames within the radius
+        # About as many frames as there are threads are requested at a time. Their windows overlap.
         shared = self._clip["threads"] if radius else 0
         to_sdr = sdr_arguments(self._signal)
         to_delivery = self._delivery.resize_arguments()
-        linear = self._delivery.prepared_properties(self._signal.working_primaries) | self._delivery.properties()
+        expanded = self._delivery.prepared_properties(self._signal.working_primaries) | self._delivery.properties()
         if self._device_batches:
-            to_sdr, to_delivery, linear = {}, {}, self._delivery.described()
+            to_sdr, to_delivery, expanded = {}, {}, self._delivery.described()
         return {
-            # The cache holds the batch in the making and those ahead; one more lets requests run out of order.
-            "SETTING": {
+            # The batch that is being expanded, those decoded ahead, and one more for requests that are out of order.
+            Group.SETTING: {
                 "batch": batch,
                 "prefetch": prefetch,
                 "cache": (prefetch + 2) * batch + (2 * reach + shared if radius else 0),
-                # The batch that is being handed out, and its neighbour for requests that are out of order.
+                # The batch that is being handed out, and one more for requests that are out of order.
                 "carriers": 2 + math.ceil((2 * radius + shared) / batch),
                 "radius": radius,
                 "reach": reach if radius else 0,
                 "format": self._delivery.format_id if self._device_batches else int(vs.RGBS),
                 "side_by_side": int(self._device_batches is not None),
             },
-            "SOURCE": input_properties(self._signal),
-            "TO_SDR": {} if to_sdr == {"format": self._clip["format"]} else to_sdr,
-            "LINEAR": linear,
-            "REMOVED": dict.fromkeys(REMOVED, 0),
-            "DELIVERY": {} if to_delivery == {"format": int(vs.RGBS)} else to_delivery,
+            Group.SOURCE: input_properties(self._signal),
+            Group.TO_SDR: {} if to_sdr == {"format": self._clip["format"]} else to_sdr,
+            Group.EXPANDED: expanded,
+            Group.REMOVED: dict.fromkeys(REMOVED, 0),
+            Group.DELIVERY: {} if to_delivery == {"format": int(vs.RGBS)} else to_delivery,
         }
 
     def check(self, properties: Mapping[str, Any]) -> None:
-        """Raise InputError if a frame with `properties` means other colours than the first frame."""
+        """Raise InputError if the colour description in `properties`, of any frame, is not that of the first frame."""
         signal = self._describe(properties)
         if signal == self._signal:
             return
@@ -157,51 +140,53 @@ class ExpandedClip:
         changes = ", ".join(f"{key} from {first[key]} to {here[key]}" for key in first if first[key] != here[key])
         raise InputError(f"the colour description changes within the clip ({changes}); bring all frames to one first")
 
-    def infer(self, planes: Sequence[Plane], frames: int, width: int, height: int) -> None:
-        """Expand a batch: reads `planes[3 * i + c].sdr` and writes `.linear` of frame i and channel c; with smoothing
-        that is the gain, and where a device converts planes, what is delivered.
+    def infer(self, source: Sequence[Plane], target: Sequence[Plane], frames: int, width: int, height: int) -> None:
+        """Expand a batch: read `source` and fill `target`, where plane 3 * i + c belongs to frame i and channel c.
 
-        Where planes are not converted on a device, C never runs two batches of one clip at a time, so two tensors serve
-        them all: fresh memory of this size costs more than filling it.
+        `target` gets linear light, with smoothing the gain, and where a device converts formats, the finished output.
+        Where it does not, C never runs two batches of one clip at a time. So the same two tensors serve all batches:
+        allocating memory of this size takes longer than filling it.
         """
         if self._device_batches:
-            self._carry(planes, frames)
+            self._carry(self._device_batches, source, target, frames)
             return
         sdr, expanded = self._sdr[:frames], self._expanded[:frames]
         for i in range(frames):
-            read_planes(planes[3 * i : 3 * i + 3], "sdr", sdr[i])
+            read_planes(source[3 * i : 3 * i + 3], sdr[i])
         if self._expander.options.smooth:
             self._expander.gain(sdr, expanded)
         else:
             expanded = self._prepared(self._expander.expand(sdr, expanded))
         for i in range(frames):
-            write_planes(planes[3 * i : 3 * i + 3], expanded[i])
+            write_planes(target[3 * i : 3 * i + 3], expanded[i])
         self._trimmer.count(expanded.nbytes)
 
     def _prepared(self, linear: Tensor) -> Tensor:
         return self._delivery.prepare(linear, self._signal.working_primaries)
 
-    def _carry(self, planes: Sequence[Plane], frames: int) -> None:
-        groups = [planes[3 * i : 3 * i + 3] for i in range(frames)]
-        source, delivered = self._device_batches.conversion.source, self._device_batches.conversion.delivered
-        load = self._device_batches.send(
-            [samples(group, "sdr", source.shapes(), source.numpy_dtype) for group in groups]
-        )
+    def _carry(
+        self, device_batches: DeviceBatches, source: Sequence[Plane], target: Sequence[Plane], frames: int
+    ) -> None:
+        taken, delivered = device_batches.conversion.source, device_batches.conversion.delivered
+        groups = [slice(3 * i, 3 * i + 3) for i in range(frames)]
+        load = device_batches.send([samples(source[group], taken.shapes(), taken.numpy_dtype) for group in groups])
         for group, (results, _) in zip(groups, load.frames(), strict=True):
-            for target, result in zip(
-                samples(group, "linear", delivered.shapes(), delivered.numpy_dtype), results, strict=True
+            for plane, result in zip(
+                samples(target[group], delivered.shapes(), delivered.numpy_dtype), results, strict=True
             ):
-                np.copyto(target, result)
+                np.copyto(plane, result)
 
-    def smooth(self, number: int, window: Sequence[Neighbour], out: Sequence[Plane], width: int, height: int) -> None:
-        """Write the linear light of frame `number` into `out`, smoothed over the frames of `window`."""
+    def smooth(
+        self, number: int, window: Sequence[Neighbour], target: Sequence[Plane], width: int, height: int
+    ) -> None:
+        """Fill `target`, three planes, with the light of frame `number`, smoothed over the frames of `window`."""
         gain_frames = self._neighbours.gain_frames(number, window, (3, height, width))
-        write_planes(out[:3], self._prepared(self._expander.smooth(number, gain_frames)[None])[0])
+        write_planes(target, self._prepared(self._expander.smooth(number, gain_frames)[None])[0])
         self._trimmer.count(3 * len(window) * width * height * 4)
 
 
 def _chosen(options: type, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Return those of the arguments that are fields of `options`. An array of one value has come as a bare number."""
+    """Return the arguments that are fields of `options`. An array of one value comes from C as a bare number."""
     chosen = {}
     for field in fields(options):
         if field.name in arguments:

@@ -1,10 +1,11 @@
-/* core.hdr.Flicker: the clip as it came, with what was measured between each frame and the one before it.
+/* core.hdr.Flicker: the clip unchanged, with frame properties that say how each frame differs from the one
+ * before it.
  *
  *     clip -> SetFrameProps -> core.resize to linear light --.
  *     sdr  -> SetFrameProps -> core.resize to RGBS ----------+-> measured
  *     clip --------------------------------------------------'
  *
- * Frame n needs frames n - 1 and n and nothing else, so any order of requests gives the same numbers.
+ * Frame n needs frames n - 1 and n and nothing else, so any order of requests gives the same results.
  */
 
 #include <stdio.h>
@@ -30,33 +31,33 @@ static void request(const struct measured *m, int n, VSFrameContext *context, co
     }
 }
 
-/* Frame n of the clip with its numbers, or NULL with the error set. */
+/* Frame n of the clip with its measurements, or NULL with the error set. */
 static VSFrame *measure_one(const struct measured *m, int n, VSFrameContext *context, VSCore *core,
                             const VSAPI *vsapi)
 {
     int first = n > 0 ? n - 1 : 0, count = n - first + 1;
     const VSFrame *linear[2], *sdr[2];
-    struct vshdr_moment window[2];
+    struct vshdr_neighbour window[2];
     for (int i = 0; i < count; i++) {
         linear[i] = vsapi->getFrameFilter(first + i, m->linear, context);
         sdr[i] = vsapi->getFrameFilter(first + i, m->sdr, context);
-        window[i] = vshdr_moment(first + i, sdr[i], linear[i], vsapi);
+        window[i] = vshdr_neighbour_of(first + i, sdr[i], linear[i], vsapi);
     }
     const VSVideoInfo *info = vsapi->getVideoInfo(m->clip);
-    struct vshdr_settings *numbers = vshdr_settings_new(vsapi);
+    struct vshdr_settings *results = vshdr_settings_new(vsapi);
     char reason[VSHDR_MESSAGE];
     VSFrame *frame = NULL;
-    if (vshdr_measure(m->meter, window, count, info->width, info->height, numbers, reason, sizeof reason)) {
+    if (vshdr_measure(m->meter, window, count, info->width, info->height, results, reason, sizeof reason)) {
         const VSFrame *source = vsapi->getFrameFilter(n, m->clip, context);
         frame = vsapi->copyFrame(source, core);
         vsapi->freeFrame(source);
-        vsapi->copyMap(numbers->groups[VSHDR_MEASURED], vsapi->getFramePropertiesRW(frame));
+        vsapi->copyMap(results->groups[VSHDR_MEASURED], vsapi->getFramePropertiesRW(frame));
     } else {
         char message[VSHDR_MESSAGE + 64];
         snprintf(message, sizeof message, "Flicker: frame %d: %s", n, reason);
         vsapi->setFilterError(message, context);
     }
-    vshdr_settings_free(numbers);
+    vshdr_settings_free(results);
     for (int i = 0; i < count; i++) {
         vsapi->freeFrame(linear[i]);
         vsapi->freeFrame(sdr[i]);
@@ -86,8 +87,8 @@ static void VS_CC measured_free(void *data, VSCore *core, const VSAPI *vsapi)
 
 /* ---- creation ---- */
 
-/* Adds what a clip and its first frame say to the items; the frame is kept by the caller, for the items
- * borrow from it. NULL with a message. */
+/* Adds what a clip and its first frame say to the items. Returns that frame, which must outlive the items,
+ * because they point into its properties; or NULL with a message. */
 static const VSFrame *look_at(struct vshdr_build *b, VSNode *clip, const char *name,
                               struct vshdr_items *items, int clip_group, int property_group)
 {
@@ -108,22 +109,23 @@ static const VSFrame *look_at(struct vshdr_build *b, VSNode *clip, const char *n
     return first;
 }
 
-/* Asks Python for a meter that suits both clips, and for the settings of the nodes; 0 with a message. */
-static int64_t hold(struct vshdr_build *b, VSNode *clip, VSNode *sdr)
+/* Asks Python for a meter for both clips and for the settings of the nodes. Returns its id, or 0 with a
+ * message. */
+static int64_t create_meter(struct vshdr_build *b, VSNode *clip, VSNode *sdr)
 {
     struct vshdr_items items = {0};
     int64_t meter = 0;
     const VSFrame *hdr_first = look_at(b, clip, "clip", &items, VSHDR_HDR_CLIP, VSHDR_HDR_PROPERTY);
     const VSFrame *sdr_first = hdr_first ? look_at(b, sdr, "sdr", &items, VSHDR_CLIP, VSHDR_PROPERTY) : NULL;
     if (sdr_first)
-        meter = vshdr_hold(items.items, items.count, b->settings, b->message, sizeof b->message);
+        meter = vshdr_create_meter(items.items, items.count, b->settings, b->message, sizeof b->message);
     free(items.items);
     b->vsapi->freeFrame(hdr_first);
     b->vsapi->freeFrame(sdr_first);
     return meter;
 }
 
-/* A clip with a complete description, through core.resize. */
+/* The clip after its colour description is completed and core.resize has converted it. */
 static VSNode *converted(struct vshdr_build *b, VSNode *clip, enum vshdr_group source,
                          enum vshdr_group arguments)
 {
@@ -136,7 +138,7 @@ static VSNode *measured(struct vshdr_build *b, VSNode *clip, VSNode *sdr)
 {
     if (!vshdr_attach(b->message, sizeof b->message))
         return NULL;
-    int64_t meter = hold(b, clip, sdr);
+    int64_t meter = create_meter(b, clip, sdr);
     if (!meter)
         return NULL;
     const VSAPI *vsapi = b->vsapi;
@@ -150,7 +152,7 @@ static VSNode *measured(struct vshdr_build *b, VSNode *clip, VSNode *sdr)
         return NULL;
     }
     VSFilterDependency needs[] = {{m->clip, rpStrictSpatial}, {m->linear, rpGeneral}, {m->sdr, rpGeneral}};
-    /* Windows are gathered side by side, but measured one after the other. */
+    /* Frames are requested for several windows at once, but measured one window at a time. */
     return vshdr_made(b, vsapi->createVideoFilter2("Flicker", vsapi->getVideoInfo(clip), measured_frame,
                                                    measured_free, fmParallelRequests, needs, 3, m, b->core));
 }

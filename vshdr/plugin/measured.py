@@ -1,4 +1,4 @@
-"""What `core.hdr.Flicker` decides for one clip, and the numbers of its frames."""
+"""What `core.hdr.Flicker` decides for one clip, and the measurements of its frames."""
 
 from __future__ import annotations
 
@@ -21,10 +21,18 @@ from vshdr.media.signal import (
     sdr_arguments,
     signal_of,
 )
-from vshdr.metrics.flicker.change import WHITE, Light, Reference, averaged_down, change, from_source, light_of
+from vshdr.metrics.flicker.frame_difference import (
+    WHITE,
+    EncodedLuminance,
+    Reference,
+    downscale,
+    encode_luminance,
+    frame_difference,
+    from_source,
+)
 from vshdr.metrics.flicker.meter import frame_metrics
-from vshdr.metrics.flicker.motion import SMALLEST, follow
-from vshdr.plugin.bridge import Neighbour
+from vshdr.metrics.flicker.motion import SMALLEST, estimate_motion
+from vshdr.plugin.abi import Group, Neighbour
 from vshdr.plugin.planes import read_planes
 from vshdr.temporal.signature import signature
 from vshdr.temporal.transitions import alike
@@ -38,17 +46,19 @@ PROPERTIES = {
     "pumping": "HdrFlickerPumping",
     "boiling": "HdrFlickerBoiling",
 }
-"""The frame property of each metric, all in stops per frame. 0 where a metric has nothing to measure: in the first
-frame of a shot, without highlights, where nothing is still.
+"""The frame property of each metric of `frame_metrics`, all in stops per frame.
+
+A property is 0 where its metric has nothing to measure: in the first frame of a shot, in a frame without highlights, or
+where nothing stands still.
 """
-_WIDEST = 640  # pixels: wider pictures are averaged down, as `vshdr flicker` does
-_KEPT = 3  # frames that were looked at last: each is asked for twice
+_WIDEST = 640  # pixels; wider frames are averaged down to this, as in `vshdr flicker`
+_KEPT = 3  # frames; each is needed twice, for itself and for the next one
 
 
 class _Seen(NamedTuple):
     """One frame of both clips, ready to be compared."""
 
-    light: Light
+    luminance: EncodedLuminance
     reference: Reference
     code: Tensor
 
@@ -56,8 +66,9 @@ class _Seen(NamedTuple):
 class MeasuredClip:
     """One call of `core.hdr.Flicker`.
 
-    The clip that is measured and its SDR: of each format (a VapourSynth format id), colour_family, width, height and
-    frames, and the first frame's properties. Raise InputError with one sentence for the user.
+    `hdr` describes the clip that is measured and `sdr` the clip it was made from: format (a VapourSynth format id),
+    colour_family, width, height and frames. `hdr_properties` and `sdr_properties` are the properties of their first
+    frames. Raise InputError with one sentence for the user.
     """
 
     def __init__(
@@ -78,50 +89,51 @@ class MeasuredClip:
             raise InputError(
                 "clip must be linear RGBS (_Transfer=8), PQ (16) or HLG (18); core.hdr.Expand gives all three"
             )
-        self._sdr_format, self._frames = sdr["format"], {}
+        self._sdr_format = sdr["format"]
+        self._frames: dict[int, _Seen] = {}
 
-    def settings(self) -> dict[str, dict[str, Any]]:
-        """Return the flat tables that C needs, by the names of `bridge.Group`."""
+    def settings(self) -> dict[Group, dict[str, Any]]:
+        """Return what C needs to know, by group."""
         to_sdr = sdr_arguments(self._sdr)
         as_it_is = not self._hdr.hdr_label and self._hdr.primaries == Primaries.BT709
         return {
-            "SOURCE": input_properties(self._sdr),
-            "TO_SDR": {} if to_sdr == {"format": self._sdr_format} else to_sdr,
-            "HDR_SOURCE": input_properties(self._hdr) | {"_Transfer": self._hdr.hdr_label or Transfer.LINEAR},
-            "TO_LINEAR": {} if as_it_is else linear_arguments(self._hdr.hdr_label, WHITE),
+            Group.SOURCE: input_properties(self._sdr),
+            Group.TO_SDR: {} if to_sdr == {"format": self._sdr_format} else to_sdr,
+            Group.HDR_SOURCE: input_properties(self._hdr) | {"_Transfer": self._hdr.hdr_label or Transfer.LINEAR},
+            Group.TO_LINEAR: {} if as_it_is else linear_arguments(self._hdr.hdr_label, WHITE),
         }
 
     def measure(self, window: Sequence[Neighbour], width: int, height: int) -> dict[str, float]:
-        """Return the properties of the last frame of `window`, which begins with the frame before it."""
+        """Return the frame properties of the last frame of `window`. The frame before it comes first, if any."""
         seen = [self._look(neighbour, width, height) for neighbour in window]
         nothing = dict.fromkeys(PROPERTIES.values(), 0.0)
         if len(seen) < 2 or self._cut(window[-1], *seen):
             return nothing
         before, now = seen
-        move = follow(now.reference.guide, before.reference.guide)
-        found = change(now.light, before.light, now.reference, before.reference, move)
-        metrics = frame_metrics(found, now.light, now.reference)
+        move = estimate_motion(now.reference.guide, before.reference.guide)
+        found = frame_difference(now.luminance, before.luminance, now.reference, before.reference, move)
+        metrics = frame_metrics(found, now.luminance, now.reference)
         return {name: 0.0 if math.isnan(metrics[key]) else metrics[key] for key, name in PROPERTIES.items()}
 
     def _cut(self, neighbour: Neighbour, before: _Seen, now: _Seen) -> bool:
-        """Return whether a shot begins: `_SceneChangePrev` of the SDR says so, or where it is silent, the two frames
-        have nothing in common.
+        """Return whether a shot begins at `now`: `_SceneChangePrev` of the SDR says so, or, where that is missing, the
+        two frames have nothing in common.
         """
         if neighbour.scene_change >= 0:
             return bool(neighbour.scene_change)
         return not alike(signature(before.code), signature(now.code))
 
     def _look(self, neighbour: Neighbour, width: int, height: int) -> _Seen:
-        """Return what is known of one frame; C never measures two frames of one clip at a time."""
+        """Return one frame of both clips. C never measures two frames of one clip at a time, so no lock is needed."""
         if neighbour.number not in self._frames:
             code, linear = (torch.empty(3, height, width) for _ in range(2))
-            read_planes(neighbour.planes, "sdr", code)
-            read_planes(neighbour.planes, "linear", linear)
+            read_planes(neighbour.sdr, code)
+            read_planes(neighbour.expanded, linear)
             linear = linear_from(linear, self._hdr.hdr_label, WHITE)
             shown = EOTF[self._sdr.eotf](code)[None]
             sdr = convert_primaries(shown, self._sdr.working_primaries, Primaries.BT709)
             self._frames[neighbour.number] = _Seen(
-                light_of(averaged_down(linear[None], _WIDEST)), from_source(averaged_down(sdr, _WIDEST)), code
+                encode_luminance(downscale(linear[None], _WIDEST)), from_source(downscale(sdr, _WIDEST)), code
             )
             if len(self._frames) > _KEPT:
                 self._frames.pop(next(iter(self._frames)))

@@ -1,10 +1,10 @@
-/* The filters that Expand strings together: clip -> describe -> (core.resize) -> keep -> batches -> unpack,
- * and with smoothing (smooth.c) -> smoothed.
+/* The filters that Expand chains: clip -> describe -> (core.resize) -> keep -> batches -> unpack, and with
+ * smoothing (smooth.c) -> smoothed.
  *
- * True batching without a lock and without a cache of our own: `batches` makes one carrier frame per batch,
- * whose properties hold the linear frames; `unpack` hands them out. VapourSynth merges concurrent requests
- * for one carrier and caches it, so any order of requests gives the same frames, and linear access computes
- * each batch once.
+ * Batching needs no lock and no cache of our own. `batches` makes one carrier frame per batch, whose
+ * properties hold the expanded frames, and `unpack` hands them out one by one. VapourSynth merges concurrent
+ * requests for one carrier and caches it. So any order of requests gives the same frames, and reading in
+ * order computes each batch once.
  */
 
 #include <stdatomic.h>
@@ -50,7 +50,7 @@ void vshdr_expander_release(struct vshdr_expander *expander)
 
 /* ---- describe ---- */
 
-/* What the first frame said about one property, before anything was completed. */
+/* One colour property of the first frame, as it came, before missing ones were filled in. */
 struct observed {
     const char *key; /* owned by the map of properties */
     int64_t value;
@@ -82,7 +82,7 @@ static bool described_as_first(const struct describe *d, const VSMap *frame, con
     return true;
 }
 
-/* Other numbers may still mean the same thing, such as "unspecified" for what is missing: Python knows. */
+/* Asks Python: other numbers may still mean the same, as a missing property and "unspecified" do. */
 static bool means_the_same(const struct describe *d, const VSMap *frame, char *message, int size,
                            const VSAPI *vsapi)
 {
@@ -185,7 +185,7 @@ VSNode *vshdr_keep(VSNode *clip, int frames, VSCore *core, const VSAPI *vsapi)
 
 struct batches {
     VSNode *sdr;
-    VSMap *linear;
+    VSMap *expanded;
     VSMap *removed;
     struct vshdr_expander *expander;
     VSVideoInfo frames;
@@ -193,41 +193,37 @@ struct batches {
     int batch;
 };
 
-/* A frame for linear light with the properties of its source. */
-static VSFrame *new_linear(const struct batches *b, const VSFrame *sdr, VSCore *core, const VSAPI *vsapi)
+/* A frame to be filled by infer, with the properties of its source that still hold. */
+static VSFrame *new_expanded(const struct batches *b, const VSFrame *sdr, VSCore *core, const VSAPI *vsapi)
 {
     VSFrame *frame = vsapi->newVideoFrame(&b->frames.format, b->frames.width, b->frames.height, sdr, core);
     VSMap *properties = vsapi->getFramePropertiesRW(frame);
     for (int i = 0; i < vsapi->mapNumKeys(b->removed); i++)
         vsapi->mapDeleteKey(properties, vsapi->mapGetKey(b->removed, i));
-    vsapi->copyMap(b->linear, properties);
+    vsapi->copyMap(b->expanded, properties);
     return frame;
 }
 
-/* The linear frames of sources first..first + count - 1 in a carrier, or NULL with the error set. */
+/* A carrier with the expanded frames first..first + count - 1, or NULL with the error set. */
 static VSFrame *expand_batch(const struct batches *b, int first, int count, VSFrameContext *context,
                              VSCore *core, const VSAPI *vsapi)
 {
     VSFrame *carrier = vsapi->newVideoFrame(&b->carrier, 1, 1, NULL, core);
     VSMap *carried = vsapi->getFramePropertiesRW(carrier);
     const VSFrame **sdr = vshdr_allocate((size_t)count * sizeof *sdr);
-    struct vshdr_plane *planes = vshdr_allocate((size_t)count * 3 * sizeof *planes);
+    struct vshdr_plane *source = vshdr_allocate((size_t)count * 3 * sizeof *source);
+    struct vshdr_plane *target = vshdr_allocate((size_t)count * 3 * sizeof *target);
     for (int i = 0; i < count; i++) {
         sdr[i] = vsapi->getFrameFilter(first + i, b->sdr, context);
-        VSFrame *linear = new_linear(b, sdr[i], core, vsapi);
-        for (int p = 0; p < 3; p++)
-            planes[3 * i + p] = (struct vshdr_plane){
-                .sdr = vsapi->getReadPtr(sdr[i], p),
-                .linear = vsapi->getWritePtr(linear, p),
-                .sdr_stride = vsapi->getStride(sdr[i], p),
-                .linear_stride = vsapi->getStride(linear, p),
-            };
-        /* The carrier is ours alone until it is returned, so the planes may still be written to. */
-        vsapi->mapConsumeFrame(carried, CARRIED, linear, maAppend);
+        VSFrame *expanded = new_expanded(b, sdr[i], core, vsapi);
+        vshdr_planes_to_read(sdr[i], source + 3 * i, vsapi);
+        vshdr_planes_to_fill(expanded, target + 3 * i, vsapi);
+        /* Nobody else sees the carrier before it is returned, so the planes may still be written to. */
+        vsapi->mapConsumeFrame(carried, CARRIED, expanded, maAppend);
     }
 
     char reason[VSHDR_MESSAGE];
-    if (!vshdr_infer(b->expander->id, planes, count, b->frames.width, b->frames.height, reason,
+    if (!vshdr_infer(b->expander->id, source, target, count, b->frames.width, b->frames.height, reason,
                      sizeof reason)) {
         char message[VSHDR_MESSAGE + 64];
         if (count == 1)
@@ -241,7 +237,8 @@ static VSFrame *expand_batch(const struct batches *b, int first, int count, VSFr
     for (int i = 0; i < count; i++)
         vsapi->freeFrame(sdr[i]);
     free(sdr);
-    free(planes);
+    free(source);
+    free(target);
     return carrier;
 }
 
@@ -264,13 +261,13 @@ static void VS_CC batches_free(void *data, VSCore *core, const VSAPI *vsapi)
     (void)core;
     struct batches *b = data;
     vsapi->freeNode(b->sdr);
-    vsapi->freeMap(b->linear);
+    vsapi->freeMap(b->expanded);
     vsapi->freeMap(b->removed);
     vshdr_expander_release(b->expander);
     free(b);
 }
 
-/* What comes out: the clip, in another format. */
+/* The clip's size, length and rate, with the format of expanded frames. */
 static VSVideoInfo expanded_info(VSNode *sdr, const struct vshdr_batching *batching, VSCore *core,
                                  const VSAPI *vsapi)
 {
@@ -279,13 +276,13 @@ static VSVideoInfo expanded_info(VSNode *sdr, const struct vshdr_batching *batch
     return info;
 }
 
-VSNode *vshdr_batches(VSNode *sdr, const struct vshdr_batching *batching, const VSMap *linear,
+VSNode *vshdr_batches(VSNode *sdr, const struct vshdr_batching *batching, const VSMap *expanded,
                       const VSMap *removed, struct vshdr_expander *expander, VSCore *core, const VSAPI *vsapi)
 {
     struct batches *b = vshdr_allocate(sizeof *b);
     b->sdr = vsapi->addNodeRef(sdr);
-    b->linear = vsapi->createMap();
-    vsapi->copyMap(linear, b->linear);
+    b->expanded = vsapi->createMap();
+    vsapi->copyMap(expanded, b->expanded);
     b->removed = vsapi->createMap();
     vsapi->copyMap(removed, b->removed);
     b->expander = vshdr_expander_share(expander);
@@ -296,13 +293,13 @@ VSNode *vshdr_batches(VSNode *sdr, const struct vshdr_batching *batching, const 
     VSVideoInfo carriers = {.format = b->carrier, .width = 1, .height = 1};
     carriers.numFrames = b->frames.numFrames / b->batch + (b->frames.numFrames % b->batch != 0);
     VSFilterDependency needs[] = {{sdr, rpGeneral}};
-    /* Batches are gathered side by side, but on a CPU go through the network one after the other. */
+    /* Frames are requested for several batches at once, but on a CPU only one batch at a time is expanded. */
     int mode = batching->side_by_side ? fmParallel : fmParallelRequests;
     VSNode *node = vsapi->createVideoFilter2("Expand (batches)", &carriers, batches_frame, batches_free, mode,
                                              needs, 1, b, core);
     if (node) {
         vsapi->setCacheMode(node, cmForceEnable);
-        vsapi->setCacheOptions(node, 1, batching->kept, 0);
+        vsapi->setCacheOptions(node, 1, batching->carriers, 0);
     }
     return node;
 }
@@ -319,8 +316,8 @@ struct unpack {
 
 static void request_ahead(const struct unpack *u, int n, VSFrameContext *context, const VSAPI *vsapi)
 {
-    /* On the second frame of a batch, while the first is being made: asked for together with the first,
-     * decoding would only take time from the batch that is waited for. */
+    /* Ask with the second frame of a batch, when the first is already being made. Asked for with the first,
+     * the next frames would compete with the batch that is waited for. */
     int turn = u->batch > 1;
     if (n % u->batch != turn)
         return;
@@ -344,10 +341,10 @@ static const VSFrame *VS_CC unpack_frame(int n, int reason, void *data, void **f
     if (reason != arAllFramesReady)
         return NULL;
     const VSFrame *carrier = vsapi->getFrameFilter(n / u->batch, u->batches, context);
-    const VSFrame *linear =
+    const VSFrame *expanded =
         vsapi->mapGetFrame(vsapi->getFramePropertiesRO(carrier), CARRIED, n % u->batch, NULL);
     vsapi->freeFrame(carrier);
-    return linear;
+    return expanded;
 }
 
 static void VS_CC unpack_free(void *data, VSCore *core, const VSAPI *vsapi)

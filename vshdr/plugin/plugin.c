@@ -5,16 +5,17 @@
 
 #include "vshdr.h"
 
-/* A number out of what Python decided; 0 where it says nothing. */
+/* A setting from Python, or 0 where it gave none. */
 static int setting(struct vshdr_build *b, const char *key)
 {
     int missing;
     return b->vsapi->mapGetIntSaturated(b->settings->groups[VSHDR_SETTING], key, 0, &missing);
 }
 
-/* Asks Python for an expander that suits the clip, and for the settings of the nodes. */
-static struct vshdr_expander *create_expander(struct vshdr_build *b, const VSMap *in, const VSVideoInfo *info,
-                                              const VSFrame *first)
+/* Asks Python for an expander for the clip and for the settings of the nodes. Returns NULL, with a message,
+ * for failure. */
+static struct vshdr_expander *new_expander(struct vshdr_build *b, const VSMap *in, const VSVideoInfo *info,
+                                           const VSFrame *first)
 {
     struct vshdr_items items = {0};
     vshdr_describe_clip(&items, VSHDR_CLIP, info, b->core, b->vsapi);
@@ -23,15 +24,15 @@ static struct vshdr_expander *create_expander(struct vshdr_build *b, const VSMap
     vshdr_add_int(&items, VSHDR_CLIP, "threads", core.numThreads);
     vshdr_add_map(&items, VSHDR_ARGUMENT, in, b->vsapi);
     vshdr_add_map(&items, VSHDR_PROPERTY, b->vsapi->getFramePropertiesRO(first), b->vsapi);
-    int64_t id = vshdr_create(items.items, items.count, b->settings, b->message, sizeof b->message);
+    int64_t id = vshdr_create_expander(items.items, items.count, b->settings, b->message, sizeof b->message);
     free(items.items);
     return id ? vshdr_expander_new(id) : NULL;
 }
 
-/* clip -> describe -> core.resize -> keep -> batches -> unpack (-> smoothed) -> core.resize, or NULL with a
- * message. */
-static VSNode *string_together(struct vshdr_build *b, VSNode *clip, const VSFrame *first,
-                               struct vshdr_expander *expander)
+/* Chains clip -> describe -> core.resize -> keep -> batches -> unpack (-> smoothed) -> core.resize. Returns
+ * the last node, or NULL with a message. */
+static VSNode *chain(struct vshdr_build *b, VSNode *clip, const VSFrame *first,
+                     struct vshdr_expander *expander)
 {
     const VSAPI *vsapi = b->vsapi;
     VSMap **groups = b->settings->groups;
@@ -39,7 +40,7 @@ static VSNode *string_together(struct vshdr_build *b, VSNode *clip, const VSFram
     struct vshdr_batching batching = {
         .batch = setting(b, "batch"),
         .prefetch = setting(b, "prefetch"),
-        .kept = setting(b, "carriers"),
+        .carriers = setting(b, "carriers"),
         .format = setting(b, "format"),
         .side_by_side = setting(b, "side_by_side") != 0,
     };
@@ -48,23 +49,23 @@ static VSNode *string_together(struct vshdr_build *b, VSNode *clip, const VSFram
         vshdr_made(b, vshdr_describe(clip, first, groups[VSHDR_SOURCE], expander, b->core, vsapi));
     VSNode *code = vshdr_resize(b, described, VSHDR_TO_SDR);
     VSNode *sdr = code ? vshdr_made(b, vshdr_keep(code, setting(b, "cache"), b->core, vsapi)) : NULL;
-    VSNode *batches = NULL, *linear = NULL;
+    VSNode *batches = NULL, *expanded = NULL;
     if (sdr)
-        batches = vshdr_made(b, vshdr_batches(sdr, &batching, groups[VSHDR_LINEAR], groups[VSHDR_REMOVED],
+        batches = vshdr_made(b, vshdr_batches(sdr, &batching, groups[VSHDR_EXPANDED], groups[VSHDR_REMOVED],
                                               expander, b->core, vsapi));
     if (batches)
-        linear = vshdr_made(b, vshdr_unpack(batches, sdr, &batching, b->core, vsapi));
-    if (linear && radius) {
-        VSNode *gain = linear;
-        vsapi->setCacheMode(gain, cmForceDisable); /* its frames are those of the carriers, which are kept */
-        linear =
+        expanded = vshdr_made(b, vshdr_unpack(batches, sdr, &batching, b->core, vsapi));
+    if (expanded && radius) {
+        VSNode *gain = expanded;
+        vsapi->setCacheMode(gain, cmForceDisable); /* the carriers, which are cached, hold the same frames */
+        expanded =
             vshdr_made(b, vshdr_smoothed(gain, sdr, radius, setting(b, "reach"), expander, b->core, vsapi));
         vsapi->freeNode(gain);
     }
     vsapi->freeNode(code);
     vsapi->freeNode(sdr);
     vsapi->freeNode(batches);
-    return vshdr_resize(b, linear, VSHDR_DELIVERY);
+    return vshdr_resize(b, expanded, VSHDR_DELIVERY);
 }
 
 static VSNode *expand_clip(struct vshdr_build *b, VSNode *clip, const VSMap *in)
@@ -79,7 +80,8 @@ static VSNode *expand_clip(struct vshdr_build *b, VSNode *clip, const VSMap *in)
     }
     if (!vshdr_attach(b->message, sizeof b->message))
         return NULL;
-    /* The first frame's properties describe the clip, so that nearly all that can go wrong is said now. */
+    /* The first frame's properties describe the clip, so nearly every error is found now, before any frame is
+     * asked for. */
     char reason[VSHDR_MESSAGE / 2];
     const VSFrame *first = vsapi->getFrame(0, clip, reason, sizeof reason);
     if (!first) {
@@ -87,9 +89,9 @@ static VSNode *expand_clip(struct vshdr_build *b, VSNode *clip, const VSMap *in)
         return NULL;
     }
     VSNode *node = NULL;
-    struct vshdr_expander *expander = create_expander(b, in, info, first);
+    struct vshdr_expander *expander = new_expander(b, in, info, first);
     if (expander) {
-        node = string_together(b, clip, first, expander);
+        node = chain(b, clip, first, expander);
         vshdr_expander_release(expander);
     }
     vsapi->freeFrame(first);
@@ -118,7 +120,7 @@ static void VS_CC version(const VSMap *in, VSMap *out, void *user_data, VSCore *
     vsapi->mapSetData(out, "vapoursynth_api", api, -1, dtUtf8, maReplace);
     char message[VSHDR_MESSAGE];
     if (!vshdr_attach(message, sizeof message))
-        return; /* a program without Python, or without the package, still gets an answer */
+        return; /* without Python, or without the package, the versions so far are the answer */
     struct vshdr_settings *settings = vshdr_settings_new(vsapi);
     vshdr_about(settings);
     vsapi->copyMap(settings->groups[VSHDR_ABOUT], out);

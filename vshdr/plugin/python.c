@@ -1,8 +1,9 @@
-/* The way into Python: no link to libpython, no Python header, so that one library serves every Python.
+/* The way into Python. The library is not linked to libpython and uses no Python header, so one build serves
+ * every Python.
  *
- * In a Python process, and in vspipe, which opens libpython for all to see, the few functions needed are
- * found by name. They import bridge.py once and give it the address of the table below; from then on Python
- * is called through the table.
+ * The few Python functions it needs are found by name at run time: in a Python process they are there, and
+ * vspipe loads libpython with RTLD_GLOBAL. They import bridge.py once and pass it the address of the table
+ * below. From then on Python is called through the table.
  */
 
 #define _GNU_SOURCE /* RTLD_DEFAULT, RTLD_NOLOAD, dladdr */
@@ -14,23 +15,23 @@
 
 #include "vshdr.h"
 
-static int32_t close_bridge(void);
+static int32_t close_table(void);
 
-static struct vshdr_bridge bridge = {
+static struct vshdr_table table = {
     .abi = VSHDR_ABI,
-    .size = sizeof(struct vshdr_bridge),
+    .size = sizeof(struct vshdr_table),
     .put = vshdr_put,
-    .close = close_bridge,
+    .close = close_table,
 };
 static atomic_bool attached;
 
-/* Calls into Python that are under way, and whether new ones are refused. A thread that waits for the GIL
- * while the interpreter is taken down would be killed or hang there, so Python's atexit closes the bridge and
- * waits until nobody is in. */
+/* How many calls into Python are under way, and whether new ones are refused. A thread that waits for the GIL
+ * while the interpreter shuts down would be killed or hang, so Python closes the table at exit and waits
+ * until the last call has returned. */
 static atomic_int calls;
 static atomic_bool closed;
 
-/* The functions of Python's stable ABI that are used; PyObject stays opaque. */
+/* The functions that are used of Python's stable ABI. PyObject stays opaque. */
 typedef void PyObject;
 static struct {
     int (*Py_IsInitialized)(void);
@@ -47,18 +48,18 @@ static struct {
     void (*Py_DecRef)(PyObject *);
 } py;
 
-/* VapourSynth closes a plugin's library with the core, but Python keeps the table's address, and threads may
- * be on their way back through this code: the library stays in the process. */
+/* Keeps the library in the process. VapourSynth unloads plugins with the core, but Python keeps the table's
+ * address, and threads may still return through this code. */
 static void stay_loaded(void)
 {
     Dl_info self;
-    if (dladdr(&bridge, &self))
+    if (dladdr(&table, &self))
         dlopen(self.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
 }
 
 static bool find(const char *name, void *function)
 {
-    /* POSIX lets dlsym return functions as void pointers; ISO C has no cast for that. */
+    /* POSIX lets dlsym return a function as a void pointer, which ISO C cannot cast. */
     return (*(void **)function = dlsym(RTLD_DEFAULT, name)) != NULL;
 }
 
@@ -100,19 +101,19 @@ static void leave(void)
     atomic_fetch_sub(&calls, 1);
 }
 
-static int32_t close_bridge(void)
+static int32_t close_table(void)
 {
     atomic_store(&closed, true);
     return atomic_load(&calls);
 }
 
-/* The raised exception as text, which clears it. */
+/* Writes the raised exception as a sentence, and clears it. */
 static void describe_exception(char *message, int size)
 {
     PyObject *error = py.PyErr_GetRaisedException();
     PyObject *text = error ? py.PyObject_Str(error) : NULL;
     const char *reason = text ? py.PyUnicode_AsUTF8AndSize(text, NULL) : NULL;
-    const char *version = py.Py_GetVersion(); /* the number, a blank, the build */
+    const char *version = py.Py_GetVersion(); /* number, blank, build */
     snprintf(message, (size_t)size,
              "the package vshdr cannot be used by this program's Python %.*s (%s); install it there",
              (int)strcspn(version, " "), version, reason ? reason : "unknown error");
@@ -139,7 +140,7 @@ bool vshdr_attach(char *message, int size)
     int gil = py.PyGILState_Ensure();
     PyObject *module = py.PyImport_ImportModule("vshdr.plugin.bridge");
     PyObject *done =
-        module ? py.PyObject_CallMethod(module, "attach", "K", (unsigned long long)(uintptr_t)&bridge) : NULL;
+        module ? py.PyObject_CallMethod(module, "attach", "K", (unsigned long long)(uintptr_t)&table) : NULL;
     if (!done)
         describe_exception(message, size);
     if (done)
@@ -148,17 +149,18 @@ bool vshdr_attach(char *message, int size)
         py.Py_DecRef(module);
     py.PyGILState_Release(gil);
     leave();
-    /* Two threads may both come here: attach() in Python does its work once. */
+    /* Two threads may both come here. attach() in Python does its work only once. */
     if (done)
         atomic_store(&attached, true);
     return done != NULL;
 }
 
-int64_t vshdr_create(const struct vshdr_item *items, int count, void *settings, char *message, int size)
+int64_t vshdr_create_expander(const struct vshdr_item *items, int count, void *settings, char *message,
+                              int size)
 {
     if (!enter_or_say(message, size))
         return 0;
-    int64_t expander = bridge.create(items, count, settings, message, size);
+    int64_t expander = table.create_expander(items, count, settings, message, size);
     leave();
     return expander;
 }
@@ -167,56 +169,56 @@ bool vshdr_check(int64_t expander, const struct vshdr_item *items, int count, ch
 {
     if (!enter_or_say(message, size))
         return false;
-    bool good = bridge.check(expander, items, count, message, size) == 0;
+    bool good = table.check(expander, items, count, message, size) == 0;
     leave();
     return good;
 }
 
-bool vshdr_infer(int64_t expander, const struct vshdr_plane *planes, int frames, int width, int height,
-                 char *message, int size)
+bool vshdr_infer(int64_t expander, const struct vshdr_plane *source, const struct vshdr_plane *target,
+                 int frames, int width, int height, char *message, int size)
 {
     if (!enter_or_say(message, size))
         return false;
-    bool good = bridge.infer(expander, planes, frames, width, height, message, size) == 0;
+    bool good = table.infer(expander, source, target, frames, width, height, message, size) == 0;
     leave();
     return good;
 }
 
-bool vshdr_smooth(int64_t expander, int number, const struct vshdr_moment *window, int frames,
-                  const struct vshdr_plane *out, int width, int height, char *message, int size)
+bool vshdr_smooth(int64_t expander, int number, const struct vshdr_neighbour *window, int frames,
+                  const struct vshdr_plane *target, int width, int height, char *message, int size)
 {
     if (!enter_or_say(message, size))
         return false;
-    bool good = bridge.smooth(expander, number, window, frames, out, width, height, message, size) == 0;
+    bool good = table.smooth(expander, number, window, frames, target, width, height, message, size) == 0;
     leave();
     return good;
 }
 
-int64_t vshdr_hold(const struct vshdr_item *items, int count, void *settings, char *message, int size)
+int64_t vshdr_create_meter(const struct vshdr_item *items, int count, void *settings, char *message, int size)
 {
     if (!enter_or_say(message, size))
         return 0;
-    int64_t meter = bridge.hold(items, count, settings, message, size);
+    int64_t meter = table.create_meter(items, count, settings, message, size);
     leave();
     return meter;
 }
 
-bool vshdr_measure(int64_t meter, const struct vshdr_moment *window, int frames, int width, int height,
+bool vshdr_measure(int64_t meter, const struct vshdr_neighbour *window, int frames, int width, int height,
                    void *settings, char *message, int size)
 {
     if (!enter_or_say(message, size))
         return false;
-    bool good = bridge.measure(meter, window, frames, width, height, settings, message, size) == 0;
+    bool good = table.measure(meter, window, frames, width, height, settings, message, size) == 0;
     leave();
     return good;
 }
 
-void vshdr_destroy(int64_t expander)
+void vshdr_destroy(int64_t id)
 {
-    /* At shutdown the process takes its memory back by itself. */
+    /* If the interpreter is shutting down, its memory is freed with the process. */
     if (!enter())
         return;
-    bridge.destroy(expander);
+    table.destroy(id);
     leave();
 }
 
@@ -224,6 +226,6 @@ void vshdr_about(void *settings)
 {
     if (!enter())
         return;
-    bridge.about(settings);
+    table.about(settings);
     leave();
 }

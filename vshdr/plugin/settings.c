@@ -1,4 +1,4 @@
-/* Memory, and flat tables of items to and from Python. */
+/* Memory, and flat lists of items from and to Python. */
 
 #include <stdlib.h>
 #include <string.h>

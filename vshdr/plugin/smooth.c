@@ -1,7 +1,7 @@
-/* The filter that smooths the gain over time: frame n out of the gain frames and SDR frames around it.
+/* The filter that smooths the gain over time: frame n is made of the gain and SDR frames around it.
  *
- * Which frames are needed depends on n alone, so any order of requests gives the same frames. What belongs to
- * the shot, and how much each neighbour counts, is decided in Python.
+ * Which frames are needed depends on n alone, so any order of requests gives the same frames. Python decides
+ * which of them belong to the shot and how much each counts.
  */
 
 #include <stdio.h>
@@ -18,7 +18,7 @@ struct smoothed {
     int reach;
 };
 
-/* Numbers from first to last, both included. */
+/* Frame numbers from first to last, both included. */
 struct span {
     int first, last;
 };
@@ -29,34 +29,20 @@ static struct span around(const struct smoothed *s, int n, int before, int behin
     return (struct span){n > before ? n - before : 0, behind < last - n ? n + behind : last};
 }
 
-/* A boundary is decided by one frame more on its left than on its right. */
+/* The frames whose SDR is needed, to find the shot's limits. Whether a shot begins at a frame depends on one
+ * frame more before it than after it. */
 static struct span seen(const struct smoothed *s, int n)
 {
     return around(s, n, s->reach, s->reach - 1);
 }
 
+/* The frames whose gain is averaged. */
 static struct span averaged(const struct smoothed *s, int n)
 {
     return around(s, n, s->radius, s->radius);
 }
 
-struct vshdr_moment vshdr_moment(int number, const VSFrame *sdr, const VSFrame *linear, const VSAPI *vsapi)
-{
-    int missing;
-    int64_t change = vsapi->mapGetInt(vsapi->getFramePropertiesRO(sdr), "_SceneChangePrev", 0, &missing);
-    struct vshdr_moment m = {.number = number, .scene_change = missing ? -1 : change != 0};
-    for (int p = 0; p < 3; p++) {
-        m.planes[p].sdr = vsapi->getReadPtr(sdr, p);
-        m.planes[p].sdr_stride = vsapi->getStride(sdr, p);
-        if (linear) {
-            m.planes[p].linear = (void *)vsapi->getReadPtr(linear, p); /* only read */
-            m.planes[p].linear_stride = vsapi->getStride(linear, p);
-        }
-    }
-    return m;
-}
-
-/* The linear frame n, or NULL with the error set. */
+/* Frame n in linear light, or NULL with the error set. */
 static VSFrame *smooth_one(const struct smoothed *s, int n, VSFrameContext *context, VSCore *core,
                            const VSAPI *vsapi)
 {
@@ -64,23 +50,20 @@ static VSFrame *smooth_one(const struct smoothed *s, int n, VSFrameContext *cont
     int count = all.last - all.first + 1;
     const VSFrame **sdr = vshdr_allocate((size_t)count * sizeof *sdr);
     const VSFrame **gain = vshdr_allocate((size_t)count * sizeof *gain);
-    struct vshdr_moment *window = vshdr_allocate((size_t)count * sizeof *window);
+    struct vshdr_neighbour *window = vshdr_allocate((size_t)count * sizeof *window);
     for (int i = 0; i < count; i++) {
         int number = all.first + i;
         sdr[i] = vsapi->getFrameFilter(number, s->sdr, context);
         if (near.first <= number && number <= near.last)
             gain[i] = vsapi->getFrameFilter(number, s->gain, context);
-        window[i] = vshdr_moment(number, sdr[i], gain[i], vsapi);
+        window[i] = vshdr_neighbour_of(number, sdr[i], gain[i], vsapi);
     }
     const VSFrame *here = gain[n - all.first];
     VSFrame *linear = vsapi->newVideoFrame(&s->info.format, s->info.width, s->info.height, here, core);
-    struct vshdr_plane out[3] = {0};
-    for (int p = 0; p < 3; p++) {
-        out[p].linear = vsapi->getWritePtr(linear, p);
-        out[p].linear_stride = vsapi->getStride(linear, p);
-    }
+    struct vshdr_plane target[3];
+    vshdr_planes_to_fill(linear, target, vsapi);
     char reason[VSHDR_MESSAGE];
-    if (!vshdr_smooth(vshdr_expander_id(s->expander), n, window, count, out, s->info.width, s->info.height,
+    if (!vshdr_smooth(vshdr_expander_id(s->expander), n, window, count, target, s->info.width, s->info.height,
                       reason, sizeof reason)) {
         char message[VSHDR_MESSAGE + 64];
         snprintf(message, sizeof message, "Expand: frame %d: %s", n, reason);
@@ -134,7 +117,8 @@ VSNode *vshdr_smoothed(VSNode *gain, VSNode *sdr, int radius, int reach, struct 
     s->radius = radius;
     s->reach = reach;
     VSFilterDependency needs[] = {{gain, rpGeneral}, {sdr, rpGeneral}};
-    /* Windows are gathered side by side, but smoothed one after the other: they share what Python keeps. */
+    /* Frames are requested for several windows at once, but smoothed one window at a time: they share what
+     * Python keeps. */
     return vsapi->createVideoFilter2("Expand (smooth)", &s->info, smoothed_frame, smoothed_free,
                                      fmParallelRequests, needs, 2, s, core);
 }

@@ -1,1 +1,1 @@
-"""What a person looks at: pages, tables, previews."""
+"""Reports for people: the page and tables of `vshdr flicker`, previews of frames."""

@@ -1,4 +1,4 @@
-"""What `vshdr flicker` found, as one page that needs nothing beside itself."""
+"""The report of `vshdr flicker` as one HTML page that loads nothing else."""
 
 from __future__ import annotations
 
@@ -13,21 +13,22 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vshdr.metrics.flicker.change import WHITE
 from vshdr.metrics.flicker.comparison import Clip, Comparison
-from vshdr.metrics.flicker.meter import PER_FRAME
-from vshdr.metrics.flicker.worst_frames import DARKEST, STEPS_PER_STOP, packed
+from vshdr.metrics.flicker.frame_difference import WHITE
+from vshdr.metrics.flicker.metric_table import PER_FRAME
 from vshdr.report.flicker_tables import as_json
+from vshdr.report.packed_pictures import DARKEST, STEPS_PER_STOP, pack
 from vshdr.runtime.files import atomic_write
 
 POINTS = 2000
-"""Points of a curve at most; of longer clips each point is the largest of several frames."""
-_HEAT_SHARE = 0.99  # of all places, that the colours of the heat maps tell apart
+"""Largest number of points of a curve; in longer clips each point is the largest of several frames."""
+_HEAT_SHARE = 0.99  # the colours of a heat map end at this quantile of its values
 
 
 def write_page(comparison: Comparison, path: str | Path) -> None:
-    """Write the page: plots, the worst frames with their HDR pictures, heat maps, all numbers. Raise OSError where
-    the file cannot be written.
+    """Write the page: plots, the worst frames with their HDR pictures, heat maps and all numbers.
+
+    Raise OSError if the file cannot be written.
     """
     with atomic_write(path) as part:
         part.write_text(page(comparison), encoding="utf-8")
@@ -36,7 +37,7 @@ def write_page(comparison: Comparison, path: str | Path) -> None:
 def page(comparison: Comparison) -> str:
     """Return the page as HTML."""
     folder = files("vshdr.report") / "assets"
-    # In a script element nothing is escaped, and only "</" could end it.
+    # Nothing is escaped in a script element, but "</" could end it.
     data = json.dumps(_data(comparison), allow_nan=False).replace("</", "<\\/")
     html = (folder / "page.html").read_text("utf-8")
     for mark, text in (
@@ -50,6 +51,7 @@ def page(comparison: Comparison) -> str:
 
 
 def _data(comparison: Comparison) -> dict[str, Any]:
+    """Return what `page.js` draws."""
     report = as_json(comparison)
     step = -(-comparison.frames // POINTS)
     rated = [clip for clip in comparison.clips if clip.role == "clip"]
@@ -76,7 +78,7 @@ def _data(comparison: Comparison) -> dict[str, Any]:
                 "clip": worst_frame.clip,
                 "width": worst_frame.pictures[0][1].shape[2],
                 "height": worst_frame.pictures[0][1].shape[1],
-                "pictures": [packed(before, now) for before, now in worst_frame.pictures],
+                "pictures": [pack(before, now) for before, now in worst_frame.pictures],
             }
             for worst_frame in comparison.worst_frames
         ],
@@ -84,13 +86,14 @@ def _data(comparison: Comparison) -> dict[str, Any]:
 
 
 def _thinned(values: NDArray[np.float32], step: int) -> list[float | None]:
-    """Return the largest of each `step` values, None where all are NaN."""
+    """Return the largest of each `step` successive values, None where all are NaN."""
     groups = (values[start : start + step] for start in range(0, len(values), step))
     largest = (max((float(v) for v in group if not math.isnan(v)), default=None) for group in groups)
     return [None if value is None else float(f"{value:.4g}") for value in largest]
 
 
 def _heat(clip: Clip, end: float) -> dict[str, Any]:
+    """Return a clip's heat map in bytes, 255 for `end` stops per frame and above."""
     heat = clip.meter.heat
     values = (heat / end * 255.0).round().clamp(0, 255).byte().numpy()
     return {"width": heat.shape[1], "height": heat.shape[0], "values": base64.b64encode(values.tobytes()).decode()}

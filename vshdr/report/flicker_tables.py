@@ -1,4 +1,4 @@
-"""What `vshdr flicker` found, as tables: for the terminal, as JSON and as CSV."""
+"""The report of `vshdr flicker` as tables: for the terminal, as JSON and as CSV."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rich.table import Table
 
 from vshdr import __version__
 from vshdr.metrics.flicker.comparison import Clip, Comparison
-from vshdr.metrics.flicker.meter import PER_CLIP, PER_FRAME, PER_SHOT, Metric
+from vshdr.metrics.flicker.metric_table import PER_CLIP, PER_FRAME, PER_SHOT, Metric
 from vshdr.runtime.files import atomic_write
 
 METRICS = PER_FRAME | PER_SHOT | PER_CLIP
@@ -23,8 +23,8 @@ _ROLES = {"clip": "", "source": "\n(source)", "truth": "\n(truth)"}
 
 
 def print_tables(comparison: Comparison, console: Console) -> None:
-    """A row per metric and a column per clip, the best in bold; then shots, where there are several, and the worst
-    frames.
+    """Print a row per metric and a column per clip, the best in bold; then the shots, if there are several; then the
+    worst frames.
     """
     table = _table(comparison, "")
     for name, metric in METRICS.items():
@@ -49,7 +49,7 @@ def print_tables(comparison: Comparison, console: Console) -> None:
 
 
 def as_json(comparison: Comparison) -> dict[str, Any]:
-    """Return all that was measured, as JSON knows it: null for what is NaN or infinite."""
+    """Return all that was measured in types that JSON has: None for NaN and infinity."""
     return {
         "vshdr": __version__,
         "settings": dataclasses.asdict(comparison.options),
@@ -83,14 +83,15 @@ def _clip(comparison: Comparison, clip: Clip) -> dict[str, Any]:
 
 
 def write_json(comparison: Comparison, path: str | Path) -> None:
-    """Write `as_json`. Raise OSError where the file cannot be written."""
+    """Write `as_json` to a file. Raise OSError if it cannot be written."""
     with atomic_write(path) as part:
         part.write_text(json.dumps(as_json(comparison), allow_nan=False) + "\n")
 
 
 def write_csv(comparison: Comparison, path: str | Path) -> None:
-    """A row per frame and clip: frame, seconds, shot, clip, role, and the numbers of `PER_FRAME`, empty for NaN. Raise
-    OSError where the file cannot be written.
+    """Write a row per frame and clip: frame, seconds, shot, clip, role, and the numbers of `PER_FRAME`, empty for NaN.
+
+    Raise OSError if the file cannot be written.
     """
     with atomic_write(path) as part, part.open("w", newline="") as file:
         writer = csv.writer(file)
@@ -100,8 +101,8 @@ def write_csv(comparison: Comparison, path: str | Path) -> None:
             for number, shot in enumerate(comparison.shots):
                 for frame in range(shot.start, shot.end):
                     values = ["" if math.isnan(v) else f"{v:.6g}" for v in (float(column[frame]) for column in columns)]
-                    place = (frame, f"{comparison.seconds(frame):.6f}", number + 1, clip.name, clip.role)
-                    writer.writerow((*place, *values))
+                    which = (frame, f"{comparison.seconds(frame):.6f}", number + 1, clip.name, clip.role)
+                    writer.writerow((*which, *values))
 
 
 def _table(comparison: Comparison, first: str) -> Table:
@@ -112,7 +113,7 @@ def _table(comparison: Comparison, first: str) -> Table:
 
 
 def _shot_table(comparison: Comparison) -> Table:
-    """Return the shots that flicker most, in their order in time."""
+    """Return a table of the shots that flicker most, in the order of time."""
     metric = PER_FRAME["excess"]
     means = [
         [comparison.shot_means(clip, number)["excess"] for clip in comparison.clips]
@@ -131,7 +132,7 @@ def _shot_table(comparison: Comparison) -> Table:
 
 
 def _cells(metric: Metric, clips: list[Clip], values: list[float]) -> list[str]:
-    """Return the numbers as text; the best of the clips proper is bold where there are several."""
+    """Return the numbers of one metric as text. Among several clips the best is bold, source and truth apart."""
     texts = ["-" if math.isnan(value) else f"{value:.{metric.digits}f}" for value in values]
     rated = [v for clip, v in zip(clips, values, strict=True) if clip.role == "clip" and not math.isnan(v)]
     if len(rated) < 2 or not metric.best:

@@ -1,4 +1,4 @@
-"""Pictures for people: the SDR, the HDR squeezed onto an SDR screen, and a map of nits, side by side in one PNG."""
+"""The preview of a frame as one PNG: the SDR, the HDR tone-mapped for an SDR screen, and a map of nits."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from vshdr.colour.transfer import INVERSE_EOTF
 from vshdr.runtime.files import atomic_write
 
 PANEL_SIZE = 960
-"""Longest side of a panel in pixels; larger frames are averaged down, frames under half of it are enlarged."""
+"""Longest side of a panel in pixels. Larger frames are averaged down, frames of less than half are enlarged."""
 
 BANDS = (
     (1.0, (0, 0, 0)),
@@ -26,8 +26,7 @@ BANDS = (
     (100.0, (118, 118, 118)),
     (math.inf, (165, 165, 165)),
 )
-"""Upper edges in nits and colours of the map up to SDR white: grey, so that all colour is light that SDR cannot show.
-"""
+"""Upper limits in nits and colours of the map up to SDR white. They are grey, so that colour means beyond SDR."""
 
 HIGHLIGHT_BANDS = (
     (300.0, (30, 70, 255)),
@@ -38,7 +37,7 @@ HIGHLIGHT_BANDS = (
     (4000.0, (225, 0, 30)),
     (math.inf, (255, 0, 220)),
 )
-"""The same above SDR white."""
+"""Upper limits in nits and colours of the map above SDR white."""
 
 _MARGIN = 10
 _BACKGROUND, _INK, _FAINT = (22, 22, 22), (240, 240, 240), (150, 150, 150)
@@ -56,8 +55,8 @@ def write_preview(
 ) -> None:
     """Write three labelled panels as a PNG.
 
-    `sdr` is 3 x H x W code values, `linear` 3 x H x W light with 1.0 = `white` nits in `primaries`; `peak` is the
-    nits that the tone-mapped panel shows as screen white (0: 10000). Raise OSError where the file cannot be written.
+    `sdr` is 3 x H x W code values. `linear` is 3 x H x W light, 1.0 = `white` nits, in `primaries`. `peak` is
+    the light in nits that the tone-mapped panel shows as white (0: 10000). Raise OSError if the file cannot be written.
     """
     linear = linear.float()
     nits = luminance(linear.unsqueeze(0), primaries)[0, 0] * white
@@ -77,11 +76,10 @@ def write_preview(
 
 
 def tone_map(linear: Tensor, ceiling: float) -> Tensor:
-    """Light, 3 x H x W, BT.709, to sRGB code values in [0, 1] so that shapes up to `ceiling` times SDR white can be
-    seen.
+    """Return light, 3 x H x W, BT.709, as sRGB code values in [0, 1] that show shapes up to `ceiling` times SDR white.
 
-    Reinhard et al. 2002, eq. 4, on the luminance Y: Y (1 + Y / c^2) / (1 + Y). Colours outside the screen's range are
-    clipped.
+    Reinhard et al. 2002, eq. 4, on the luminance Y: Y (1 + Y / c^2) / (1 + Y), c being the ceiling. Colours outside the
+    range of the screen are clipped.
     """
     linear = linear.clamp_min(0.0)
     light = luminance(linear.unsqueeze(0))[0]
@@ -90,20 +88,20 @@ def tone_map(linear: Tensor, ceiling: float) -> Tensor:
 
 
 def false_colours(nits: NDArray[np.float32], white: float) -> NDArray[np.uint8]:
-    """Return the map of `nits`, H x W, as H x W x 3 in the colours of `bands(white)`."""
+    """Return a map of `nits`, H x W, in the colours of `bands(white)`, H x W x 3."""
     edges, colours = zip(*bands(white), strict=True)
-    # A thousandth of tolerance: what SDR white became is not "above SDR white" because of rounding.
+    # Tolerance of a thousandth, so that rounding does not put SDR white above SDR white.
     return np.array(colours, np.uint8)[np.searchsorted(np.array(edges) * 1.001, nits)]
 
 
 def bands(white: float) -> list[tuple[float, tuple[int, int, int]]]:
-    """Return upper edges in nits and colours of all bands; grey ends and colour begins at `white`."""
+    """Return the upper limits in nits and colours of all bands; the last grey one ends at `white`."""
     below = [(edge, colour) for edge, colour in BANDS[:-1] if edge < white] + [(white, BANDS[-1][1])]
     return below + [(edge, colour) for edge, colour in HIGHLIGHT_BANDS if edge > white]
 
 
 def _fit(picture: Tensor) -> Tensor:
-    """C x H x W to a panel's size, averaging or repeating pixels."""
+    """Return C x H x W at the size of a panel, with pixels averaged or repeated."""
     longest = max(picture.shape[1:])
     if longest > PANEL_SIZE:
         size = [max(1, round(side * PANEL_SIZE / longest)) for side in picture.shape[1:]]
@@ -134,7 +132,7 @@ def _sheet(panels: list[tuple[str, NDArray[np.uint8]]], title: str, white: float
 
 
 def _legend(draw: ImageDraw.ImageDraw, left: int, top: int, width: int, line: int, white: float) -> None:
-    """A bar of all bands with the nits at their edges; the edge at SDR white is marked."""
+    """Draw a bar of all bands with their limits in nits; SDR white is marked."""
     all_bands = bands(white)
     step = width / len(all_bands)
     for number, (edge, colour) in enumerate(all_bands):
@@ -160,8 +158,8 @@ def _legend(draw: ImageDraw.ImageDraw, left: int, top: int, width: int, line: in
 
 
 def _text(
-    draw: ImageDraw.ImageDraw, place: tuple[int, int], text: str, size: float, width: int, ink: tuple[int, ...]
+    draw: ImageDraw.ImageDraw, corner: tuple[int, int], text: str, size: float, width: int, ink: tuple[int, ...]
 ) -> None:
-    """One line of text, made smaller where it would not fit."""
+    """Draw one line of text, smaller if it would not fit `width`."""
     length = draw.textlength(text, font=ImageFont.load_default(size))
-    draw.text(place, text, fill=ink, font=ImageFont.load_default(size * min(1.0, width / max(length, 1.0))))
+    draw.text(corner, text, fill=ink, font=ImageFont.load_default(size * min(1.0, width / max(length, 1.0))))

@@ -1,1 +1,1 @@
-"""Scenes of our own, whose light is known."""
+"""Procedural scenes, whose light and motion are known exactly."""

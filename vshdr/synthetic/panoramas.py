@@ -1,4 +1,4 @@
-"""Synthetic panoramas: what a virtual camera can look at where no HDR pictures are at hand."""
+"""Synthetic panoramas, for the virtual camera when there are no HDR pictures."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from vshdr.synthetic.harbour.patterns import fbm, mix
 
 
 def procedural_panorama(seed: int, width: int = 1024) -> Tensor:
-    """Return linear light 3 x width/2 x width of a panorama: by turns an open sky with a sun and a room with windows
-    and lamps."""
+    """Return the linear light of an equirectangular panorama, 3 x `width`/2 x `width`.
+
+    `seed` decides whether it is an open sky with a sun or a room with windows and lamps, and what it looks like.
+    """
     dice = Dice(seed)
     lattice = torch.rand(256, 256, generator=dice.generator)
     longitude = ((torch.arange(width) + 0.5) / width - 0.5) * 2 * math.pi
@@ -28,12 +30,15 @@ def procedural_panorama(seed: int, width: int = 1024) -> Tensor:
 
 
 def _ground(direction: Tensor, depth: float) -> tuple[Tensor, Tensor]:
-    """Return places x and z on a plane `depth` below the camera; beyond the horizon the plane ends in the far."""
+    """Return x and z, N each, where directions, N x 3, hit a plane `depth` below the camera. The distance is limited to
+    50 times the depth.
+    """
     drop = (-direction[:, 1]).clamp_min(0.02)
     return direction[:, 0] / drop * depth, direction[:, 2] / drop * depth
 
 
 def _outdoors(direction: Tensor, lattice: Tensor, dice: Dice) -> Tensor:
+    """Return the light, N x 3, in directions, N x 3, of a landscape under a sky with clouds and a sun."""
     height, azimuth = dice.uniform(0.1, 0.9), dice.uniform(-math.pi, math.pi)
     sun = normalize(torch.tensor([math.sin(azimuth), height, math.cos(azimuth)]), dim=0)
     warm = min(1.0, 0.15 / height)
@@ -68,8 +73,10 @@ def _outdoors(direction: Tensor, lattice: Tensor, dice: Dice) -> Tensor:
 
 
 def _room(direction: Tensor, lattice: Tensor, dice: Dice) -> Tensor:
-    """Return a box of 8 x 3 x 8 units around the camera, with bright windows in its walls, pictures, and lamps on
-    its ceiling."""
+    """Return the light, N x 3, in directions, N x 3, of a room of 8 x 3 x 8 units around the camera.
+
+    It has bright windows and pictures in its walls and lamps on its ceiling.
+    """
     half = torch.tensor([4.0, 1.5, 4.0])
     reach = half / direction.abs().clamp_min(1e-6)
     side = reach.argmin(dim=1)

@@ -1,4 +1,4 @@
-"""What smoothing sees of a frame, and which of its neighbours belong to its shot."""
+"""Frames as the smoothing of gain sees them, and which neighbours belong to a frame's shot."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from torch import Tensor
 from vshdr.colour.gain import apply_gain
 from vshdr.colour.ycbcr import LUMA_709
 
-_SMALL = 480 * 270  # pixels, about, of the reduced frame: motion is sought there
+_SMALL = 480 * 270  # pixels, about, of the reduced frame, in which motion is estimated
 PERCENTILES = (1.0, 25.0, 50.0, 75.0, 99.0)
-"""Of ExpandNet's percentile smoother."""
+"""Percentiles that ExpandNet's smoother looks at."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +26,7 @@ class GainFrame:
     code: Tensor
     """3 x H x W, SDR code values in [0, 1]."""
     layers: Tensor
-    """1 x 4 x H x W on the same device: the gain that the model gave for this frame by itself, in stops, and luma."""
+    """1 x 4 x H x W on the same device: the gain in stops that the model gave this frame by itself, and its luma."""
     brightness: float
     """Mean luma code of the frame."""
     starts_shot: bool
@@ -47,7 +47,7 @@ class GainFrame:
         """Return a frame from its code values and its gain, 3 x H x W each."""
         luma = torch.einsum("c,chw->hw", code.new_tensor(LUMA_709), code)
         layers = torch.cat([gain, luma[None]])[None]
-        if layers.device.type == "cpu":  # where a pixel's four numbers are looked up together
+        if layers.device.type == "cpu":  # the warp reads a pixel's four numbers together
             layers = layers.contiguous(memory_format=torch.channels_last)
         return cls(code, layers, brightness, starts_shot, linearise)
 
@@ -63,23 +63,23 @@ class GainFrame:
 
     @cached_property
     def factor(self) -> int:
-        """How many times the reduced frame is smaller, in each direction."""
+        """Sides of the frame over sides of the reduced frame."""
         height, width = self.code.shape[-2:]
         return max(2, round(math.sqrt(height * width / _SMALL)))
 
     @cached_property
     def small(self) -> Tensor:
-        """1 x 3 x h x w: the frame reduced by `factor`, each pixel the mean of those that it stands for."""
+        """1 x 3 x h x w: the frame reduced by `factor`, each pixel the mean of those that it covers."""
         return F.avg_pool2d(self.code[None], self.factor, ceil_mode=True)
 
     @cached_property
     def small_luma(self) -> Tensor:
-        """1 x 1 x h x w."""
+        """1 x 1 x h x w: luma of the reduced frame."""
         return torch.einsum("c,nchw->nhw", self.code.new_tensor(LUMA_709), self.small)[None]
 
     @cached_property
     def percentiles(self) -> Tensor:
-        """The `PERCENTILES` of all samples of this frame's light, with linear interpolation."""
+        """The `PERCENTILES` of all samples of this frame's linear light, interpolated linearly."""
         samples = apply_gain(self.base, self.gain).flatten().sort().values
         place = torch.tensor(PERCENTILES, dtype=torch.float64) / 100.0 * (len(samples) - 1)
         below = place.long()
@@ -89,7 +89,7 @@ class GainFrame:
 
 
 def members(number: int, window: Mapping[int, GainFrame], radius: int) -> range:
-    """Return the frames within `radius` of `number` that belong to its shot."""
+    """Return the numbers of the frames within `radius` of `number` that belong to its shot."""
     first = last = number
     while first > number - radius and not window[first].starts_shot and first - 1 in window:
         first -= 1

@@ -1,4 +1,4 @@
-"""Shots of a clip, found while its frames go by."""
+"""The shots of a clip, found frame by frame."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from vshdr.temporal.windows import windows
 
 @dataclass(frozen=True, kw_only=True)
 class Shot:
-    """Frames between two boundaries; `range(shot.start, shot.end)` are its numbers."""
+    """The frames between two boundaries: `range(shot.start, shot.end)`."""
 
     start: int
     """Number of its first frame."""
     end: int
     """Number of the frame after its last."""
     begins: str
-    """How: "start" of the clip, "cut" or "fade"."""
+    """How it begins: with the "start" of the clip, a "cut" or a "fade"."""
     flashes: tuple[int, ...] = ()
-    """First frames of flashes within it."""
+    """Numbers of the frames with which flashes within it begin."""
 
 
 def transitions(signatures: Iterable[Signature]) -> Iterator[Transition | None]:
-    """`transition` of each frame of a clip in order, three frames late."""
+    """Yield `transition` for each frame of a clip in order, three frames late."""
     for number, window in windows(signatures, LOOK, LOOK - 1):
         yield transition(number, window)
 
 
 def with_boundaries[T](frames: Iterable[tuple[T, Signature]]) -> Iterator[tuple[T, Signature, bool]]:
-    """Yield frames with their signatures and whether a shot begins with them; three frames late."""
+    """Yield frames with their signatures and whether a shot begins with them, three frames late."""
     waiting: deque[tuple[T, Signature]] = deque()
 
     def signatures() -> Iterator[Signature]:
@@ -46,7 +46,8 @@ def with_boundaries[T](frames: Iterable[tuple[T, Signature]]) -> Iterator[tuple[
 
 def shots(signatures: Iterable[Signature]) -> Iterator[Shot]:
     """Yield the shots of a clip in order, each three frames after its end."""
-    start, begins, flashes = 0, "start", []
+    start, begins = 0, "start"
+    flashes: list[int] = []
     number = -1
     for number, event in enumerate(transitions(signatures)):
         if event == "flash":

@@ -1,7 +1,7 @@
 """Smoothing of the gain over the frames of a shot.
 
-A frame's gain becomes the weighted mean of the gains of the frames around it, as many before as behind, moved along
-with the picture. What is averaged is never the picture: detail, grain and motion of the SDR stay as they are.
+A frame's gain becomes the weighted mean of the gains of the frames around it, as many before as after it, each moved
+along with the picture. The picture itself is never averaged, so detail, grain and motion of the SDR stay as they are.
 """
 
 from __future__ import annotations
@@ -13,31 +13,33 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vshdr import kernels
-from vshdr.temporal.flow import box, enlarge, flow, look_up, pixel_centres, warp_by_flow
+from vshdr.temporal.flow import box, enlarge, flow
 from vshdr.temporal.gain_frames import GainFrame, members
 from vshdr.temporal.percentile import smooth_percentiles
+from vshdr.temporal.warp import pixel_centres, warp, warp_by_flow
 
-# Differences of SDR code values at which a neighbour's weight has fallen to 1/e: of the reduced pictures, whose noise
-# is averaged away; of single pixels, whose noise must not decide; of the brightness of whole frames; and of the wider
-# surroundings, once their noise is taken off.
-_OTHER_PICTURE, _OTHER_PIXEL, _OTHER_LIGHT, _OTHER_SURROUNDINGS = 0.05, 0.1, 0.05, 0.02
+# Differences of SDR code values at which a neighbour's weight has fallen to 1/e.
+_OTHER_PICTURE = 0.05  # between the reduced frames, whose noise is averaged away
+_OTHER_PIXEL = 0.1  # between single pixels, whose noise must not decide
+_OTHER_BRIGHTNESS = 0.05  # between the means of whole frames
+_OTHER_SURROUNDINGS = 0.02  # between the wider surroundings, after `_NOISE` is subtracted
 _NOISE = 0.01
 
 
 class Smoother:
-    """Smoothing with the user's options.
-
-    `radius` is the number of frames on either side; `mode` is "gain" or "percentile".
-    """
+    """Smoothing with the user's options."""
 
     def __init__(self, radius: int, mode: str) -> None:
+        """Look at `radius` frames on either side; `mode` is "gain" (`smooth_gain`) or "percentile"
+        (`smooth_percentiles`).
+        """
         self._radius, self._mode = radius, mode
 
     def __call__(self, number: int, window: Mapping[int, GainFrame]) -> Tensor:
-        """Return the smoothed gain of frame `number`, 3 x H x W.
+        """Return the smoothed gain of frame `number`, 3 x H x W, in stops.
 
-        `window` holds the frames within the radius as far as the clip has them. The result depends on those of its shot
-        and on nothing else.
+        `window` holds the frames within the radius that the clip has. The result depends only on those that belong to
+        the frame's shot.
         """
         shot = members(number, window, self._radius)
         if self._mode == "percentile":
@@ -46,16 +48,17 @@ class Smoother:
 
 
 def smooth_gain(number: int, window: Mapping[int, GainFrame], shot: range) -> Tensor:
-    """Return the mean of the gains of the frames `shot`, each moved to where frame `number` has what it shows.
+    """Return the weighted mean of the gains of the frames `shot`, each warped to frame `number`: 3 x H x W, in stops.
 
-    Motion is sought in reduced pictures (`flow`). A neighbour's gain counts by how much its SDR looks the same there:
-    exp(-d^2) with d for the reduced picture around the pixel, for the pixel itself, which keeps the edges of the full
-    size, and for the brightness of the whole frame, which keeps the neighbours of a flash out of it. Clipped light
-    looks the same everywhere: what tells a lamp's middle from its rim is d for the wider surroundings.
+    Motion is estimated between reduced frames (`flow`). A neighbour's gain counts the more the more alike the SDR is:
+    its weight is exp(-d^2), where d^2 adds four squared differences, each in units of its tolerance above. The reduced
+    frame around the pixel says whether the motion found the same thing; the pixel itself keeps edges sharp at full
+    size; the brightness of the whole frame keeps a flash out of its neighbours; and the wider surroundings tell
+    clipped areas apart, which all look alike by themselves (a lamp's middle from its rim).
     """
     here = window[number]
     height, width = here.gain.shape[-2:]
-    own, place = here.layers, None
+    own, centres = here.layers, None
     total = own[:, :3].clone(memory_format=torch.contiguous_format)
     weights = torch.ones_like(total[:, :1])
     for other in shot:
@@ -67,9 +70,9 @@ def smooth_gain(number: int, window: Mapping[int, GainFrame], shot: range) -> Te
             kernels.add_moved(own, there.layers, field, here.factor, _OTHER_PIXEL, total, weights)
             continue
         fine = enlarge(field, here.factor, (height, width))
-        place = pixel_centres(height, width, own) if place is None else place
-        moved = look_up(there.layers, place, fine[:, :2])
-        # In place, as memory is what limits these steps.
+        centres = pixel_centres(height, width, own) if centres is None else centres
+        moved = warp(there.layers, (centres + fine[:, :2]).permute(0, 2, 3, 1))
+        # Operations in place, because memory limits these steps.
         weight = moved[:, 3:].sub_(own[:, 3:]).div_(_OTHER_PIXEL).square_().add_(fine[:, 2:]).neg_().exp_()
         total.addcmul_(weight, moved[:, :3])
         weights.add_(weight)
@@ -77,15 +80,16 @@ def smooth_gain(number: int, window: Mapping[int, GainFrame], shot: range) -> Te
 
 
 def _motion_and_distance(here: GainFrame, there: GainFrame) -> Tensor:
-    """Return 1 x 3 x h x w of the reduced size: motion from `here` to `there` as shares of half the frame's sides, and
-    how far what is found there looks otherwise, as the exponent of the weight.
+    """Return 1 x 3 x h x w, at the reduced size: the motion from `here` to `there`, normalised as in `temporal.warp`,
+    and d^2, how different the SDR looks where the motion leads (without the difference of single pixels).
     """
     height, width = here.gain.shape[-2:]
     motion = flow(here.small_luma, there.small_luma)
     difference = (warp_by_flow(there.small, motion) - here.small).abs().mean(dim=1, keepdim=True)
     distance = (box(difference, 3) / _OTHER_PICTURE).square()
     surroundings = box(F.avg_pool2d((difference - _NOISE).clamp_min(0.0), 4, ceil_mode=True), 9)
-    distance += enlarge((surroundings / _OTHER_SURROUNDINGS).square(), 4, distance.shape[-2:])
-    distance += ((there.brightness - here.brightness) / _OTHER_LIGHT) ** 2
-    shares = motion * motion.new_tensor([2 * here.factor / width, 2 * here.factor / height])[:, None, None]
-    return torch.cat([shares, distance], dim=1)
+    rows, columns = distance.shape[-2:]
+    distance += enlarge((surroundings / _OTHER_SURROUNDINGS).square(), 4, (rows, columns))
+    distance += ((there.brightness - here.brightness) / _OTHER_BRIGHTNESS) ** 2
+    normalised = motion * motion.new_tensor([2 * here.factor / width, 2 * here.factor / height])[:, None, None]
+    return torch.cat([normalised, distance], dim=1)

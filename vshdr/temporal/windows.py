@@ -1,4 +1,4 @@
-"""Windows that slide over a stream."""
+"""A window that slides over a stream of frames."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping
 
 
 def windows[T](frames: Iterable[T], before: int, behind: int) -> Iterator[tuple[int, Mapping[int, T]]]:
-    """For each frame its number and, by number, the frames from `before` before it to `behind` behind it, as far as the
-    stream has them; `behind` frames late. The mapping is good until the next one is asked for.
+    """Yield for each frame its number and a window: the frames from `before` frames before it to `behind` frames after
+    it, by number, without those that the stream does not have.
+
+    A frame comes out once the `behind` frames after it have come in. A window is valid until the next one is asked for.
     """
     window: dict[int, T] = {}
     due = 0

@@ -20,8 +20,8 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 from torch.nn import functional
 
-from vshdr.camera.panoramas import load_folder, read_picture
-from vshdr.camera.samples import find_samples, read_sample, read_sdr
+from vshdr.camera.hdr_files import find_hdr_files, read_hdr
+from vshdr.camera.hdrcnn_samples import find_samples, read_sample, read_sdr
 from vshdr.colour.primaries import luminance
 from vshdr.errors import InputError, MissingPackageError
 from vshdr.options.tools import CleanOptions
@@ -266,7 +266,7 @@ def _sources(folder: Path) -> Iterator[tuple[Path, Callable[[], Picture]]]:
         for light, picture in find_samples(folder):
             yield light, lambda light=light, picture=picture: _stored(light, picture)
         return
-    for path in load_folder(folder):
+    for path in find_hdr_files(folder):
         yield path, lambda path=path: _picture(path)
 
 
@@ -279,7 +279,7 @@ def _picture(path: Path) -> Picture:
     """Return a picture of light, with its SDR picture where it has the name that `vshdr camera` gives it: hdr/0001.exr
     and sdr/0001.png, or hdr.0001.exr and sdr.0001.png.
     """
-    light, sdr = read_picture(path), None
+    light, sdr = read_hdr(path), None
     if path.parent.name == "hdr":
         sdr = path.parent.with_name("sdr") / f"{path.stem}.png"
     elif path.name.startswith("hdr."):

@@ -11,8 +11,9 @@ from pathlib import Path
 import torch
 
 from vshdr.camera.conditions import CameraOptions
-from vshdr.camera.panoramas import Panoramas, load_folder, split
-from vshdr.camera.samples import StoredSamples, find_samples, source_name
+from vshdr.camera.hdr_files import find_hdr_files, split
+from vshdr.camera.hdrcnn_samples import StoredSamples, find_samples, source_name
+from vshdr.camera.panoramas import Panoramas
 from vshdr.camera.virtual_camera import VirtualCamera
 from vshdr.errors import InputError
 from vshdr.options.train import TrainOptions
@@ -55,7 +56,7 @@ def open_data(options: TrainOptions, camera: CameraOptions, device: torch.device
         )
         return Data(training=training, held_out=held_out, description=_describe("samples", *halves, folder))
     if options.data:
-        halves = split(_kept(load_folder(folder), options), VALIDATION_SHARE)
+        halves = split(_kept(find_hdr_files(folder), options), VALIDATION_SHARE)
         seen = [Panoramas(half, device) for half in halves]
         description = _describe("pictures", *halves, folder)
     else:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vshdr.camera.virtual_camera import Pair, halved
+from vshdr.camera.pairs import Pair, halved
 from vshdr.models.contract import Model
 from vshdr.models.expandnet import ExpandNet
 from vshdr.models.gainmap import GainMap

@@ -19,9 +19,8 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
 from vshdr import weights as weights_room
-from vshdr.camera.conditions import CameraOptions
-from vshdr.camera.views import MotionOptions
-from vshdr.camera.virtual_camera import CONDITIONS
+from vshdr.camera.conditions import CONDITIONS, CameraOptions
+from vshdr.camera.motion import MotionOptions
 from vshdr.errors import InputError, NotFiniteError
 from vshdr.models.contract import Display, Model, load_state
 from vshdr.models.hdrcnn import HDRCNN, from_published

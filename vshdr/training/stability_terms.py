@@ -16,12 +16,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vshdr.metrics.flicker.equivariance import affine_grid, warp
+from vshdr.metrics.flicker.equivariance import affine_grid
 from vshdr.metrics.ssim import ssim
+from vshdr.temporal.warp import warp
 from vshdr.training.losses import EPSILON, Domain, clipped_mask, in_stops, restoration_share
 
 if TYPE_CHECKING:
-    from vshdr.camera.virtual_camera import Pair
+    from vshdr.camera.pairs import Pair
 
 
 def second_view(pair: Pair, motion: str, generator: torch.Generator, scale: float = 1.0) -> Pair:

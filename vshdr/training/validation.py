@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from vshdr.camera.virtual_camera import Pair
+from vshdr.camera.pairs import Pair
 from vshdr.training import sheets as pictures
 from vshdr.training.data import Camera
 from vshdr.training.learner import Learner, Objective

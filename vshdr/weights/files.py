@@ -178,6 +178,11 @@ def _read_npz(path: Path) -> dict[str, Any]:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
             members = {name.removesuffix(".npy"): _read_npy(archive.open(name)) for name in names}
+        if len(members) == 1:
+            (only,) = members.values()
+            if only.dtype == object:  # a list of arrays; its order is all that says what they are
+                members = {str(number): array for number, array in enumerate(only.flatten().tolist())}
+        return {name: _to_tensor(array) for name, array in members.items()}
     except _Refused as error:
         raise InputError(
             f"{path} is refused: it holds a pickle that asks for {error}, and only arrays are unpickled"
@@ -185,17 +190,12 @@ def _read_npz(path: Path) -> dict[str, Any]:
     except Exception as error:  # as above: zip, NumPy and pickle each raise their own
         reason = str(error) or type(error).__name__
         raise InputError(f"{path} is damaged or not a NumPy file ({reason})") from error
-    if len(members) == 1:
-        (only,) = members.values()
-        if only.dtype == object:  # a list of arrays; its order is all that says what they are
-            members = {str(number): array for number, array in enumerate(only.flatten().tolist())}
-    return {name: _to_tensor(array) for name, array in members.items()}
 
 
 def _to_tensor(array: Any) -> Any:
     """Return the array as a tensor; what is not one of numbers as it is, for `read` to refuse by its name."""
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiub":
-        return array
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiub" or array.dtype.itemsize > 8:
+        return array  # the last are NumPy's long doubles, which torch has not
     return torch.from_numpy(array.astype(array.dtype.newbyteorder("="), order="C"))
 
 

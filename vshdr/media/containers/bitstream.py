@@ -6,6 +6,7 @@ been encoded. References: ITU-T H.265 (HEVC), the AV1 bitstream specification.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 
 from vshdr.errors import VerificationError
@@ -22,27 +23,43 @@ def content_light_patches(data: bytes, codec: str, light: ContentLight, nal_leng
     """Return one patch for each content light level of a packet, which makes it equal to `light`; no length changes.
 
     `codec` is "hevc" (NAL units behind lengths of `nal_length_size` bytes) or "av1"; other codecs carry no light level.
-    Offsets count from the start of the packet. Raise VerificationError where a length would change.
+    Offsets count from the start of the packet. Raise VerificationError for a packet that is cut short, or where a
+    length would change.
     """
-    if codec == "hevc":
-        return _patches_of_units(data, _length_prefixed(data, nal_length_size), light)
-    if codec == "av1":
-        return _patches_of_obus(data, 0, light)
+    with _refusing_what_is_cut_short("packet"):
+        if codec == "hevc":
+            return _patches_of_units(data, _length_prefixed(data, nal_length_size), light)
+        if codec == "av1":
+            return _patches_of_obus(data, 0, light)
     return []
 
 
 def configuration_patches(data: bytes, codec: str, light: ContentLight) -> list[Patch]:
     """Return the same for a container's decoder configuration: an `hvcC` or `av1C` record, without box header."""
-    if codec == "hevc":
-        return _patches_of_units(data, _hvcc_units(data), light)
-    if codec == "av1":
-        return _patches_of_obus(data, 4, light)  # configOBUs follow four bytes of flags
+    with _refusing_what_is_cut_short("decoder configuration"):
+        if codec == "hevc":
+            return _patches_of_units(data, _hvcc_units(data), light)
+        if codec == "av1":
+            return _patches_of_obus(data, 4, light)  # configOBUs follow four bytes of flags
     return []
 
 
 def hvcc_length_size(configuration: bytes) -> int:
-    """Return how many bytes hold the length of each NAL unit, by an `hvcC` record (ISO/IEC 14496-15, 8.3.3.1)."""
-    return (configuration[21] & 3) + 1
+    """Return how many bytes hold the length of each NAL unit, by an `hvcC` record (ISO/IEC 14496-15, 8.3.3.1).
+
+    Raise VerificationError for a record that is cut short.
+    """
+    with _refusing_what_is_cut_short("decoder configuration"):
+        return (configuration[21] & 3) + 1
+
+
+@contextlib.contextmanager
+def _refusing_what_is_cut_short(what: str) -> Iterator[None]:
+    """Raise VerificationError where reading `what` runs past its end."""
+    try:
+        yield
+    except IndexError as error:
+        raise VerificationError(f"a {what} of the video is cut short or damaged") from error
 
 
 def _length_prefixed(data: bytes, length_size: int) -> Iterator[Span]:
@@ -135,20 +152,26 @@ def _patches_of_obus(data: bytes, position: int, light: ContentLight) -> list[Pa
         size = len(data) - position
         if header & 2:  # the unit says its size; else it reaches to the end
             size, position = _leb128(data, position)
+        end = position + size
+        if end > len(data):
+            raise IndexError("an OBU is longer than what holds it")
         if header >> 3 & 15 == _OBU_METADATA:
             kind, start = _leb128(data, position)
             if kind == _METADATA_HDR_CLL:
+                if start + 4 > end:
+                    raise IndexError("a light level is longer than its OBU")
                 patches.append(Patch(start, light.coded()))
-        position += size
+        position = end
     return patches
 
 
 def _leb128(data: bytes, position: int) -> tuple[int, int]:
-    """Return a number of seven bits a byte, the lowest first (AV1 4.10.5), and the position after it."""
-    number = shift = 0
-    while True:
+    """Return a number of seven bits a byte, the lowest first, in up to eight bytes (AV1 4.10.5), and where it ends."""
+    number = 0
+    for shift in range(0, 56, 7):
         byte = data[position]
         number |= (byte & 0x7F) << shift
-        position, shift = position + 1, shift + 7
+        position += 1
         if not byte & 0x80:
             return number, position
+    raise IndexError("a number has more than eight bytes")

@@ -21,7 +21,7 @@ def promised_size(path: Path) -> int | None:
     with path.open("rb") as file:
         head = file.read(16)
         if head[:4] == MAGIC:
-            return _matroska(file)
+            return _matroska(file, path.stat().st_size)
         if head[:4] == b"RIFF":
             return 8 + int.from_bytes(head[4:8], "little")
         if head[4:8] == b"ftyp":
@@ -29,13 +29,16 @@ def promised_size(path: Path) -> int | None:
     return None
 
 
-def _matroska(file: BinaryIO) -> int | None:
-    """Return where the segment ends, which follows the EBML header."""
+def _matroska(file: BinaryIO, file_size: int) -> int | None:
+    """Return where the segment ends, which follows the EBML header; where that ends, if the file is not so long."""
     file.seek(4)
     header = _ebml_size(file)
     if header is None:
         return None
-    file.seek(header, 1)
+    segment = file.tell() + header
+    if segment > file_size:
+        return segment
+    file.seek(segment)
     if file.read(4) != _SEGMENT_MAGIC:
         return None
     size = _ebml_size(file)

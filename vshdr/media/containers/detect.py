@@ -29,6 +29,6 @@ def read_header(path: str | os.PathLike[str]) -> VideoHeader | None:
                 return read_matroska(file, end)
             if magic[4:8] in (b"ftyp", b"moov", b"wide", b"mdat", b"free"):
                 return read_mp4(file, end)
-        except (struct.error, IndexError) as error:
+        except (InputError, struct.error, IndexError) as error:
             raise InputError(f"{path}: the container's header is broken ({error})") from error
     return None

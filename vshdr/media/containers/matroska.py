@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from vshdr.colour.h273 import ChromaLocation, ColourRange, Matrix, Primaries, Transfer
-from vshdr.errors import VerificationError
+from vshdr.errors import InputError, VerificationError
 from vshdr.media.containers.ebml import MAGIC, element, elements, find, unsigned
 from vshdr.media.containers.header import VideoHeader
 from vshdr.media.containers.spans import Patch, Span, patch, read_span
@@ -140,9 +140,9 @@ def _video_track(file: BinaryIO, end: int) -> Span | None:
     """Return the content of the first video track's TrackEntry."""
     segment = find(file, Span(0, end), _SEGMENT)
     tracks = segment and find(file, segment, _TRACKS, before=_CLUSTER)
-    for _, track in elements(file, tracks) if tracks else ():
-        kind = find(file, track, _TRACK_TYPE)
-        if kind and read_span(file, kind) == b"\1":
+    for identity, track in elements(file, tracks) if tracks else ():
+        kind = find(file, track, _TRACK_TYPE) if identity == _TRACK else None
+        if kind and _read_unsigned(file, kind) == 1:
             return track
     return None
 
@@ -151,11 +151,25 @@ def _children(file: BinaryIO, parent: Span | None) -> dict[int, Span]:
     return dict(elements(file, parent)) if parent else {}
 
 
+def _read_unsigned(file: BinaryIO, span: Span) -> int:
+    """Return the content of an unsigned integer. Raise InputError for more than the eight bytes that one may have."""
+    if span.size > 8:
+        raise InputError(f"the integer at byte {span.start} has {span.size} bytes")
+    return int.from_bytes(read_span(file, span), "big")
+
+
+def _read_float(file: BinaryIO, span: Span) -> float:
+    """Return the content of a float. Raise InputError where it has not the four or eight bytes of one."""
+    if span.size not in (4, 8):
+        raise InputError(f"the float at byte {span.start} has {span.size} bytes")
+    return struct.unpack(">f" if span.size == 4 else ">d", read_span(file, span))[0]
+
+
 def _track_header(file: BinaryIO, track: dict[int, Span]) -> VideoHeader:
     colour = _children(file, _children(file, track.get(_VIDEO)).get(_COLOUR))
 
     def number(identity: int) -> int | None:
-        return int.from_bytes(read_span(file, colour[identity]), "big") if identity in colour else None
+        return _read_unsigned(file, colour[identity]) if identity in colour else None
 
     max_cll, max_fall = number(_MAX_CLL), number(_MAX_FALL)
     light = light_fields = None
@@ -183,8 +197,7 @@ def _mastering(file: BinaryIO, fields: dict[int, Span]) -> MasteringDisplay | No
         return None
 
     def real(identity: int) -> float:
-        data = read_span(file, fields[identity])
-        return struct.unpack(">f" if len(data) == 4 else ">d", data)[0]
+        return _read_float(file, fields[identity])
 
     red_x, red_y, green_x, green_y, blue_x, blue_y = map(real, _PRIMARY_IDS)
     return MasteringDisplay(

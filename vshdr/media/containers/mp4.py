@@ -15,6 +15,7 @@ from vshdr.media.containers.spans import Span, read_span
 from vshdr.media.metadata import ContentLight, MasteringDisplay
 
 _VISUAL_SAMPLE_ENTRY = 78  # bytes of fields before the boxes inside a video sample entry
+_LONGEST = 64  # bytes that are read of a box; those whose content matters here are shorter
 
 
 def read_mp4(file: BinaryIO, end: int) -> VideoHeader:
@@ -61,7 +62,7 @@ def _inside(file: BinaryIO, span: Span, *path: bytes) -> Iterator[Span]:
 def _sample_entry(file: BinaryIO, span: Span) -> VideoHeader:
     header = VideoHeader()
     for kind, place in _boxes(file, span):
-        content = read_span(file, place)
+        content = read_span(file, Span(place.start, min(place.end, place.start + _LONGEST)))
         if kind == b"colr" and content[:4] in (b"nclx", b"nclc"):
             primaries, transfer, matrix = struct.unpack_from(">3H", content, 4)
             header = replace(header, primaries=primaries, transfer=transfer, matrix=matrix)

@@ -81,21 +81,21 @@ def read_hdr_metadata(path: str | os.PathLike[str]) -> HDRMetadata:
     """
     header = read_header(path)
     try:
-        container = av.open(os.fspath(path))
+        with av.open(os.fspath(path)) as container:
+            stream = first_video_stream(container)
+            # PyAV's stub does not know that there is no context for a codec that FFmpeg has no decoder for.
+            if stream is None or stream.codec_context is None:  # pyright: ignore[reportUnnecessaryComparison]
+                raise InputError(f"{path} has no video stream that can be read")
+            packet = next((packet for packet in container.demux(stream) if packet.size and packet.is_keyframe), None)
+            if packet is None:
+                raise InputError(f"{path} has no keyframe")
+            return HDRMetadata(
+                codec=stream.codec_context.codec.canonical_name,
+                container=None if header is None else describe_header(header),
+                bitstream=describe_keyframe(stream, bytes(packet)),
+            )
     except FFmpegError as error:
         raise InputError(f"{path}: this is not a video that can be read ({reason(error)})") from None
-    with container:
-        stream = first_video_stream(container)
-        if stream is None:
-            raise InputError(f"{path} has no video stream")
-        packet = next((packet for packet in container.demux(stream) if packet.size and packet.is_keyframe), None)
-        if packet is None:
-            raise InputError(f"{path} has no keyframe")
-        return HDRMetadata(
-            codec=stream.codec_context.codec.canonical_name,
-            container=None if header is None else describe_header(header),
-            bitstream=describe_keyframe(stream, bytes(packet)),
-        )
 
 
 def describe_header(header: VideoHeader) -> HDRDescription:

@@ -245,7 +245,7 @@ function fillGlossary() {
   $("glossary").replaceChildren(...entries);
 }
 
-// ---- HDR pictures: codes of 12 bits, logarithmic; see vshdr/metrics/flicker/worst_frames.py ----
+// ---- HDR pictures: codes of 12 bits, logarithmic; see vshdr/report/packed_pictures.py ----
 
 const decoded = new Map();
 
@@ -297,7 +297,7 @@ function paint(canvas, pictures, which, table) {
 
 const view = { worst: 0, which: "now", split: 50, blinking: 0 };
 
-async function fillMoments() {
+async function fillWorstFrames() {
   if (!data.worst_frames.length) {
     $("worst-frames").replaceWith(make("p", {}, "Nothing changes: there is no worst frame."));
     $("compare").hidden = true;
@@ -457,7 +457,7 @@ fillHead();
 fillMetrics();
 fillLegend();
 wireCompare();
-fillMoments();
+fillWorstFrames();
 plotTime();
 plotSpectrum();
 fillMaps();

@@ -1,1 +1,1 @@
-"""A ray-traced harbour at sunset: its light, a moving camera and the exact optical flow."""
+"""A ray-traced harbour at sunset, with its linear light, a moving camera and exact optical flow."""

@@ -1,4 +1,4 @@
-"""What is painted on the procedural scene's surfaces, and the noise that paint and clouds are made of."""
+"""Textures of the procedural scene's surfaces, and the noise of which textures and clouds are made."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Colour = tuple[float, float, float]
 
 
 def noise(lattice: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """Return smooth value noise in [0, 1]; one cell of the lattice per unit."""
+    """Return value noise in [0, 1], interpolated smoothly between `lattice`, 256 x 256; a cell is one unit wide."""
     column, row = x.floor(), y.floor()
     u, v = x - column, y - row
     u, v = u * u * (3 - 2 * u), v * v * (3 - 2 * v)
@@ -24,7 +24,7 @@ def noise(lattice: Tensor, x: Tensor, y: Tensor) -> Tensor:
 
 
 def fbm(lattice: Tensor, x: Tensor, y: Tensor, octaves: int) -> Tensor:
-    """Return fractal sum of `noise`, each octave half as strong and twice as fine, in [0, 1]."""
+    """Return fractal Brownian motion in [0, 1]: a sum of `noise`, each octave half as strong and twice as fine."""
     total = torch.zeros_like(x)
     for octave in range(octaves):
         finer = 2**octave
@@ -38,13 +38,15 @@ def _cell(lattice: Tensor, x: Tensor, y: Tensor) -> Tensor:
 
 
 def mix(low: Tensor | Colour, high: Tensor | Colour, share: Tensor) -> Tensor:
+    """Return colours, N x 3: `low` where `share`, N, is 0, `high` where it is 1, interpolated linearly."""
     low, high = (torch.as_tensor(end, dtype=torch.float32, device=share.device) for end in (low, high))
     return low + (high - low) * share[:, None]
 
 
-# A pattern takes points in the object's own axes, the outward normal in these axes, the object's albedo and
-# the lattice, and gives albedo N x 3 and emission N x 3.
 Pattern = Callable[[Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
+"""A texture. It takes points and outward normals in the object's own axes, its albedo (all N x 3), and the lattice of
+`noise`. It gives albedo and emission, N x 3 each.
+"""
 
 
 def _plain(local: Tensor, normal: Tensor, albedo: Tensor, lattice: Tensor) -> tuple[Tensor, Tensor]:
@@ -89,7 +91,7 @@ def _hoops(local: Tensor, normal: Tensor, albedo: Tensor, lattice: Tensor) -> tu
 
 
 def _poster(local: Tensor, normal: Tensor, albedo: Tensor, lattice: Tensor) -> tuple[Tensor, Tensor]:
-    """Return a headline, a picture of sea and sun in ink, and lines of small print made of random letters."""
+    """Return a headline, a picture of sea and sun, and lines of small print made of random letters."""
     x, y = local[:, 0] + 0.66, 0.52 - local[:, 1]
 
     def letters(size: float, top: float, lines: int, right: float, salt: float) -> Tensor:
@@ -112,7 +114,7 @@ def _poster(local: Tensor, normal: Tensor, albedo: Tensor, lattice: Tensor) -> t
 
 def _windows(local: Tensor, normal: Tensor, albedo: Tensor, lattice: Tensor) -> tuple[Tensor, Tensor]:
     across, up = (local[:, 0] + local[:, 2]) / 1.5, local[:, 1] / 1.9
-    # Each house has its own paint, so its paint tells its windows from the neighbour's.
+    # Houses differ in albedo, so albedo seeds which of their windows are lit.
     salt = (albedo[:, 0] * 4096).floor()
     pane = ((across % 1.0 - 0.5).abs() < 0.20) & ((up % 1.0 - 0.5).abs() < 0.26) & (normal[:, 1].abs() < 0.5)
     dice = _cell(lattice, across + salt, up + 40)

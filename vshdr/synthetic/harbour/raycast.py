@@ -1,8 +1,7 @@
-"""Where rays meet spheres, upright cylinders, boxes and a plane of water.
+"""Where rays hit spheres, upright cylinders, boxes and a plane of water.
 
-Rays are N x 3 origins and N x 3 unit directions, in metres, x to the right, y up, z away from the viewer.
-Every ray of a bundle is tried in one operation (N x K) against all primitives of a kind that the bundle can
-meet.
+Rays are N x 3 origins and N x 3 unit directions, in metres, x to the right, y up, z away from the viewer. All rays of a
+bundle are tested in one operation (N x K) against all primitives of one kind that the bundle might hit.
 """
 
 from __future__ import annotations
@@ -19,14 +18,14 @@ NEAR = 1e-3
 
 @dataclass(frozen=True, kw_only=True)
 class Shapes:
-    """The primitives. An object's number is its place in the order spheres, cylinders, boxes, water."""
+    """The primitives, numbered in the order spheres, cylinders, boxes, water."""
 
     sphere_centre: Tensor
     """S x 3."""
     sphere_radius: Tensor
     """S."""
     cylinder_base: Tensor
-    """C x 3, the middle of the lower cap; the axis is vertical."""
+    """C x 3: the centre of the lower cap; the axis is vertical."""
     cylinder_radius: Tensor
     """C."""
     cylinder_height: Tensor
@@ -42,7 +41,7 @@ class Shapes:
 
     @cached_property
     def bounds(self) -> Tensor:
-        """A ball around every object but the water: its centre and radius, (S + C + B) x 4."""
+        """Bounding spheres of all objects but the water, centre and radius: (S + C + B) x 4."""
         half = self.cylinder_height / 2
         up = half.new_tensor([0.0, 1.0, 0.0])
         centres = torch.cat((self.sphere_centre, self.cylinder_base + half[:, None] * up, self.box_centre))
@@ -63,12 +62,12 @@ class Shapes:
 
 @dataclass(frozen=True, kw_only=True)
 class Hit:
-    """The nearest surface that each ray meets."""
+    """The nearest surface that each ray hits."""
 
     distance: Tensor
-    """N, metres; infinite where the ray goes to the sky."""
+    """N, metres; infinite for rays that go to the sky."""
     number: Tensor
-    """N, the object's number in `Shapes`; 0 and without meaning for the sky."""
+    """N: the number of the object in `Shapes`; meaningless for the sky."""
 
     @property
     def sky(self) -> Tensor:
@@ -76,10 +75,10 @@ class Hit:
 
 
 def trace(shapes: Shapes, origin: Tensor, direction: Tensor, *, solid: Tensor | None = None) -> Hit:
-    """Return the nearest hit of each ray. `solid` is a bool per object: False lets the rays through.
+    """Return the nearest hit of each ray. `solid` is a bool per object; rays pass through objects where it is False.
 
-    Rays that start near each other and run about the same way should come in one call: objects that none of
-    them can meet are found by one look at all of them.
+    Trace rays together that start close to each other and run in similar directions: objects that none of them can hit
+    are left out by one test of the whole bundle.
     """
     nearest = origin.new_full(origin.shape[:1], torch.inf)
     number = torch.zeros_like(nearest, dtype=torch.long)
@@ -101,10 +100,10 @@ def trace(shapes: Shapes, origin: Tensor, direction: Tensor, *, solid: Tensor | 
 
 
 def _in_reach(shapes: Shapes, origin: Tensor, direction: Tensor) -> Tensor:
-    """For each object whether any ray might meet it: a cone around the rays against a ball around the object.
+    """Return for each object whether any ray might hit it: a cone around the rays against its bounding sphere.
 
-    The origins lie in a ball too. A ray from anywhere in it meets an object's ball only if the parallel ray
-    from its middle comes as near as the two radii together.
+    The origins have a bounding sphere too. A ray from anywhere in it can hit the object's sphere only if the parallel
+    ray from its middle comes closer than the sum of both radii.
     """
     middle = (origin.amin(dim=0) + origin.amax(dim=0)) / 2
     axis = torch.nn.functional.normalize(direction.mean(dim=0), dim=0)
@@ -118,7 +117,7 @@ def _in_reach(shapes: Shapes, origin: Tensor, direction: Tensor) -> Tensor:
 
 
 def to_box(shapes: Shapes, number: Tensor, vector: Tensor) -> Tensor:
-    """Return vectors N x 3 in the axes of the boxes with these numbers; other objects' vectors stay as they are."""
+    """Return vectors, N x 3, in the axes of the boxes with these numbers; for other objects they are unchanged."""
     _, first, water = shapes.offsets
     box = (number >= first) & (number < water)
     yaw = torch.where(box, shapes.box_yaw[(number - first).clamp(0, water - first - 1)], 0.0)
@@ -126,7 +125,7 @@ def to_box(shapes: Shapes, number: Tensor, vector: Tensor) -> Tensor:
 
 
 def centre_of(shapes: Shapes, number: Tensor) -> Tensor:
-    """Return the points N x 3 that textures of these objects are fixed to."""
+    """Return the points, N x 3, to which the textures of these objects are fixed."""
     centres = torch.cat(
         (shapes.sphere_centre, shapes.cylinder_base, shapes.box_centre, shapes.box_centre.new_zeros(1, 3))
     )
@@ -134,7 +133,7 @@ def centre_of(shapes: Shapes, number: Tensor) -> Tensor:
 
 
 def normal_at(shapes: Shapes, number: Tensor, point: Tensor) -> Tensor:
-    """Return the outward unit normals N x 3 at points on the surfaces of the objects with these numbers."""
+    """Return the outward unit normals, N x 3, at points on the surfaces of the objects with these numbers."""
     cylinders, boxes, water = shapes.offsets
     offset = point - centre_of(shapes, number)
     up = torch.tensor([0.0, 1.0, 0.0], device=point.device)
@@ -145,7 +144,7 @@ def normal_at(shapes: Shapes, number: Tensor, point: Tensor) -> Tensor:
 
     side = (number >= cylinders) & (number < boxes)
     height = shapes.cylinder_height[(number - cylinders).clamp(0, boxes - cylinders - 1)]
-    side &= offset[:, 1] < height - NEAR  # the rest is the cap, which looks up
+    side &= offset[:, 1] < height - NEAR  # the rest is the cap, whose normal points up
     normal[side] = offset[side] * torch.tensor([1.0, 0.0, 1.0], device=point.device)
 
     box = (number >= boxes) & (number < water)
@@ -163,22 +162,23 @@ def _turn(vector: Tensor, yaw: Tensor) -> Tensor:
 
 
 def _nearest_root(middle: Tensor, half: Tensor, real: Tensor) -> Tensor:
-    """Return the smaller of middle -+ half that lies in front of the ray's origin, infinite where there is none."""
+    """Return the smaller of middle - half and middle + half that is in front of the origin; infinite if neither is."""
     first, second = middle - half, middle + half
     root = torch.where(first > NEAR, first, second)
     return torch.where(real & (root > NEAR), root, torch.inf)
 
 
 def _offsets(points: Tensor, origin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """From N origins to K points, N x K for each axis: three plain tensors are much faster than N x K x 3."""
-    return tuple(points[:, axis] - origin[:, axis, None] for axis in range(3))
+    """Return x, y and z from N origins to K points, N x K each; three tensors are much faster than N x K x 3."""
+    x, y, z = (points[:, axis] - origin[:, axis, None] for axis in range(3))
+    return x, y, z
 
 
 def _spheres(shapes: Shapes, which: Tensor, origin: Tensor, direction: Tensor) -> Tensor:
     x, y, z = _offsets(shapes.sphere_centre[which], origin)
     dx, dy, dz = direction.split(1, dim=1)
     middle = x * dx + y * dy + z * dz
-    # The distance from the centre to the ray, squared; subtracting before squaring keeps far spheres precise.
+    # Squared distance from the centre to the ray. Subtracting before squaring keeps distant spheres precise.
     miss = (x - middle * dx).square() + (y - middle * dy).square() + (z - middle * dz).square()
     square = shapes.sphere_radius[which].square() - miss
     return _nearest_root(middle, square.clamp_min(0.0).sqrt(), square > 0.0)

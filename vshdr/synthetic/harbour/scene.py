@@ -1,9 +1,9 @@
-"""A picture whose truth is known: a harbour at sunset in linear light, a moving camera and exact flow.
+"""Pictures whose truth is known: a harbour at sunset in linear light, a moving camera and exact optical flow.
 
-The sun is thousands of times as bright as SDR white, lamps are tens to hundreds of times, and there is white
-paper that is no lamp. The world stands still but for the waves, so where each point goes from one moment to
-the next is known exactly. What stands there is in `harbour`, how it is painted in `patterns`, where rays meet
-it in `raycast`, what light they bring in `shading`; here they become pictures.
+The sun is thousands of times as bright as SDR white, lamps are tens to hundreds of times as bright, and there is white
+paper, which a network must not take for a lamp. Only the waves move, so the flow between any two times is exact. What
+stands there is in `world`, its textures in `patterns`, the sky in `sky`. `raycast` finds where rays hit objects,
+`shading` the light that they carry. This module turns it into pictures.
 """
 
 from __future__ import annotations
@@ -17,20 +17,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from vshdr.colour.transfer import INVERSE_EOTF
-from vshdr.errors import InputError
-from vshdr.synthetic.harbour import world as harbour
 from vshdr.synthetic.harbour.raycast import trace
 from vshdr.synthetic.harbour.shading import radiance
-from vshdr.synthetic.harbour.world import World
+from vshdr.synthetic.harbour.world import World, build
 
 TILE = 64
-"""Pixels: rays are traced in square tiles, because a narrow bundle of rays can meet only a few objects."""
+"""Side in pixels of the tiles that are traced at a time: a narrow bundle of rays can hit only a few objects."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Camera:
-    """Where the picture is taken from, and when."""
+class CameraPose:
+    """Position and direction of the camera, and the time of the picture."""
 
     position: tuple[float, float, float]
     """Metres: x to the right, y up, z along the view."""
@@ -39,24 +36,24 @@ class Camera:
     view: float = 56.0
     """Horizontal angle of view in degrees."""
     time: float = 0.0
-    """Seconds: only the waves depend on it."""
+    """Seconds; only the waves depend on it."""
 
 
-class Flow(NamedTuple):
-    """Where the pixel centres of one picture lie in another."""
+class ExactFlow(NamedTuple):
+    """Where the pixel centres of one picture lie in another, without error."""
 
     motion: Tensor
     """2 x H x W, pixels to the right and down."""
     visible: Tensor
-    """H x W bool: the point lies inside the other picture and nothing stands before it."""
+    """H x W bool: the point lies inside the other picture and is not occluded there."""
     matt: Tensor
-    """H x W bool: the surface shows no reflections. These move otherwise than the surface that shows them."""
+    """H x W bool: the surface has no reflections, which would move differently from the surface itself."""
 
 
-def camera_at(time: float) -> Camera:
-    """Return the camera's smooth path at any time in seconds: it walks to the right and turns against its walk."""
+def pose_at(time: float) -> CameraPose:
+    """Return the camera on its path at a time in seconds: it swings from side to side and turns the other way."""
     walk = math.sin(0.45 * (time - 1.5))
-    return Camera(
+    return CameraPose(
         position=(1.5 * walk, 1.72 + 0.04 * math.sin(1.3 * time), 0.10 * time - 0.6),
         target=(0.35 - 0.25 * walk, 1.95, 12.0),
         time=time,
@@ -64,7 +61,7 @@ def camera_at(time: float) -> Camera:
 
 
 def render(
-    when: float | Camera,
+    when: float | CameraPose,
     width: int,
     height: int,
     *,
@@ -75,11 +72,11 @@ def render(
 ) -> Tensor:
     """Return the scene as linear light, 3 x H x W float32, BT.709 primaries, 1.0 = SDR white, unbounded above.
 
-    `when` is a time on `camera_at`'s path in seconds or a camera of one's own. A pixel is the mean of
-    `samples` x `samples` rays. `glare` is the strength of the light that the lens scatters (0: none). The
-    same arguments give the same picture on the same device.
+    `when` is a time in seconds on the path of `pose_at`, or a pose of one's own. A pixel is the mean of
+    `samples` x `samples` rays. `glare` is the strength of the light that the lens scatters (0: none). The same
+    arguments give the same picture on the same device.
     """
-    camera = when if isinstance(when, Camera) else camera_at(when)
+    camera = when if isinstance(when, CameraPose) else pose_at(when)
     world = _world(seed, str(device))
     pixel = 2.0 * math.tan(math.radians(camera.view) / 2) / width
     order = _tiles(width, height, device)
@@ -96,15 +93,21 @@ def render(
     return _scatter(picture, glare) if glare else picture
 
 
-def flow(
-    a: float | Camera, b: float | Camera, width: int, height: int, *, seed: int = 0, device: torch.device | str = "cpu"
-) -> Flow:
-    """Where each pixel centre of the picture at `a` lies in the picture at `b`.
+def exact_flow(
+    a: float | CameraPose,
+    b: float | CameraPose,
+    width: int,
+    height: int,
+    *,
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+) -> ExactFlow:
+    """Return where each pixel centre of the picture at `a` lies in the picture at `b`, both times or poses.
 
-    Exact, by the point that the pixel's ray meets; sky, clouds, hills and sun are at infinity. Reflections
-    have no part in it: a mirrored lamp moves otherwise than the wet stone that mirrors it (see `Flow.matt`).
+    The flow follows the point that the pixel's ray hits; sky, clouds, hills and sun are at infinity. It is that of
+    surfaces, not of reflections in them (see `ExactFlow.matt`).
     """
-    first, second = (at if isinstance(at, Camera) else camera_at(at) for at in (a, b))
+    first, second = (at if isinstance(at, CameraPose) else pose_at(at) for at in (a, b))
     world = _world(seed, str(device))
     direction = _rays(first, width, height, (0.5, 0.5), device)
     here, there = direction.new_tensor(first.position), direction.new_tensor(second.position)
@@ -124,61 +127,32 @@ def flow(
         matt[tile] = hit.sky | (world.mirror[hit.number] == 0.0)
     place = place.T.reshape(2, height, width)
     centres = torch.stack(_pixels(width, height, (0.5, 0.5), device))
-    return Flow(place - centres, visible.reshape(height, width), matt.reshape(height, width))
-
-
-def camera_curve(light: Tensor, n: float = 0.9, sigma: float = 0.6) -> Tensor:
-    """Return the sigmoid camera curve (1 + sigma) h^n / (h^n + sigma) of Eilertsen et al. 2017: 0 to 0, 1 to 1."""
-    power = light.clamp_min(0.0).pow(n)
-    return (1.0 + sigma) * power / (power + sigma)
-
-
-def camera_sdr(
-    linear: Tensor,
-    *,
-    exposure: float = 1.0,
-    curve: str = "sigmoid",
-    noise: float = 0.0,
-    generator: torch.Generator | None = None,
-) -> Tensor:
-    """Return what an SDR camera makes of linear light: code values in [0, 1] of the same shape, not quantised.
-
-    Light times `exposure` plus Gaussian noise of standard deviation `noise` (in linear light, drawn from
-    `generator`) is clipped at 1 and goes through `curve`: "sigmoid" (`camera_curve`) or a key of
-    `colour.INVERSE_EOTF`, of which "bt1886" makes what a display shows equal the light below clipping. Raise
-    ValueError for another name.
-    """
-    if curve != "sigmoid" and curve not in INVERSE_EOTF:
-        raise InputError(f"unknown camera curve {curve!r}: choose from sigmoid, {', '.join(INVERSE_EOTF)}")
-    light = linear * exposure
-    if noise:
-        grain = torch.randn(light.shape, generator=generator, device=light.device, dtype=light.dtype)
-        light = light + noise * grain
-    light = light.clamp(0.0, 1.0)
-    return camera_curve(light) if curve == "sigmoid" else INVERSE_EOTF[curve](light)
+    return ExactFlow(place - centres, visible.reshape(height, width), matt.reshape(height, width))
 
 
 @lru_cache(maxsize=4)
 def _world(seed: int, device: str) -> World:
-    return harbour.build(seed).to(device)
+    return build(seed).to(device)
 
 
-def _axes(camera: Camera, like: Tensor) -> Tensor:
-    """Return the rows are the picture's right, up and forward as unit vectors of the world."""
+def _axes(camera: CameraPose, like: Tensor) -> Tensor:
+    """Return a 3 x 3 matrix whose rows are the camera's right, up and forward directions, as unit vectors."""
     forward = functional.normalize(like.new_tensor(camera.target) - like.new_tensor(camera.position), dim=0)
     right = functional.normalize(torch.linalg.cross(like.new_tensor([0.0, 1.0, 0.0]), forward), dim=0)
     return torch.stack((right, torch.linalg.cross(forward, right), forward))
 
 
 def _pixels(width: int, height: int, place: tuple[float, float], device: torch.device | str) -> tuple[Tensor, Tensor]:
-    """x and y, H x W each, of this place of each pixel."""
+    """Return x and y, H x W each, of one point of each pixel; `place` is (0.5, 0.5) for the centre."""
     column, row = (torch.arange(size, device=device) for size in (width, height))
     y, x = torch.meshgrid(row + place[1], column + place[0], indexing="ij")
     return x, y
 
 
-def _rays(camera: Camera, width: int, height: int, place: tuple[float, float], device: torch.device | str) -> Tensor:
-    """Return unit directions H*W x 3 through this place of each pixel, (0.5, 0.5) being its centre."""
+def _rays(
+    camera: CameraPose, width: int, height: int, place: tuple[float, float], device: torch.device | str
+) -> Tensor:
+    """Return unit directions, H*W x 3, through one point of each pixel; `place` is (0.5, 0.5) for the centre."""
     half = math.tan(math.radians(camera.view) / 2)
     x, y = _pixels(width, height, place, device)
     right = (2 * x / width - 1) * half
@@ -188,13 +162,13 @@ def _rays(camera: Camera, width: int, height: int, place: tuple[float, float], d
 
 
 def _tiles(width: int, height: int, device: torch.device | str) -> list[Tensor]:
-    """Return the picture's pixel numbers, in tiles."""
+    """Return the numbers of all pixels, tile by tile."""
     numbers = torch.arange(height * width, device=device).reshape(height, width)
     return [tile.flatten() for rows in numbers.split(TILE) for tile in rows.split(TILE, dim=1)]
 
 
-def _project(camera: Camera, direction: Tensor, width: int, height: int) -> tuple[Tensor, Tensor]:
-    """Return pixel coordinates N x 2 of directions, and whether they lie in the picture. The inverse of `_rays`."""
+def _project(camera: CameraPose, direction: Tensor, width: int, height: int) -> tuple[Tensor, Tensor]:
+    """Return the pixel coordinates of directions, N x 2, and whether they are in the picture; undoes `_rays`."""
     half = math.tan(math.radians(camera.view) / 2)
     right, up, forward = (direction @ _axes(camera, direction).T).unbind(1)
     x = (right / forward / half + 1) * width / 2
@@ -203,7 +177,7 @@ def _project(camera: Camera, direction: Tensor, width: int, height: int) -> tupl
 
 
 def _scatter(picture: Tensor, strength: float) -> Tensor:
-    """Return glare of lens and sensor: small shares of the light spread over wider and wider Gaussians."""
+    """Return `picture` with glare: small shares of its light are spread over three wider and wider Gaussians."""
     width = picture.shape[2]
     total, kept = torch.zeros_like(picture), 1.0
     for share, sigma in ((0.05, 0.0009), (0.003, 0.005), (0.0006, 0.025)):
@@ -213,7 +187,7 @@ def _scatter(picture: Tensor, strength: float) -> Tensor:
 
 
 def _blur(picture: Tensor, sigma: float) -> Tensor:
-    """Return Gaussian blur of 3 x H x W; wide ones on a smaller picture, where they cost less and look the same."""
+    """Return 3 x H x W after a Gaussian blur; wide ones are made on a smaller picture, which looks the same."""
     factor = max(1, int(sigma / 3))
     height, width = picture.shape[1:]
     size = math.ceil(height / factor), math.ceil(width / factor)

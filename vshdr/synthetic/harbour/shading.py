@@ -1,7 +1,6 @@
-"""How much light comes along a ray: surfaces lit by sun, sky and lamps, and one reflection in what is glossy.
+"""How much light comes along a ray: from surfaces lit by sun, sky and lamps, and from one reflection in glossy ones.
 
-Waves, puddles, sun and lamps are blurred by formula where they are finer than a pixel, so that few rays
-are enough.
+Where waves, puddles, sun and lamps are finer than a pixel, they are blurred by a formula, so that few rays are enough.
 """
 
 from __future__ import annotations
@@ -14,11 +13,15 @@ from torch.nn import functional
 
 from vshdr.synthetic.harbour.patterns import PATTERNS, fbm
 from vshdr.synthetic.harbour.raycast import Hit, centre_of, normal_at, to_box, trace
-from vshdr.synthetic.harbour.world import SUN_RADIANCE, SUN_RADIUS, World, sky
+from vshdr.synthetic.harbour.sky import sky
+from vshdr.synthetic.harbour.world import SUN_RADIANCE, SUN_RADIUS, World
 
 
 def radiance(world: World, origin: Tensor, direction: Tensor, time: float, pixel: float) -> Tensor:
-    """Return light N x 3 along rays, with one reflection. `pixel` is the angle between neighbouring pixels' rays."""
+    """Return the light, N x 3, along rays, N x 3 each for `origin` and unit `direction`, with one reflection.
+
+    `time` is in seconds, `pixel` is the angle in radians between the rays of neighbouring pixels.
+    """
     hit = trace(world.shapes, origin, direction)
     distance = torch.where(hit.sky, 0.0, hit.distance)
     point = origin + distance[:, None] * direction
@@ -31,7 +34,8 @@ def radiance(world: World, origin: Tensor, direction: Tensor, time: float, pixel
         number, point, direction = hit.number[glossy], point[glossy], direction[glossy]
         normal, mirror, rough = _gloss(world, number, point, direction, distance[glossy], time, pixel)
         facing = (-direction * normal).sum(1).clamp(0.02, 1.0)
-        # Schlick's rise towards grazing angles, less of it where rough slopes hide each other.
+        # Schlick's approximation: reflection rises towards grazing angles, less so on rough surfaces, whose slopes
+        # hide each other.
         share = mirror + (torch.exp(-12 * rough) - mirror).clamp_min(0.0) * (1 - facing).pow(5)
         away = functional.normalize(direction + 2 * facing[:, None] * normal, dim=1)
         mirrored = _reflected(world, point, away, normal, rough)
@@ -40,7 +44,7 @@ def radiance(world: World, origin: Tensor, direction: Tensor, time: float, pixel
 
 
 def _scattered(world: World, hit: Hit, point: Tensor, direction: Tensor) -> Tensor:
-    """Return sky, or what surfaces scatter and give off: N x 3."""
+    """Return the light of the sky, or what the surface that was hit scatters and emits: N x 3."""
     colour = torch.empty_like(direction)
     colour[hit.sky] = sky(world, direction[hit.sky])
     solid = (~hit.sky).nonzero().squeeze(1)
@@ -52,7 +56,7 @@ def _scattered(world: World, hit: Hit, point: Tensor, direction: Tensor) -> Tens
 
 
 def _paint(world: World, number: Tensor, point: Tensor, normal: Tensor) -> tuple[Tensor, Tensor]:
-    """Return albedo and emission N x 3 of surface points, patterns included."""
+    """Return albedo and emission, N x 3 each, of surface points, patterns included."""
     local = to_box(world.shapes, number, point - centre_of(world.shapes, number))
     turned = to_box(world.shapes, number, normal)
     albedo, emission = world.albedo[number], world.emission[number]
@@ -66,11 +70,11 @@ def _paint(world: World, number: Tensor, point: Tensor, normal: Tensor) -> tuple
 
 
 def _light_on(world: World, point: Tensor, normal: Tensor) -> Tensor:
-    """Return irradiance / pi, N x 3: what a white matt surface would scatter. Sun with shadow, sky, lamps."""
+    """Return irradiance / pi, N x 3, which a white matt surface would scatter: of sun (with shadow), sky and lamps."""
     shapes = world.shapes
     up, sunward = 0.5 + 0.5 * normal[:, 1:2], 0.5 + 0.5 * (normal @ world.sun)[:, None]
     sky = up * point.new_tensor([0.055, 0.07, 0.125]) + sunward * point.new_tensor([0.11, 0.062, 0.042])
-    # Spheres that rest on the ground darken it: share of the sky's dome that each one hides.
+    # Ambient occlusion by spheres: the share of the hemisphere that each one hides.
     towards = shapes.sphere_centre - point[:, None]
     distance = towards.norm(dim=2).clamp_min(1e-3)
     cosine = (towards * normal[:, None]).sum(2) / distance
@@ -93,13 +97,13 @@ def _light_on(world: World, point: Tensor, normal: Tensor) -> Tensor:
 def _gloss(
     world: World, number: Tensor, point: Tensor, direction: Tensor, distance: Tensor, time: float, pixel: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return normal N x 3, mirror N and roughness N of glossy points: waves on the water, puddles on the stone."""
+    """Return the normals, N x 3, mirrored shares, N, and roughness, N, of glossy points: waves on water, wet stone."""
     normal = normal_at(world.shapes, number, point)
     mirror, rough = world.mirror[number].clone(), world.rough[number].clone()
     water = (number == world.shapes.offsets[2]).nonzero().squeeze(1)
     if len(water):
         wave, slope, phase = world.waves[:, :2], world.waves[:, 2], world.waves[:, 3]
-        speed = (9.81 * wave.norm(dim=1)).sqrt()  # deep water
+        speed = (9.81 * wave.norm(dim=1)).sqrt()  # angular frequency of waves in deep water: sqrt(g k)
         swing = point[water][:, ::2] @ wave.T + phase - speed * time
         # Waves finer than a pixel's footprint cannot be drawn without flicker: their slopes become roughness.
         footprint = pixel * distance[water] / direction[water, 1].abs().clamp_min(1e-4)
@@ -119,7 +123,7 @@ def _gloss(
 
 
 def _reflected(world: World, point: Tensor, direction: Tensor, normal: Tensor, rough: Tensor) -> Tensor:
-    """Return light N x 3 that a glossy surface mirrors. Roughness spreads lamps and sun, but not other things."""
+    """Return the light, N x 3, that a glossy surface mirrors. Roughness blurs lamps and the sun, but nothing else."""
     shapes, lamps = world.shapes, world.lamps
     hit = trace(shapes, point + 2e-3 * normal, direction, solid=world.emission.sum(dim=1) == 0)
     met = point + torch.where(hit.sky, 0.0, hit.distance)[:, None] * direction
@@ -136,10 +140,11 @@ def _reflected(world: World, point: Tensor, direction: Tensor, normal: Tensor, r
 
 
 def _lobe(direction: Tensor, normal: Tensor, rough: Tensor, towards: Tensor, radius: Tensor) -> Tensor:
-    """Return share N x L of a disc's radiance seen in a rough mirror: disc and slopes as Gaussians, convolved.
+    """Return the share, N x L, of the radiance of discs that is seen in a rough mirror.
 
-    A slope s turns the mirrored ray by 2 s up or down but only by 2 s cos(incidence) sideways: that is why
-    the sun draws a long narrow road on the water.
+    `direction` is that of the mirrored rays, `towards` and `radius` (radians) are those of L discs. Discs and slopes
+    are Gaussians, convolved with each other. A slope s turns the mirrored ray by 2 s up or down but only by
+    2 s cos(incidence) sideways, which is why the sun's reflection on water is long and narrow.
     """
     sideways = functional.normalize(torch.linalg.cross(normal, direction), dim=1)
     lengthways = torch.linalg.cross(direction, sideways)
@@ -154,6 +159,6 @@ def _lobe(direction: Tensor, normal: Tensor, rough: Tensor, towards: Tensor, rad
 
 
 def _hazy(world: World, colour: Tensor, hit: Hit) -> Tensor:
-    """Air between the camera and far things, which glows like the horizon. The sky has its own."""
+    """Return `colour` with haze, which glows like the horizon, over distant surfaces; not over the sky."""
     clear = torch.where(hit.sky, 1.0, torch.exp(-hit.distance / 420.0))[:, None]
     return colour * clear + (1 - clear) * colour.new_tensor([0.26, 0.14, 0.12])

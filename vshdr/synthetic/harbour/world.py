@@ -1,8 +1,8 @@
-"""What stands in the procedural scene: a small harbour as the sun goes down, its materials, lamps and sky.
+"""What stands in the procedural scene: a small harbour at sunset, with its objects, materials, lamps and waves.
 
-All light is linear RGB with BT.709 primaries, 1.0 = SDR white. Lengths are metres; the quay's top is the
-height 0, the camera looks along +z. Nothing here is read from a file: a seed moves clouds, hills, skyline,
-windows, waves and paint.
+All light is linear RGB with BT.709 primaries, 1.0 = SDR white. Lengths are in metres; the top of the quay is at height
+0, and the camera looks along +z. Nothing is read from files. A seed changes clouds, hills, skyline, windows, waves and
+paint.
 """
 
 from __future__ import annotations
@@ -12,37 +12,37 @@ from dataclasses import dataclass, field, fields, replace
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
 
-from vshdr.synthetic.harbour.patterns import PATTERNS, Colour, fbm, mix
+from vshdr.synthetic.harbour.patterns import PATTERNS, Colour
 from vshdr.synthetic.harbour.raycast import Shapes
 
 Point = tuple[float, float, float]
+"""x to the right, y up, z along the view, in metres."""
 
 SUN_RADIUS = math.radians(0.7)
-"""Seen from the ground; more than twice the true sun's, as it looks through a long lens."""
+"""Angular radius of the sun in radians: more than twice the real one, as a long lens would show it."""
 SUN_RADIANCE: Colour = (6000.0, 3900.0, 1900.0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Material:
-    """How a surface answers light."""
+    """How a surface reflects and emits light."""
 
     albedo: Colour
-    """Share of light scattered."""
+    """Share of light that is scattered, per channel."""
     pattern: str = "plain"
-    """A key of `PATTERNS`: what is painted on."""
+    """A key of `PATTERNS`: the texture."""
     mirror: float = 0.0
-    """Share reflected like a mirror at normal incidence (Schlick's F0); 0 for a matt surface."""
+    """Share that is mirrored at normal incidence (F0 in Schlick's approximation); 0 for a matt surface."""
     rough: float = 0.02
-    """Standard deviation of the mirror's slopes."""
+    """Standard deviation of the slopes of the mirroring surface."""
     emission: Colour = (0.0, 0.0, 0.0)
-    """Light given off. What gives off light is a lamp: it also lights the matt surfaces around it."""
+    """Emitted light. Spheres that emit are lamps: they also light the surfaces around them."""
 
 
 @dataclass(kw_only=True)
 class _Inventory:
-    """Collects the objects of each kind, in the order in which `Shapes` numbers them."""
+    """Collects objects by kind, in the order in which `Shapes` numbers them."""
 
     spheres: list[tuple[Point, float, Material]] = field(default_factory=list)
     cylinders: list[tuple[Point, float, float, Material]] = field(default_factory=list)
@@ -55,19 +55,19 @@ class _Inventory:
         self.cylinders.append((base, radius, height, material))
 
     def box(self, centre: Point, edges: Point, material: Material, yaw: float = 0.0) -> None:
-        """`yaw` in degrees."""
+        """Add a box; `yaw` is in degrees about the vertical axis."""
         self.boxes.append((centre, (edges[0] / 2, edges[1] / 2, edges[2] / 2), math.radians(yaw), material))
 
 
 @dataclass(frozen=True, kw_only=True)
 class World:
-    """The scene as tensors. Rows of the tables go by an object's number in `shapes`."""
+    """The scene as tensors. The rows of tables with K rows are objects, numbered as in `shapes`."""
 
     shapes: Shapes
     albedo: Tensor
     """K x 3."""
     pattern: Tensor
-    """K, the place in `PATTERNS`."""
+    """K: the index of the pattern in `PATTERNS`."""
     mirror: Tensor
     """K."""
     rough: Tensor
@@ -77,21 +77,21 @@ class World:
     sun: Tensor
     """Unit vector towards the sun."""
     lattice: Tensor
-    """256 x 256 random numbers in [0, 1] from which noise is made; it repeats without a seam."""
+    """256 x 256 random numbers in [0, 1], the source of all noise; it tiles without a seam."""
     waves: Tensor
-    """W x 4: the wave vector (x, z) in radians per metre, amplitude of the slope, phase."""
+    """W x 4: wave vector (x, z) in radians per metre, amplitude of the slope, phase in radians."""
 
     def to(self, device: torch.device | str) -> World:
         return replace(self, **{entry.name: getattr(self, entry.name).to(device) for entry in fields(self)})
 
     @property
     def lamps(self) -> Tensor:
-        """The numbers of the spheres that give off light."""
+        """Numbers of the spheres that emit light."""
         return self.emission[: len(self.shapes.sphere_radius)].sum(dim=1).nonzero().squeeze(1)
 
 
 def build(seed: int = 0) -> World:
-    """Return the harbour of this seed, on the CPU. The same seed gives the same harbour everywhere."""
+    """Return the harbour of a seed, on the CPU. The same seed gives the same harbour on every machine."""
     generator = torch.Generator().manual_seed(seed)
     things = _Inventory()
     _quay(things)
@@ -215,7 +215,7 @@ def _far_shore(things: _Inventory, generator: torch.Generator) -> None:
     while x < 92.0:
         width, height, away, tint = torch.rand(4, generator=generator).tolist()
         width, height = 6.0 + 8.0 * width, 3.5 + 8.0 * height * height
-        if not 4.0 < x + width / 2 < 34.0:  # the sun's way over the water stays open
+        if not 4.0 < x + width / 2 < 34.0:  # keeps the sun's reflection on the water in view
             warm = (0.34 + 0.2 * tint, 0.27 + 0.1 * tint, 0.24)
             things.box(
                 (x + width / 2, height / 2 - 1.3, 118.0 + 16.0 * away),
@@ -235,7 +235,7 @@ def _far_shore(things: _Inventory, generator: torch.Generator) -> None:
 
 
 def _waves(generator: torch.Generator) -> Tensor:
-    """Long waves run towards the quay, short ones every way; each carries about the same slope."""
+    """Return waves (see `World.waves`) of equal slope: long ones run towards the quay, short ones in all directions."""
     count = 20
     length = 7.0 * 0.80 ** torch.arange(count)  # 7 m down to 10 cm
     heading = torch.randn(count, generator=generator) * torch.linspace(0.5, 1.4, count)
@@ -243,39 +243,3 @@ def _waves(generator: torch.Generator) -> Tensor:
     slope = torch.full((count,), 0.013)
     phase = torch.rand(count, generator=generator) * 2 * math.pi
     return torch.stack((number * heading.sin(), number * heading.cos(), slope, phase), dim=1)
-
-
-def sky(world: World, direction: Tensor) -> Tensor:
-    """Return radiance N x 3 of sky, clouds and hills in these directions, all at infinity, without the sun."""
-    up = direction[:, 1].clamp_min(0.0)
-    towards = (direction @ world.sun).clamp(-1.0, 1.0)
-    flat = normalize(direction[:, ::2], dim=1) @ normalize(world.sun[::2], dim=0)
-    side = (0.5 + 0.5 * flat).square()
-    low = mix((0.13, 0.085, 0.14), (0.74, 0.28, 0.085), side)
-    middle = mix((0.05, 0.06, 0.15), (0.27, 0.145, 0.15), side)
-    colour = mix(low, middle, (up / 0.22).clamp_max(1.0))
-    colour = mix(colour, (0.012, 0.032, 0.105), ((up - 0.12) / 0.55).clamp(0.0, 1.0))
-    aureole = 3.2 * torch.exp((towards - 1) * 420) + 0.55 * torch.exp((towards - 1) * 45)
-    colour = colour + aureole[:, None] * torch.tensor([1.0, 0.62, 0.26], device=direction.device)
-
-    # Clouds lie on a plane overhead. The same noise a step nearer to the sun tells how much cloud the light
-    # came through.
-    x, z = direction[:, 0] / (up + 0.12), direction[:, 2] / (up + 0.12)
-
-    def density(dx: float, dz: float) -> Tensor:
-        return ((fbm(world.lattice, 0.75 * (x + dx) + 5, 1.25 * (z + dz), 6) - 0.47) * 4.2).clamp(0.0, 1.0)
-
-    cloud = density(0.0, 0.0)
-    thick = density(0.16 * float(world.sun[0]), 0.16)
-    lit = (1 - 0.85 * thick) * (0.03 + 0.42 * side + 1.8 * torch.exp((towards - 1) * 30))
-    cloud_colour = mix((0.035, 0.035, 0.085), (0.27, 0.10, 0.085), (0.15 + 0.85 * side) * (1 - thick)) + lit[
-        :, None
-    ] * torch.tensor([0.62, 0.30, 0.15], device=direction.device)
-    colour = mix(colour, cloud_colour, cloud * (up / 0.09).clamp_max(1.0) * 0.9)
-
-    azimuth = torch.atan2(direction[:, 0], direction[:, 2])
-    for height, scale, salt, haze in ((0.080, 5.0, 11.0, 0.75), (0.046, 8.0, 60.0, 0.45)):
-        ridge = height * fbm(world.lattice, azimuth * scale + salt, torch.full_like(azimuth, salt), 5)
-        hill = mix((0.06, 0.06, 0.10), low * 0.8, torch.full_like(up, haze))
-        colour = torch.where((direction[:, 1] < ridge)[:, None], hill, colour)
-    return colour

@@ -1,9 +1,9 @@
-"""Clips that show the same frames, read in step."""
+"""Clips that show the same frames, read in lockstep."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,20 +13,24 @@ from vshdr.colour.transfer import INVERSE_EOTF
 from vshdr.errors import InputError
 from vshdr.media.read.linear_source import LinearSource
 from vshdr.media.sequence import NumberedName
-from vshdr.metrics.flicker.change import averaged_down
+from vshdr.metrics.flicker.frame_difference import downscale
 from vshdr.metrics.flicker.motion import SMALLEST
 from vshdr.temporal.shots import transitions
 from vshdr.temporal.signature import Signature, signature
+from vshdr.temporal.transitions import Transition
 
 
-class Instant(NamedTuple):
-    """All clips at one frame: 1 x 3 x H x W each, as looked at."""
+class FrameSet(NamedTuple):
+    """One frame of every clip."""
 
     lights: list[Tensor]
+    """Linear light of each clip, 1 x 3 x H x W, at the size that is measured."""
     signature: Signature
+    """Of the first clip, for the shot detector."""
 
 
-def check_together(sources: list[LinearSource], roles: list[str]) -> None:
+def check_comparable(sources: Sequence[LinearSource], roles: Sequence[str]) -> None:
+    """Raise InputError unless all clips have one size that is large enough and the "source" among `roles` is SDR."""
     first = sources[0]
     for source, role in zip(sources, roles, strict=True):
         if (source.width, source.height) != (first.width, first.height):
@@ -42,50 +46,50 @@ def check_together(sources: list[LinearSource], roles: list[str]) -> None:
         )
 
 
-def looked_at(source: LinearSource, widest: int) -> tuple[int, int]:
+def measured_size(source: LinearSource, widest: int) -> tuple[int, int]:
+    """Return the width and height at which a clip is measured: at most `widest` pixels across (0: no limit)."""
     if not widest or source.width <= widest:
         return source.width, source.height
     return max(widest, SMALLEST), max(SMALLEST, round(source.height * widest / source.width))
 
 
-def instants(sources: list[LinearSource], size: tuple[int, int]) -> Iterator[Instant]:
-    """Yield the clips in step. Raise InputError where one ends before the others."""
+def frame_sets(sources: Sequence[LinearSource], size: tuple[int, int]) -> Iterator[FrameSet]:
+    """Yield the frames of all clips at (width, height) `size`. Raise InputError if one ends before the others."""
     iterators = [iter(source) for source in sources]
     count = 0
     while True:
         frames = [next(iterator, None) for iterator in iterators]
-        if all(frame is None for frame in frames):
+        here = [frame for frame in frames if frame is not None]
+        if not here:
             return
-        for source, frame in zip(sources, frames, strict=True):
-            if frame is None:
-                longer = next(s.name for s, f in zip(sources, frames, strict=True) if f is not None)
-                raise InputError(f"{source.name} ends after {count} frames, {longer} goes on; cut them to one length")
-        lights = [averaged_down(frame.linear[None], *size) for frame in frames]
-        changes = [frame.scene_change for frame in frames if frame.scene_change is not None]
-        # What the detector sees: code values, for HDR after Reinhard's curve.
+        if len(here) < len(frames):
+            ended = next(source.name for source, frame in zip(sources, frames, strict=True) if frame is None)
+            longer = next(source.name for source, frame in zip(sources, frames, strict=True) if frame is not None)
+            raise InputError(f"{ended} ends after {count} frames, {longer} goes on; cut them to one length")
+        lights = [downscale(frame.linear[None], *size) for frame in here]
+        changes = [frame.scene_change for frame in here if frame.scene_change is not None]
+        # The shot detector needs SDR code values; HDR gets them by the tone curve of Reinhard et al. 2002 (eq. 3).
         shown = lights[0] if not sources[0].hdr else lights[0].clamp_min(0.0) / (1.0 + lights[0].clamp_min(0.0))
         code = INVERSE_EOTF["bt1886"](shown.clamp(0.0, 1.0))[0]
-        yield Instant(lights, signature(code, changes[0] if changes else None))
+        yield FrameSet(lights, signature(code, changes[0] if changes else None))
         count += 1
 
 
-def with_transitions(instants: Iterator[Instant]) -> Iterator[tuple[Instant, str | None]]:
-    """Yield each instant with what happens before it. The detector looks a few frames ahead, which wait here."""
-    waiting: deque[Instant] = deque()
+def with_transitions(frames: Iterator[FrameSet]) -> Iterator[tuple[FrameSet, Transition | None]]:
+    """Yield each frame set with the transition before it. The detector looks a few frames ahead, which wait here."""
+    waiting: deque[FrameSet] = deque()
 
     def signatures() -> Iterator[Signature]:
-        for instant in instants:
-            waiting.append(instant)
-            yield instant.signature
+        for frame_set in frames:
+            waiting.append(frame_set)
+            yield frame_set.signature
 
     for event in transitions(signatures()):
         yield waiting.popleft(), event
 
 
-def names(paths: list[Path]) -> list[str]:
-    """Return what to call each clip: the file's name without suffix and counter, with its folder where
-    two are alike.
-    """
+def clip_names(paths: Sequence[Path]) -> list[str]:
+    """Return a name for each clip: its file name without suffix and counter, with the folder where two are alike."""
 
     def short(path: Path) -> str:
         numbered = NumberedName.parse(path)

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from vshdr.camera.samples import Sample, StoredSamples, find_samples, fitted_curve, read_sample, write_sample
+from vshdr.camera.hdrcnn_samples import Sample, StoredSamples, find_samples, fit_response, read_sample, write_sample
+from vshdr.colour.camera_response import camera_response
 from vshdr.colour.transfer import EOTF
-from vshdr.synthetic.harbour.scene import camera_curve
 
 N, SIGMA = 0.85, 0.55
 
@@ -20,7 +20,7 @@ N, SIGMA = 0.85, 0.55
 def sample() -> Sample:
     y, x = torch.meshgrid(torch.linspace(0, 3, 40), torch.linspace(0, 3, 56), indexing="ij")
     scene = torch.exp2(1.5 * torch.stack((x, x + 0.3 * y, y)) - 3)
-    return Sample(sdr=camera_curve(scene.clamp_max(1.0), N, SIGMA), scene=scene, n=N, sigma=SIGMA)
+    return Sample(sdr=camera_response(scene.clamp_max(1.0), N, SIGMA), scene=scene, n=N, sigma=SIGMA)
 
 
 def test_written_samples_are_read_back(tmp_path: Path, sample: Sample) -> None:
@@ -87,9 +87,9 @@ def test_the_curve_is_found_in_the_pixels(tmp_path: Path, sample: Sample, n: flo
     """For headers of the published program name the curve of the crop before, or nothing."""
     noise = torch.randn(sample.scene.shape, generator=torch.Generator().manual_seed(1))
     seen = (sample.scene * (1 + 0.02 * noise)).clamp(0.0, 1.0)
-    wrong = Sample(sdr=camera_curve(seen, n, sigma), scene=sample.scene, n=math.nan, sigma=math.inf)
-    found = fitted_curve(read_sample(*write_sample(tmp_path, 1, 1, wrong, quality=85)))
+    wrong = Sample(sdr=camera_response(seen, n, sigma), scene=sample.scene, n=math.nan, sigma=math.inf)
+    found = fit_response(read_sample(*write_sample(tmp_path, 1, 1, wrong, quality=85)))
     light = torch.linspace(0.02, 1.0, 99).expand(1, 3, 1, 99)
-    assert (found.encode(light) - camera_curve(light, n, sigma)).abs().max() < 0.015
+    assert (found.encode(light) - camera_response(light, n, sigma)).abs().max() < 0.015
     dark = Sample(sdr=torch.zeros(3, 8, 8), scene=torch.zeros(3, 8, 8), n=n, sigma=sigma)
-    assert torch.isfinite(fitted_curve(dark).truth(light)).all()
+    assert torch.isfinite(fit_response(dark).truth(light)).all()

@@ -1,11 +1,11 @@
-"""Clips with known flicker for the tests, as files that `vshdr flicker` reads."""
+"""Clips whose flicker is known, and files of them that `vshdr flicker` reads."""
 
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import torch
-from clips import write_png
+from helpers.clips import write_png
 from torch import Tensor
 
 from vshdr.media.write.exr import ExrWriter
@@ -15,7 +15,7 @@ WIDTH, HEIGHT = 96, 64
 
 
 def scene(width: int = WIDTH, height: int = HEIGHT, seed: int = 0) -> Tensor:
-    """Light of a still scene, 3 x H x W: textured mid-tones and two lamps of 4 and 12 times SDR white, with shape."""
+    """Return linear light of a still scene, 3 x H x W: textured mid-tones and two lamps of 4 and 12 times SDR white."""
     random = torch.Generator().manual_seed(seed)
     picture = torch.full((3, height, width), 0.2)
     for cell in (4, 12):
@@ -29,12 +29,12 @@ def scene(width: int = WIDTH, height: int = HEIGHT, seed: int = 0) -> Tensor:
 
 
 def swing(amplitude: float, hertz: float, frames: int) -> Tensor:
-    """A sinusoid in stops, one value a frame."""
+    """Return a sinusoid of `amplitude` stops, one value for each frame."""
     return amplitude * torch.sin(2 * torch.pi * hertz * torch.arange(frames) / RATE)
 
 
 def write_exr(folder: Path, frames: Tensor) -> str:
-    """Linear light, T x 3 x H x W, as an EXR sequence; returns its pattern."""
+    """Write linear light, T x 3 x H x W, as an EXR sequence and return its pattern."""
     folder.mkdir(parents=True)
     pattern = folder / "shot.####.exr"
     writer = ExrWriter(
@@ -47,7 +47,7 @@ def write_exr(folder: Path, frames: Tensor) -> str:
 
 
 def write_sdr(folder: Path, frames: Tensor) -> str:
-    """What SDR keeps of light, T x 3 x H x W, as 16-bit sRGB PNGs; returns their pattern."""
+    """Write what SDR keeps of linear light, T x 3 x H x W, as 16-bit sRGB PNGs and return their pattern."""
     folder.mkdir(parents=True)
     light = frames.clamp(0.0, 1.0)
     code = torch.where(light <= 0.0031308, light * 12.92, 1.055 * light.pow(1 / 2.4) - 0.055)

@@ -1,55 +1,54 @@
-"""Training samples in the files of HDRCNN's virtual camera: `bin/im_%06d_%06d.bin` with light,
+"""Training samples in the file format of HDRCNN's virtual camera: `bin/im_%06d_%06d.bin` with the light and
 `jpg/im_%06d_%06d.jpg` with its picture.
 
-A .bin file is little-endian float32: height, width, channels, n and sigma of the camera curve, then the
-pixels, row by row, RGB interleaved. Linear light is exposed so that 1.0 is where the camera clips.
+A .bin file is little-endian float32: height, width, channels, n and sigma of the camera response, then the pixels, row
+by row, RGB interleaved. The linear light is exposed so that the camera clips at 1.0.
 
-The published program writes a header before it draws the curve, so that n and sigma are those of the crop before, and
-of the first anything at all. They are therefore never used: `fitted_curve` finds the curve in the pixels.
+The published program writes the header before it draws the response. So n and sigma are those of the previous crop, and
+in the first crop they are undefined. They are never used here: `fit_response` finds the response from the pixels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
-from scipy.optimize import least_squares
 from torch import Tensor
 
-from vshdr.camera.curves import SIGMOID, Curves, known_sigmoid
-from vshdr.camera.virtual_camera import Pair
-from vshdr.errors import FileError, InputError
+from vshdr.camera.curves import SIGMOID, Curves, sigmoid_curve
+from vshdr.camera.pairs import Pair
+from vshdr.colour.camera_response import camera_response
+from vshdr.errors import FileError, InputError, MissingPackageError
 from vshdr.runtime.dice import Dice
-from vshdr.synthetic.harbour.scene import camera_curve
 
-_FITTED = 4096
-"""Values that a curve is fitted to: as many in a large sample as in a small one."""
-_LEAST = 64
-"""Unclipped values below which nothing can be fitted."""
+_FITTED = 4096  # values, about, to which a response is fitted, however large the sample is
+_LEAST = 64  # unclipped values without which nothing can be fitted
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """One pair as it is stored."""
+    """One sample as it is stored."""
 
     sdr: Tensor
     """3 x H x W code values in [0, 1]."""
     scene: Tensor
-    """3 x H x W linear light, 1.0 where the camera clips."""
+    """3 x H x W linear light; the camera clips at 1.0."""
     n: float
-    """Exponent of the camera curve (1 + sigma) h^n / (h^n + sigma), as the header has it."""
+    """n of the camera response (1 + sigma) h^n / (h^n + sigma), as the header has it."""
     sigma: float
-    """Its other parameter, likewise."""
+    """sigma of the response, as the header has it."""
 
 
 def find_samples(folder: str | Path) -> list[tuple[Path, Path]]:
     """Return the .bin and .jpg paths of every sample in `folder`, sorted.
 
-    Raise FileError where there is none, or where a .bin has no .jpg.
+    Raise FileError if there is none or a .bin has no .jpg.
     """
     samples = [(path, Path(folder, "jpg", path.stem + ".jpg")) for path in sorted(Path(folder, "bin").glob("im_*.bin"))]
     if not samples:
@@ -61,12 +60,12 @@ def find_samples(folder: str | Path) -> list[tuple[Path, Path]]:
 
 
 def source_name(light: Path) -> str:
-    """Return what samples of one source picture share: im_000012 of im_000012_000003.bin."""
+    """Return the name of the source picture of a sample: im_000012 for im_000012_000003.bin."""
     return light.stem.rpartition("_")[0]
 
 
 def read_sdr(path: str | Path) -> Tensor:
-    """Return code values in [0, 1], 3 x H x W, of a JPEG or PNG of 8 bits. Raise InputError where it cannot be read."""
+    """Return the code values in [0, 1], 3 x H x W, of a JPEG or 8-bit PNG. Raise InputError if it cannot be read."""
     try:
         with Image.open(path) as image:
             return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1) / 255
@@ -75,8 +74,7 @@ def read_sdr(path: str | Path) -> Tensor:
 
 
 def read_sample(light: str | Path, picture: str | Path) -> Sample:
-    """Return the sample in a .bin and a .jpg file. Raise InputError where one of them is damaged or their sizes
-    differ."""
+    """Return the sample in a .bin and a .jpg file. Raise InputError if one is damaged or their sizes differ."""
     data = np.fromfile(light, dtype="<f4")
     if len(data) < 5 or not all(1 <= length <= 65536 for length in data[:3]) or data[2] != 3:
         raise InputError(f"{light}: this is no sample of HDRCNN's virtual camera with three channels")
@@ -94,8 +92,7 @@ def read_sample(light: str | Path, picture: str | Path) -> Sample:
 
 
 def write_sample(folder: str | Path, source: int, crop: int, sample: Sample, *, quality: int = 95) -> tuple[Path, Path]:
-    """Write crop number `crop` of source number `source` (both from 1) and return the paths of .bin and
-    .jpg."""
+    """Write crop number `crop` of source number `source`, both from 1. Return the paths of the .bin and the .jpg."""
     name = f"im_{source:06d}_{crop:06d}"
     light, picture = Path(folder, "bin", name + ".bin"), Path(folder, "jpg", name + ".jpg")
     for path in (light, picture):
@@ -109,28 +106,41 @@ def write_sample(folder: str | Path, source: int, crop: int, sample: Sample, *, 
     return light, picture
 
 
-def fitted_curve(sample: Sample) -> Curves:
-    """Return the camera curve that explains a sample: least squares over what is neither black nor clipped; the mean of
-    HDRCNN's camera where that is next to nothing.
+def _least_squares() -> Callable[..., Any]:
+    """Return SciPy's solver. Raise MissingPackageError if SciPy is not installed."""
+    try:
+        from scipy.optimize import least_squares
+    except ModuleNotFoundError:
+        raise MissingPackageError("HDRCNN's samples need SciPy; install it with pip install 'vshdr[train]'") from None
+    return least_squares
+
+
+def fit_response(sample: Sample) -> Curves:
+    """Return the camera response of a sample, by a robust fit to values that are neither black nor clipped.
+
+    If there are fewer than 64 such values, it is the mean response of HDRCNN's camera. Raise MissingPackageError if
+    SciPy is not installed.
     """
     light, code = sample.scene.flatten(), sample.sdr.flatten()
     usable = (light > 1e-4) & (light < 1.0) & (code > 0.02) & (code < 0.98)
     light, code = light[usable].double(), code[usable].double()
     if len(light) < _LEAST:
-        return known_sigmoid(*SIGMOID.mean)
+        return sigmoid_curve(*SIGMOID.mean)
+    least_squares = _least_squares()
     step = max(1, len(light) // _FITTED)
     light, code = light[::step], code[::step]
 
-    def error(curve: np.ndarray) -> np.ndarray:
-        return (camera_curve(light, *map(float, curve)) - code).numpy()
+    def error(parameters: NDArray[np.float64]) -> NDArray[np.float64]:
+        n, sigma = parameters
+        return (camera_response(light, float(n), float(sigma)) - code).numpy()
 
-    # A robust loss: JPEG rings at edges.
+    # The loss is robust because JPEG rings at edges.
     n, sigma = least_squares(error, SIGMOID.mean, bounds=SIGMOID.bounds, loss="soft_l1", f_scale=0.02).x
-    return known_sigmoid(float(n), float(sigma))
+    return sigmoid_curve(float(n), float(sigma))
 
 
 class StoredSamples:
-    """Samples on disk, through the door of `VirtualCamera`: `pair` draws some of them, without second views."""
+    """Samples on disk, with the interface of `VirtualCamera`: `pair` draws some of them, without second views."""
 
     def __init__(
         self,
@@ -140,17 +150,21 @@ class StoredSamples:
         size: tuple[int, int] = (256, 256),
         seed: int = 0,
     ) -> None:
-        """`paths` are those of `find_samples`, `size` is height and width of what is cut from each."""
+        """Draw crops of (height, width) `size` from the samples `paths` (see `find_samples`).
+
+        Raise MissingPackageError if SciPy is not installed.
+        """
+        _least_squares()
         self._paths = paths
         self.device = torch.device(device)
         self.size = size
         self._dice = Dice(seed)
 
     def pair(self, n: int, *, stability: bool = False) -> Pair:
-        """`n` samples, each cut at a random place and mirrored for half of them; the truth follows the
-        camera's curve (`fitted_curve`).
+        """Return `n` samples, each cropped at random and half of them mirrored.
 
-        Raise InputError for `stability`, and where a sample is damaged or smaller than `size`.
+        The truth follows the camera's response (`fit_response`). Raise InputError for `stability`, and if a sample is
+        damaged or smaller than the size.
         """
         if stability:
             raise InputError("stored samples have one view each; add --views affine, which bends it")
@@ -163,6 +177,7 @@ class StoredSamples:
         return {"dice": self._dice.generator.get_state()}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Go on where `state` was taken."""
         self._dice.generator.set_state(state["dice"])
 
     def _draw(self) -> tuple[Tensor, Tensor, Tensor]:
@@ -176,4 +191,4 @@ class StoredSamples:
         sdr, scene = (part[:, top : top + height, left : left + width] for part in (sample.sdr, sample.scene))
         if self._dice.chance(0.5):
             sdr, scene = sdr.flip(2), scene.flip(2)
-        return sdr, scene, fitted_curve(sample).truth(scene[None])[0]
+        return sdr, scene, fit_response(sample).truth(scene[None])[0]

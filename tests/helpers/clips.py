@@ -1,4 +1,4 @@
-"""Small clips and images for the tests, made on the spot."""
+"""Small SDR videos and images, made when a test needs them."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -8,7 +8,7 @@ import numpy as np
 
 
 def picture(index: int, width: int, height: int) -> np.ndarray:
-    """RGB in [0, 1], H x W x 3: a moving gradient with a clipped disc and a grey patch in the upper left corner."""
+    """Return RGB in [0, 1], H x W x 3: a moving gradient, a clipped disc, and a grey patch in the upper left corner."""
     y, x = np.mgrid[:height, :width]
     rgb = np.stack([x / width, y / height, (x + 3 * index) % width / width], axis=-1) * 0.8
     disc = np.hypot(x - width * 0.7 - index, y - height * 0.5) < height * 0.2
@@ -28,7 +28,7 @@ def write_clip(
     rate: int = 25,
     tags: tuple[int, int, int] = (1, 1, 1),
 ) -> Path:
-    """A video of `picture`s. `pts` are milliseconds; `tags` are H.273 primaries, transfer and matrix."""
+    """Write a video of `picture`s. `pts` are milliseconds; `tags` are H.273 primaries, transfer and matrix."""
     width, height = size
     with av.open(path, "w") as container:
         stream = container.add_stream(codec, rate=rate)
@@ -52,7 +52,7 @@ def write_clip(
 
 
 def write_images(folder: Path, *, count: int = 3, depth: int = 8, size: tuple[int, int] = (40, 30)) -> Path:
-    """A folder of PNGs of 8 or 16 bits."""
+    """Write a folder of PNGs of 8 or 16 bits, numbered from 1."""
     folder.mkdir()
     for index in range(count):
         code = np.round(picture(index, *size) * (2**depth - 1)).astype(np.uint8 if depth == 8 else np.uint16)
@@ -61,7 +61,7 @@ def write_images(folder: Path, *, count: int = 3, depth: int = 8, size: tuple[in
 
 
 def write_png(path: Path, code: np.ndarray) -> None:
-    """A PNG of uint8 or uint16 RGB, H x W x 3."""
+    """Write a PNG of uint8 or uint16 RGB, H x W x 3."""
     pixel_format = "rgb24" if code.dtype == np.uint8 else "rgb48be"
     with av.open(path, "w", format="image2") as container:
         stream = container.add_stream("png", rate=1)

@@ -1,4 +1,4 @@
-"""A headless Chromium for tests, spoken to in its DevTools protocol through a pipe: nothing but Chromium is needed."""
+"""A headless Chromium that tests drive through a pipe in its DevTools protocol, so that no driver is needed."""
 
 from __future__ import annotations
 
@@ -22,18 +22,19 @@ _FLAGS = (
 )
 
 
-def find() -> str | None:
-    """The path of an installed Chromium; the environment variable VSHDR_BROWSER goes first."""
+def find_chromium() -> str | None:
+    """Return the path of an installed Chromium; one that the environment variable VSHDR_BROWSER names comes first."""
     return os.environ.get("VSHDR_BROWSER") or next((path for name in NAMES if (path := shutil.which(name))), None)
 
 
 class Browser:
-    """One page in one browser; a context manager. Requests that a page makes are in `requests`."""
+    """A browser with one page, to be used in a `with` statement."""
 
     def __init__(self, profile: Path) -> None:
         ours_in, theirs_out = os.pipe()
         theirs_in, ours_out = os.pipe()
-        # Chromium reads from 3 and writes to 4: first out of the way, for the pipes may have these numbers themselves.
+        # Chromium reads from descriptor 3 and writes to 4. The pipes may have these numbers themselves, so they are
+        # moved out of the way first.
         far_in, far_out = (fcntl.fcntl(end, fcntl.F_DUPFD, 20) for end in (theirs_in, theirs_out))
 
         def move() -> None:
@@ -41,7 +42,7 @@ class Browser:
             os.dup2(far_out, 4)
 
         self._process = subprocess.Popen(
-            [str(find()), *_FLAGS, f"--user-data-dir={profile}", "--remote-debugging-pipe", "about:blank"],
+            [str(find_chromium()), *_FLAGS, f"--user-data-dir={profile}", "--remote-debugging-pipe", "about:blank"],
             preexec_fn=move,
             pass_fds=(3, 4),
             stdout=subprocess.DEVNULL,
@@ -89,7 +90,7 @@ class Browser:
         return json.loads(message)
 
     def open(self, path: Path, width: int, height: int) -> None:
-        """Shows a file in a window of this size and waits until it is loaded."""
+        """Show a file in a window of this size and wait until it is loaded."""
         self.resize(width, height)
         self.events.clear()
         self._call("Page.navigate", url=path.as_uri())
@@ -102,36 +103,36 @@ class Browser:
         )
 
     def scheme(self, name: str) -> None:
-        """ "light" or "dark"."""
+        """Choose the colour scheme: "light" or "dark"."""
         self._call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": name}])
 
     def run(self, script: str) -> Any:
-        """The value of a JavaScript expression, awaited where it is a promise."""
+        """Return the value of a JavaScript expression; a promise is awaited."""
         answer = self._call("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
     def drag(self, start: tuple[float, float], end: tuple[float, float]) -> None:
-        """The left mouse button down at one place, moved, up at another; pixels of the window."""
+        """Press the left mouse button at `start` and release it at `end`, both in pixels of the window."""
         for kind, (x, y) in (("mousePressed", start), ("mouseMoved", end), ("mouseReleased", end)):
             self._call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", buttons=1, clickCount=1)
 
     def key(self, name: str) -> None:
-        """A key that has a name, such as ArrowLeft, pressed and let go."""
+        """Press and release a key by its name, such as ArrowLeft."""
         code = {"ArrowLeft": 37, "ArrowRight": 39, "Home": 36, "End": 35}[name]
         for kind in ("keyDown", "keyUp"):
             self._call("Input.dispatchKeyEvent", type=kind, key=name, code=name, windowsVirtualKeyCode=code)
 
     def picture(self, path: Path) -> None:
-        """A PNG of the whole page."""
+        """Write a PNG of the whole page."""
         shot = self._call("Page.captureScreenshot", captureBeyondViewport=True)
         path.write_bytes(base64.b64decode(shot["data"]))
 
     def failures(self) -> list[dict[str, Any]]:
-        """Exceptions in the page's script so far."""
+        """Return the exceptions in the page's script so far."""
         return [event for event in self.events if event.get("method") == "Runtime.exceptionThrown"]
 
     def requests(self) -> list[str]:
-        """Addresses that the page asked for so far."""
+        """Return the addresses that the page has asked for so far."""
         sent = (event for event in self.events if event.get("method") == "Network.requestWillBeSent")
         return [event["params"]["request"]["url"] for event in sent]

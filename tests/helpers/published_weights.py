@@ -1,4 +1,4 @@
-"""Random weights for the published networks, in their published forms."""
+"""Random weights for ExpandNet and HDRCNN, in the form in which their authors published theirs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ EXPANDNET_SHAPES = {
 
 
 def expandnet_state(seed: int = 0) -> dict[str, torch.Tensor]:
-    """Weights under which all branches have a say in every pixel."""
+    """Return weights under which every branch of ExpandNet changes every pixel."""
     random = torch.Generator().manual_seed(seed)
     state = {}
     for name, shape in EXPANDNET_SHAPES.items():
@@ -30,8 +30,8 @@ def expandnet_state(seed: int = 0) -> dict[str, torch.Tensor]:
     return state
 
 
-# Shapes in the published order: (kernel height, kernel width, then in and out, or out and in where it is
-# transposed).
+# Shapes in the published order. Kernels are height, width, channels in, channels out; the 4 x 4 ones are transposed
+# convolutions, with channels out before channels in.
 HDRCNN_SHAPES = [
     *[
         shape
@@ -67,9 +67,7 @@ HDRCNN_SHAPES = [
 
 
 def hdrcnn_arrays(seed: int = 0) -> dict[str, torch.Tensor]:
-    """Published arrays whose every layer keeps the spread of its input, so that all of them have a say in the
-    output.
-    """
+    """Return arrays with which every layer of HDRCNN keeps the spread of its input, so that all change the output."""
     random = torch.Generator().manual_seed(seed)
     arrays = []
     for index, shape in enumerate(HDRCNN_SHAPES):
@@ -78,9 +76,9 @@ def hdrcnn_arrays(seed: int = 0) -> dict[str, torch.Tensor]:
             fan_in = 4 * shape[3] if transposed else shape[0] * shape[1] * shape[2]
             arrays.append(torch.randn(shape, generator=random) * (2.0 / fan_in) ** 0.5)
         elif index >= 28 and len(HDRCNN_SHAPES[index - 1]) == 1:
-            # Of a normalisation, where the variance must be positive.
+            # A batch normalisation's parameters; its variance must be positive.
             arrays.append(0.5 + torch.rand(shape, generator=random))
         else:
             arrays.append(0.1 * torch.randn(shape, generator=random))
-    arrays[0] /= 30.0  # the encoder sees 0..255
+    arrays[0] /= 30.0  # the network's input is 0 to 255
     return {str(index): array for index, array in enumerate(arrays)}

@@ -54,7 +54,7 @@ def expanders(options: argparse.Namespace) -> dict[str, Expander]:
     files = dict(pair.split("=", 1) for pair in options.weights)
     found = {}
     for name in options.models or models.names():
-        network = bool(models.describe(name).weights)
+        network = models.card(name).network
         if network and name not in files and not at_hand(name):
             continue
         chosen = {"white": WHITE, "peak": _PEAK if network else OPERATOR_PEAK, "weights": files.get(name, "")}

@@ -15,7 +15,6 @@ from quality_shots import Shot
 from torch import Tensor
 
 from vshdr import Expander, models
-from vshdr import weights as weights_room
 from vshdr.camera.hdr_files import read_hdr
 from vshdr.colour.primaries import luminance
 from vshdr.colour.transfer import EOTF
@@ -74,7 +73,7 @@ def entrants(
             raise ValueError(f"there is no model '{name}'; choose from {', '.join(known)}")
     found: dict[str, Entrant] = {}
     for name in models.names():
-        if not models.describe(name).weights:
+        if not models.card(name).network:
             if not chosen or name in chosen:
                 found[name] = _expand(Expander(name, white=WHITE, peak=OPERATOR_PEAK, device=device))
         elif name not in weights and (name in chosen or (not chosen and at_hand(name))):
@@ -88,7 +87,7 @@ def entrants(
 def at_hand(name: str) -> bool:
     """Say whether a network's first weights are in the package or in the cache."""
     try:
-        weights_room.locate("", name)
+        models.catalogue().locate("", name)
     except (OSError, ValueError):
         return False
     return True

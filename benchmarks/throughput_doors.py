@@ -24,7 +24,8 @@ from throughput_work import expander_of
 from vshdr import convert
 from vshdr.colour.h273 import ColourRange, Matrix, Transfer
 from vshdr.conversion import outputs
-from vshdr.expand.device_batches import MOST_IN_FLIGHT, DeviceBatches, InFlightBatch, plane_conversion
+from vshdr.expand.device_batches import MOST_IN_FLIGHT, DeviceBatches, InFlightBatch
+from vshdr.expand.plane_conversion import plane_conversion
 from vshdr.media.content_light import ContentLightMeter
 from vshdr.media.delivery import Delivery
 from vshdr.media.read.reader import open_source

@@ -13,6 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from vshdr import Expander, kernels, models
 from vshdr.colour.transfer import pq_encode
+from vshdr.expand.backends import TorchBackend
 from vshdr.models.contract import Display
 from vshdr.models.expandnet import ExpandNet
 from vshdr.models.gainmap import GainMap
@@ -30,7 +31,7 @@ def picture(count: int, width: int, height: int) -> Tensor:
 
 def reference(clock: Clock, width: int, height: int) -> float:
     """Return seconds per frame of ExpandNet, eager, float32, whole frames one at a time, from and to host memory."""
-    network = ExpandNet(Display(), None, "").to(clock.device).eval()
+    network = ExpandNet(Display()).to(clock.device).eval()
     sdr = picture(1, width, height)
 
     @torch.no_grad()
@@ -46,7 +47,7 @@ def networks(
 ) -> Iterator[dict[str, Any]]:
     """Yield rows of one model at one size: seconds per frame of the network and of the Expander, and what it takes."""
     width, height = size
-    has_weights = bool(models.describe(model).weights)
+    has_weights = models.card(model).network
     for precision in precisions if has_weights else ["fp32"]:
         for batch in batches:
             expander = expander_of(model, device=clock.device.type, precision=precision, batch=batch)
@@ -91,7 +92,7 @@ def parity(device: str, model: str, precisions: list[str]) -> Iterator[dict[str,
     frames = picture(1, 960, 544)
     with kernels.disabled():
         exact = _codes(expander_of(model, device="cpu", precision="fp32").expand(frames))
-    for precision in precisions if models.describe(model).weights else ["fp32"]:
+    for precision in precisions if models.card(model).network else ["fp32"]:
         quick = _codes(expander_of(model, device=device, precision=precision).expand(frames))
         difference = (quick - exact).abs().flatten().sort().values
         yield {
@@ -164,7 +165,7 @@ def expander_of(model: str, **options: Any) -> Expander:
         return Expander(model, **options)
     build = models.build
     torch.manual_seed(1)
-    models.build = lambda name, weights, display: ExpandNet(display, None, "").eval()
+    models.build = lambda name, weights, display: ExpandNet(display).eval()
     try:
         return Expander(model, **options)
     finally:
@@ -173,15 +174,17 @@ def expander_of(model: str, **options: Any) -> Expander:
 
 def _alone(expander: Expander, frames: Tensor) -> tuple[Callable[..., Any], Tensor]:
     """Return the network without what is around it, and frames as it takes them, on its device."""
-    multiple = expander.description.multiple
+    multiple = expander.card.multiple
     height, width = (-(-side // multiple) * multiple for side in frames.shape[2:])
     inputs = torch.nn.functional.pad(frames, (0, width - frames.shape[3], 0, height - frames.shape[2]))
     dtype = _DTYPES[expander.precision]
+    backend = expander.backend
+    assert isinstance(backend, TorchBackend)
 
     @torch.no_grad()
     def run(sdr: Tensor) -> Tensor:
         with torch.autocast(expander.device.type, dtype, enabled=dtype is not torch.float32):
-            return expander._model(sdr)
+            return backend.model(sdr)
 
     return run, inputs.to(expander.device)
 

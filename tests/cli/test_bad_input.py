@@ -15,8 +15,8 @@ from helpers.published_weights import expandnet_state
 from PIL import Image
 from safetensors.torch import save_file
 
+from vshdr import models
 from vshdr.cli.main import main
-from vshdr.weights import locate
 
 
 @pytest.fixture(scope="module")
@@ -276,7 +276,7 @@ def test_commands_beside_convert(material, tmp_path, capsys, monkeypatch):
     assert "text.mp4: this is not a video" in fails(capsys, "encoder-args", material / "text.mp4")
     assert "packaged" in fails(capsys, "weights", "fetch", "gainmap")
     target = tmp_path / "absent" / "o.safetensors"
-    assert str(target.parent) in fails(capsys, "weights", "mean", target, locate("", "gainmap"))
+    assert str(target.parent) in fails(capsys, "weights", "mean", target, models.catalogue().locate("", "gainmap"))
     assert "rate must be from 0 to 1" in fails(capsys, "train", "--rate", "inf")
     assert main(["shots", str(material / "pq.mkv"), "--allow-hdr"]) == 0
 

@@ -29,7 +29,7 @@ def panoramas(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def train(panoramas: Path, output: Path, *more: str) -> int:
     small = ["--size", "64", "64", "--batch", "1", "--steps", "2", "--validation", "2", "--validate-every", "1"]
-    small += ["--sheet", "0", "--encoder", "random", "--device", "cpu", "--condition", "ideal", "--log-every", "1"]
+    small += ["--sheet", "0", "--backbone", "random", "--device", "cpu", "--condition", "ideal", "--log-every", "1"]
     return main(["train", "--data", str(panoramas), "--output", str(output), *small, *more])
 
 

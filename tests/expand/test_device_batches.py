@@ -1,4 +1,6 @@
-"""Planes through an Expander on its device and back, here on a CPU: the same steps, without streams and graphs."""
+"""Batches of integer planes through an Expander's device and back, here on a CPU: the same steps, without streams and
+graphs.
+"""
 
 import gc
 import threading
@@ -13,9 +15,13 @@ import vapoursynth as vs
 
 from vshdr import Expander, convert, kernels
 from vshdr.colour.h273 import Primaries
-from vshdr.conversion import run as pipeline
+from vshdr.conversion import run as conversion_run
+from vshdr.errors import NotFiniteError, OutOfMemoryError
 from vshdr.expand import device_batches as device_batches_module
-from vshdr.expand.device_batches import MOST_IN_FLIGHT, DeviceBatches, plane_conversion
+from vshdr.expand.backends import TorchBackend
+from vshdr.expand.device_batches import MOST_IN_FLIGHT, DeviceBatches
+from vshdr.expand.plane_conversion import plane_conversion
+from vshdr.expand.staging import StagingBuffers
 from vshdr.media.content_light import ContentLightMeter
 from vshdr.media.delivery import Delivery, linear_properties
 from vshdr.media.read.device_planes import planes_of
@@ -24,7 +30,8 @@ from vshdr.media.read.reader import open_source, read_sdr
 from vshdr.media.zimg import Resizer
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.cuda)]
+NO_CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+DEVICES = ["cpu", pytest.param("cuda", marks=[pytest.mark.cuda, NO_CUDA])]
 
 
 @pytest.fixture
@@ -49,20 +56,27 @@ def clip_path(tmp_path_factory):
     return path
 
 
-def way(source, delivery):
+@pytest.fixture
+def planes_on_cpu(monkeypatch):
+    """A CPU is sent integer planes, as only GPUs are."""
+    monkeypatch.setattr("vshdr.expand.plane_conversion.PLANE_DEVICES", {"cpu"})
+
+
+def conversion_of(source, delivery):
     return plane_conversion(source.format_id, (source.width, source.height), source.signal, source.properties, delivery)
 
 
-def device_batches_of(source, device="cpu", batch=3, precision="fp32", **options) -> tuple[DeviceBatches, Delivery]:
-    delivery = Delivery(output="pq")
+def batches_of(source, device="cpu", batch=3, precision="fp32", **options) -> DeviceBatches:
     expander = Expander(device=device, eotf=source.signal.eotf, batch=batch, precision=precision, **options)
-    return DeviceBatches(expander, way(source, delivery), ContentLightMeter()), delivery
+    conversion = conversion_of(source, Delivery(output="pq"))
+    assert conversion is not None
+    return DeviceBatches(expander, conversion, ContentLightMeter())
 
 
 @pytest.mark.parametrize("device", DEVICES)
-def test_codes_are_those_of_the_other_way(source, device):
-    """Float RGB by zimg, the network, PQ by zimg: the way of a CPU."""
-    device_batches, delivery = device_batches_of(source, device)
+def test_codes_are_those_of_float_rgb_and_zimg(source, device):
+    """Float RGB by zimg, the network, PQ by zimg: the route of a CPU."""
+    batches, delivery = batches_of(source, device), Delivery(output="pq")
     frames = list(source)
     expander = Expander(eotf=source.signal.eotf, device="cpu", precision="fp32")
     resizer = Resizer(
@@ -71,8 +85,8 @@ def test_codes_are_those_of_the_other_way(source, device):
     meter = ContentLightMeter()
     decoded = [sdr for _, sdr in read_sdr(source)]
     for start in range(0, 12, 3):
-        load = device_batches.send([frame.planes for frame in frames[start : start + 3]])
-        for number, (planes, counts) in enumerate(load.frames(), start):
+        batch = batches.send([frame.planes for frame in frames[start : start + 3]])
+        for number, (planes, counts) in enumerate(batch.frames(), start):
             linear = expander.expand(decoded[number][None])[0]
             for plane, wanted in zip(planes, resizer(list(linear.numpy())), strict=True):
                 assert np.abs(plane.astype(int) - wanted.astype(int)).max() <= 1
@@ -81,61 +95,61 @@ def test_codes_are_those_of_the_other_way(source, device):
             assert light.average == pytest.approx(wanted.average, rel=1e-3)
 
 
-def test_a_short_load_is_its_part_of_a_full_one(source):
-    device_batches, _ = device_batches_of(source)
+def test_a_short_batch_equals_the_first_frames_of_a_full_one(source):
+    batches = batches_of(source)
     frames = [frame.planes for frame in source]
-    full = [[plane.copy() for plane in planes] for planes, _ in device_batches.send(frames[:3]).frames()]
-    (short,) = [planes for planes, _ in device_batches.send(frames[:1]).frames()]
+    full = [[plane.copy() for plane in planes] for planes, _ in batches.send(frames[:3]).frames()]
+    (short,) = [planes for planes, _ in batches.send(frames[:1]).frames()]
     assert all(np.array_equal(one, other) for one, other in zip(short, full[0], strict=True))
 
 
-def test_loads_keep_what_they_hold_until_they_are_dropped(source):
-    device_batches, _ = device_batches_of(source, batch=1)
+def test_a_batch_keeps_its_memory_until_it_is_dropped(source):
+    batches = batches_of(source, batch=1)
     frames = [frame.planes for frame in source]
-    held = [device_batches.send([planes]) for planes in frames[:MOST_IN_FLIGHT]]
-    first = [plane.copy() for plane in held[0].frames()[0][0]]
+    in_use = [batches.send([planes]) for planes in frames[:MOST_IN_FLIGHT]]
+    first = [plane.copy() for plane in in_use[0].frames()[0][0]]
     more = []
-    waiting = threading.Thread(target=lambda: more.append(device_batches.send([frames[MOST_IN_FLIGHT]])))
+    waiting = threading.Thread(target=lambda: more.append(batches.send([frames[MOST_IN_FLIGHT]])))
     waiting.start()
     waiting.join(0.2)
     assert not more  # there is no room until one is dropped
-    assert all(np.array_equal(a, b) for a, b in zip(held[0].frames()[0][0], first, strict=True))
-    held.pop(0)
+    assert all(np.array_equal(a, b) for a, b in zip(in_use[0].frames()[0][0], first, strict=True))
+    in_use.pop(0)
     gc.collect()
     waiting.join(20)
     assert more
 
 
 def test_what_is_not_finite_is_refused(source, monkeypatch):
-    device_batches, _ = device_batches_of(source, batch=1)
-    monkeypatch.setattr(Expander, "_light", lambda self, code, size: torch.full_like(code, torch.nan))
-    load = device_batches.send([next(iter(source)).planes])
-    with pytest.raises(RuntimeError, match="not finite"):
-        load.frames()
+    batches = batches_of(source, batch=1)
+    monkeypatch.setattr(TorchBackend, "apply", lambda self, sdr, summary: torch.full_like(sdr, torch.nan))
+    batch = batches.send([next(iter(source)).planes])
+    with pytest.raises(NotFiniteError, match="not finite"):
+        batch.frames()
 
 
 def test_what_cannot_be_compiled_runs_as_it_is(source, monkeypatch):
     def broken(*tensors):
         raise RuntimeError("no compiler")
 
-    plain, _ = device_batches_of(source, batch=1)
+    plain = batches_of(source, batch=1)
     monkeypatch.setattr(torch, "compile", lambda function, **options: broken)
-    fused, _ = device_batches_of(source, batch=1, fuse=1)
+    fused = batches_of(source, batch=1, fuse=1)
     frame = next(iter(source)).planes
     with pytest.warns(UserWarning, match="cannot fuse the work.*no compiler"):
-        load = fused.send([frame])
-    pairs = zip(load.frames()[0][0], plain.send([frame]).frames()[0][0], strict=True)
+        batch = fused.send([frame])
+    pairs = zip(batch.frames()[0][0], plain.send([frame]).frames()[0][0], strict=True)
     assert all(np.array_equal(one, other) for one, other in pairs)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_the_work_can_be_traced_as_one_graph(source, precision):
     """What torch.compile needs to fuse it; compiling itself takes a minute, and a GPU to pay."""
-    device_batches, _ = device_batches_of(source, batch=1, precision=precision)
+    batches = batches_of(source, batch=1, precision=precision)
     planes = [torch.from_numpy(np.ascontiguousarray(plane))[None] for plane in next(iter(source)).planes]
     with torch.no_grad(), kernels.disabled():
-        traced = torch.compile(device_batches._work, dynamic=False, fullgraph=True, backend="eager")
-        for one, other in zip(traced(*planes), device_batches._work(*planes), strict=True):
+        traced = torch.compile(batches._work, dynamic=False, fullgraph=True, backend="eager")
+        for one, other in zip(traced(*planes), batches._work(*planes), strict=True):
             torch.testing.assert_close(one, other)
 
 
@@ -150,9 +164,9 @@ def test_the_work_can_be_traced_as_one_graph(source, precision):
     ],
 )
 def test_what_takes_zimg_is_not_converted_on_the_device(source, changes, delivery):
-    assert way(source, Delivery(output="pq")) is not None
+    assert conversion_of(source, Delivery(output="pq")) is not None
     source.properties.update(changes)
-    assert way(source, Delivery(**{"output": "pq", **delivery})) is None
+    assert conversion_of(source, Delivery(**{"output": "pq", **delivery})) is None
 
 
 def decoded_codes(path) -> list[np.ndarray]:
@@ -160,7 +174,7 @@ def decoded_codes(path) -> list[np.ndarray]:
         return [frame.to_ndarray(format="yuv420p10le").astype(int) for frame in container.decode(video=0)]
 
 
-def test_convert_takes_device_batches_and_writes_the_same_video(clip_path, tmp_path, monkeypatch):
+def test_convert_sends_planes_and_writes_the_same_video(clip_path, tmp_path, monkeypatch):
     options = {"device": "cpu", "precision": "fp32", "codec": "ffv1", "batch": 2}
     by_zimg = convert(clip_path, tmp_path / "zimg.mkv", **options)
     sent = []
@@ -168,32 +182,31 @@ def test_convert_takes_device_batches_and_writes_the_same_video(clip_path, tmp_p
     monkeypatch.setattr(
         DeviceBatches, "send", lambda self, frames, *a: sent.append(len(frames)) or send(self, frames, *a)
     )
-    monkeypatch.setattr(device_batches_module, "PLANE_DEVICES", {"cpu"})
-    carried = convert(clip_path, tmp_path / "carried.mkv", **options)
-    assert sent == [1] + [2] * 6  # an empty one first, to see what fits
-    assert carried.frames == by_zimg.frames == 12
-    for one, other in zip(decoded_codes(tmp_path / "zimg.mkv"), decoded_codes(tmp_path / "carried.mkv"), strict=True):
+    monkeypatch.setattr("vshdr.expand.plane_conversion.PLANE_DEVICES", {"cpu"})
+    by_planes = convert(clip_path, tmp_path / "planes.mkv", **options)
+    assert sent == [1] + [2] * 6  # a black one first, to see what fits
+    assert by_planes.frames == by_zimg.frames == 12
+    for one, other in zip(decoded_codes(tmp_path / "zimg.mkv"), decoded_codes(tmp_path / "planes.mkv"), strict=True):
         assert np.abs(one - other).max() <= 1
-    assert carried.light["max_cll"] == pytest.approx(by_zimg.light["max_cll"], rel=1e-3)
-    assert carried.light["percentile_99_9"] == pytest.approx(by_zimg.light["percentile_99_9"], rel=5e-3)
+    assert by_planes.light["max_cll"] == pytest.approx(by_zimg.light["max_cll"], rel=1e-3)
+    assert by_planes.light["percentile_99_9"] == pytest.approx(by_zimg.light["percentile_99_9"], rel=5e-3)
 
 
-def test_convert_leaves_device_batches_where_light_is_wanted(clip_path, tmp_path, monkeypatch):
-    monkeypatch.setattr(device_batches_module, "PLANE_DEVICES", {"cpu"})
-    monkeypatch.setattr(DeviceBatches, "send", lambda *a: pytest.fail("carried as planes"))
+def test_convert_sends_float_rgb_where_an_output_needs_light(clip_path, tmp_path, monkeypatch, planes_on_cpu):
+    monkeypatch.setattr(DeviceBatches, "send", lambda *a: pytest.fail("sent as planes"))
     convert(clip_path, tmp_path / "shot.####.exr", tmp_path / "video.mkv", device="cpu", model="none", codec="ffv1")
     convert(clip_path, tmp_path / "smooth.mkv", device="cpu", model="none", codec="ffv1", smooth=1)
 
 
 @pytest.mark.parametrize("options", [{}, {"smooth": 1}])
-@pytest.mark.parametrize("carried", [False, True])
-def test_devices_that_share_a_clip_give_what_one_gives(clip_path, tmp_path, monkeypatch, carried, options):
+@pytest.mark.parametrize("kinds", [set(), {"cpu"}])
+def test_devices_that_share_a_clip_give_what_one_gives(clip_path, tmp_path, monkeypatch, kinds, options):
     """Two expanders stand for two GPUs."""
     options = {"device": "cpu", "codec": "ffv1", "batch": 2, **options}
-    monkeypatch.setattr(device_batches_module, "PLANE_DEVICES", {"cpu"} if carried else set())
+    monkeypatch.setattr("vshdr.expand.plane_conversion.PLANE_DEVICES", kinds)
     alone = convert(clip_path, tmp_path / "alone.mkv", **options)
-    one = pipeline._expanders
-    monkeypatch.setattr(pipeline, "_expanders", lambda *arguments: [*one(*arguments), *one(*arguments)])
+    one = conversion_run._expanders
+    monkeypatch.setattr(conversion_run, "_expanders", lambda *arguments: [*one(*arguments), *one(*arguments)])
     shared = convert(clip_path, tmp_path / "shared.mkv", **options)
     assert shared.frames == alone.frames == 12 and shared.light == alone.light
     pairs = zip(decoded_codes(tmp_path / "alone.mkv"), decoded_codes(tmp_path / "shared.mkv"), strict=True)
@@ -213,8 +226,8 @@ def test_devices_of_a_cpu(clip_path, tmp_path):
 
 @pytest.mark.parametrize(("form", "output"), [(vs.YUV420P8, "pq"), (vs.YUV422P10, "hlg"), (vs.RGB24, "pq")])
 @pytest.mark.parametrize("batch", [1, 3])
-def test_the_plugin_carries_planes_and_describes_them_alike(monkeypatch, form, output, batch):
-    """Many requests at a time, as several loads may be under way."""
+def test_the_plugin_sends_planes_and_describes_them_alike(monkeypatch, form, output, batch):
+    """Many requests at a time, as several batches may be in flight."""
     core = vs.core
     blank = core.std.BlankClip(format=form, width=96, height=64, length=10, color=[200, 120, 140])
     clip = core.std.Expr(blank, "x 10 -") if form == vs.RGB24 else blank
@@ -225,28 +238,26 @@ def test_the_plugin_carries_planes_and_describes_them_alike(monkeypatch, form, o
         return [([np.asarray(f[p]).astype(int) for p in range(3)], dict(f.props)) for f in expanded.frames()]
 
     by_zimg = rendered()
-    monkeypatch.setattr(device_batches_module, "PLANE_DEVICES", {"cpu"})
+    monkeypatch.setattr("vshdr.expand.plane_conversion.PLANE_DEVICES", {"cpu"})
     sent = []
     send = DeviceBatches.send
     monkeypatch.setattr(DeviceBatches, "send", lambda self, frames: sent.append(len(frames)) or send(self, frames))
-    carried = rendered()
-    assert sum(sent) == 11  # and an empty one first
-    for (planes, properties), (others, wanted) in zip(carried, by_zimg, strict=True):
+    by_planes = rendered()
+    assert sum(sent) == 11  # and a black one first
+    for (planes, properties), (others, wanted) in zip(by_planes, by_zimg, strict=True):
         assert properties == wanted
         assert max(np.abs(one - other).max() for one, other in zip(planes, others, strict=True)) <= 1
 
 
-def test_the_plugin_converts_by_zimg_what_the_device_does_not(monkeypatch):
-    monkeypatch.setattr(device_batches_module, "PLANE_DEVICES", {"cpu"})
-    monkeypatch.setattr(DeviceBatches, "send", lambda *a: pytest.fail("carried as planes"))
+def test_the_plugin_converts_by_zimg_what_the_device_does_not(monkeypatch, planes_on_cpu):
+    monkeypatch.setattr(DeviceBatches, "send", lambda *a: pytest.fail("sent as planes"))
     grey = vs.core.std.BlankClip(format=vs.GRAY8, width=96, height=64, length=1, color=200)
     for options in ({"output": "pq", "dither": "error_diffusion"}, {}, {"output": "pq", "smooth": 1}):
         vs.core.hdr.Expand(grey, model="none", device="cpu", **options).get_frame(0).close()
 
 
-def test_an_encoder_that_fails_stops_the_conversion(clip_path, tmp_path, monkeypatch):
-    """While all loads are under way, and one waits for room."""
-    monkeypatch.setattr(device_batches_module, "PLANE_DEVICES", {"cpu"})
+def test_an_encoder_that_fails_stops_the_conversion(clip_path, tmp_path, monkeypatch, planes_on_cpu):
+    """While all batches are in use, and one waits for room."""
     written = []
 
     def full(self, planes, pts, duration=0):
@@ -260,28 +271,45 @@ def test_an_encoder_that_fails_stops_the_conversion(clip_path, tmp_path, monkeyp
         convert(clip_path, tmp_path / "a.mkv", device="cpu", model="none", codec="ffv1", batch=1)
 
 
-def test_a_conveyor_goes_with_its_last_user(source):
-    """And its memory on the device with it, without waiting for a collection."""
-    device_batches, _ = device_batches_of(source, batch=1)
-    device_batches.send([next(iter(source)).planes]).frames()
-    gone = weakref.ref(device_batches)
-    del device_batches
+def test_memory_is_freed_with_the_last_user(source):
+    """Also that on the device, without waiting for a garbage collection."""
+    batches = batches_of(source, batch=1)
+    batches.send([next(iter(source)).planes]).frames()
+    gone = weakref.ref(batches)
+    del batches
     assert gone() is None
 
 
-def test_where_memory_is_short_loads_are_smaller(source, monkeypatch):
-    hold = device_batches_module._StagingBuffers.__init__
+def test_where_memory_is_short_batches_are_smaller_from_the_start(source, monkeypatch):
+    def short_of_memory(room):
+        class Short(StagingBuffers):
+            def __init__(self, batch, *rest):
+                if batch > room:
+                    raise RuntimeError("CUDA error: out of memory")
+                super().__init__(batch, *rest)
 
-    def short(self, batch, *rest):
-        if batch > 2:
-            raise RuntimeError("CUDA error: out of memory")
-        hold(self, batch, *rest)
+        return Short
 
-    monkeypatch.setattr(device_batches_module._StagingBuffers, "__init__", short)
-    expander = Expander("none", device="cpu", batch=8)
-    assert DeviceBatches.largest(expander, way(source, Delivery(output="pq"))).batch == 2
-    monkeypatch.setattr(device_batches_module._StagingBuffers, "__init__", lambda *a: short(a[0], 3))
-    assert DeviceBatches.largest(expander, way(source, Delivery(output="pq"))) is None
+    expander, conversion = Expander("none", device="cpu", batch=8), conversion_of(source, Delivery(output="pq"))
+    monkeypatch.setattr(device_batches_module, "StagingBuffers", short_of_memory(2))
+    assert DeviceBatches.largest(expander, conversion).batch == expander.batch == 2
+    monkeypatch.setattr(device_batches_module, "StagingBuffers", short_of_memory(0))
+    assert DeviceBatches.largest(expander, conversion) is None
+
+
+def test_memory_that_runs_out_later_is_an_error_and_the_batch_stays(source, monkeypatch):
+    batches = batches_of(source)
+    frames = [frame.planes for frame in source]
+    batches.send(frames[:3]).frames()
+
+    def starve(self, sdr, summary):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(TorchBackend, "apply", starve)
+    with pytest.raises(OutOfMemoryError, match="ran out of memory on 96x64 frames; lower batch"):
+        batches.send(frames[:3])
+    monkeypatch.undo()
+    assert len(batches.send(frames[:3]).frames()) == batches.batch == 3
 
 
 @pytest.mark.parametrize("form", ["yuv420p", "nv12", "yuv420p10le", "p010le"])
@@ -300,21 +328,22 @@ def test_planes_are_those_of_the_decoder_however_they_lie(form):
         assert plane.is_contiguous() and np.array_equal(plane.numpy(), array)
 
 
-def test_frames_that_are_on_the_device_go_the_same_way(source):
-    device_batches, _ = device_batches_of(source)
+def test_frames_that_lie_on_the_device_give_the_same(source):
+    batches = batches_of(source)
     there = list(source.on_device(torch.device("cpu")))
     here = list(source)
     assert [(frame.pts, frame.duration) for frame in there] == [(frame.pts, frame.duration) for frame in here]
     for start, end in ((0, 3), (3, 4)):
-        one, other = (device_batches.send([frame.planes for frame in frames[start:end]]) for frames in (there, here))
+        one, other = (batches.send([frame.planes for frame in frames[start:end]]) for frames in (there, here))
         for (planes, counts), (others, more) in zip(one.frames(), other.frames(), strict=True):
             assert torch.equal(counts, more)
             assert all(np.array_equal(a, b) for a, b in zip(planes, others, strict=True))
 
 
 @pytest.mark.parametrize("possible", [True, False])
-def test_convert_decodes_on_the_device_where_that_is_possible(clip_path, tmp_path, monkeypatch, possible):
-    monkeypatch.setattr(device_batches_module, "PLANE_DEVICES", {"cpu"})
+def test_convert_decodes_on_the_device_where_that_is_possible(
+    clip_path, tmp_path, monkeypatch, possible, planes_on_cpu
+):
     options = {"device": "cpu", "codec": "ffv1", "model": "none"}
 
     def no_hardware(*arguments):

@@ -15,7 +15,7 @@ from vshdr import Expander, models
 from vshdr.expand.tiles import clamp_and_pad, in_tiles
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-OPERATORS = [name for name in models.names() if not models.describe(name).weights]
+OPERATORS = [name for name in models.names() if not models.card(name).network]
 
 
 def noise(height: int, width: int, seed: int, frames: int = 1) -> Tensor:
@@ -37,7 +37,7 @@ whole = functools.cache(Expander)
     seed=st.integers(0, 99),
 )
 def test_an_operator_in_tiles_gives_the_whole_frame(model, height, width, tile, extra, seed) -> None:
-    overlap = -1 if extra is None else models.describe(model).context + extra
+    overlap = -1 if extra is None else models.card(model).context + extra
     sdr = noise(height, width, seed)
     tiled = Expander(model, tile=tile, overlap=overlap).expand(sdr)
     torch.testing.assert_close(tiled, whole(model).expand(sdr), atol=1e-5, rtol=0)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import torch
 
 EXPANDNET_SHAPES = {
@@ -82,3 +85,11 @@ def hdrcnn_arrays(seed: int = 0) -> dict[str, torch.Tensor]:
             arrays.append(0.1 * torch.randn(shape, generator=random))
     arrays[0] /= 30.0  # the network's input is 0 to 255
     return {str(index): array for index, array in enumerate(arrays)}
+
+
+def write_object_npz(path: Path, arrays: list[np.ndarray]) -> Path:
+    """The form of the HDRCNN files: one object array that NumPy pickles."""
+    objects = np.empty(len(arrays), dtype=object)
+    objects[:] = arrays
+    np.savez(path, params=objects)
+    return path

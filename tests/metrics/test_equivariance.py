@@ -16,7 +16,7 @@ from vshdr.options.train import TrainOptions
 from vshdr.temporal.warp import warp
 from vshdr.training.learner import Objective
 from vshdr.training.losses import LOSSES
-from vshdr.training.stability_terms import STABILITY, answered_for, second_view
+from vshdr.training.stability_terms import STABILITY, judged_mask, second_view
 
 SIZE = 48
 
@@ -48,7 +48,7 @@ def shifted(pixels: int) -> Pair:
 
 
 def everywhere(pair: Pair) -> torch.Tensor:
-    return answered_for(pair.linear, highlights_only=False)
+    return judged_mask(pair.linear, highlights_only=False)
 
 
 def test_no_motion_warps_nothing():
@@ -198,10 +198,10 @@ def test_reconstruction_judges_both_views_only_where_the_term_says_so(name, both
     pair = dataclasses.replace(pair, second_linear=4.0 * pair.second_linear)  # so that the views have other losses
 
     def learner(first, second):
-        return first.pow(2.2), second.pow(2.2)
+        return first.pow(2.2), second.pow(2.2), "linear"
 
     objective = Objective("highlight", name, headroom=5.0)
-    parts = objective(learner, "linear", pair, torch.autocast("cpu", enabled=False))
+    parts = objective(learner, pair, torch.autocast("cpu", enabled=False))
     views = [(pair.sdr, pair.linear), (pair.second_sdr, pair.second_linear)] if both else [(pair.sdr, pair.linear)]
     sdr, truth = (torch.cat(part) for part in zip(*views, strict=True))
     assert float(parts["reconstruction"]) == pytest.approx(float(LOSSES["highlight"](sdr.pow(2.2), truth, sdr)))
@@ -209,8 +209,8 @@ def test_reconstruction_judges_both_views_only_where_the_term_says_so(name, both
 
 def test_highlight_networks_answer_for_lost_highlights():
     truth = torch.tensor([0.5, 0.975, 4.0]).view(1, 1, 1, 3).expand(1, 3, 1, 3)
-    assert torch.allclose(answered_for(truth, highlights_only=True).flatten(), torch.tensor([0.0, 0.5, 1.0]), atol=1e-6)
-    assert answered_for(truth, highlights_only=False).eq(1.0).all()
+    assert torch.allclose(judged_mask(truth, highlights_only=True).flatten(), torch.tensor([0.0, 0.5, 1.0]), atol=1e-6)
+    assert judged_mask(truth, highlights_only=False).eq(1.0).all()
 
 
 def test_every_term_can_be_asked_for():

@@ -41,7 +41,7 @@ def published(state: dict[str, torch.Tensor], sdr: torch.Tensor) -> torch.Tensor
 
 @pytest.fixture(scope="module")
 def network() -> ExpandNet:
-    return ExpandNet(Display(), expandnet_state(), "random weights").eval().requires_grad_(False)
+    return ExpandNet(Display()).load(expandnet_state(), "random weights").eval().requires_grad_(False)
 
 
 def frame(height: int, width: int, seed: int = 1) -> torch.Tensor:
@@ -69,7 +69,7 @@ def test_tiles_equal_the_whole_frame_up_to_its_borders(network):
     summary = network.summarise(sdr)
     whole = network(sdr, summary)
     tiled = torch.full_like(whole, -1.0)
-    context, side = network.description.context, 32
+    context, side = network.card.context, 32
     for top in range(0, 75, side):
         for left in range(0, 110, side):
             above, before = max(0, top - context), max(0, left - context)
@@ -83,7 +83,7 @@ def test_tiles_equal_the_whole_frame_up_to_its_borders(network):
 def test_one_pixel_less_of_context_would_not_do(network):
     sdr = frame(33, 64)
     summary = network.summarise(sdr)
-    less = network.description.context - 1
+    less = network.card.context - 1
     tile = network(sdr[..., 32 - less :], summary)[..., less:]
     assert (tile - network(sdr, summary)[..., 32:]).abs().max() > 1e-4 * network.anchor
 
@@ -107,11 +107,11 @@ def test_anchor_keeps_the_light_of_well_exposed_pixels(network):
 
 
 def test_anchor_belongs_to_the_weights_and_to_nothing_else(network):
-    again = ExpandNet(Display(eotf="gamma28", white=100.0, peak=4000.0), expandnet_state(), "random weights")
+    again = ExpandNet(Display(eotf="gamma28", white=100.0, peak=4000.0)).load(expandnet_state(), "random weights")
     assert again.anchor == pytest.approx(network.anchor, rel=1e-6)
     darker = expandnet_state()
     darker["end_net.1.bias"] = darker["end_net.1.bias"] - 3.0
-    assert ExpandNet(Display(), darker, "darker weights").anchor > 5.0 * network.anchor
+    assert ExpandNet(Display()).load(darker, "darker weights").anchor > 5.0 * network.anchor
 
 
 @torch.no_grad()
@@ -144,7 +144,7 @@ def test_weights_that_do_not_fit_are_named():
     state["end_net.1.bias"] = torch.full((3,), torch.nan)
     complaint = r"x\.pth holds values that are not finite, first in end_net\.1\.bias"
     with pytest.raises(ValueError, match=complaint):
-        ExpandNet(Display(), state, "x.pth")
+        ExpandNet(Display()).load(state, "x.pth")
 
 
 # Files, the centre of constant pictures of 0.25, 0.5, 0.75 and 1, and a colour ramp at two places and in the
@@ -184,6 +184,7 @@ def test_published_files_give_the_published_values(digest):
     folder = Path(os.environ["VSHDR_TEST_WEIGHTS"])
     path = next(path for path in folder.rglob("*.pth") if sha256(path).startswith(digest))
     network = models.build("expandnet", str(path), Display())
+    assert isinstance(network, ExpandNet)
     constants, first, second, mean = GOLDEN[digest]
     for value, expected in zip((0.25, 0.5, 0.75, 1.0), constants, strict=True):
         sdr = torch.full((1, 3, 256, 256), value)

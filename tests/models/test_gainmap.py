@@ -45,7 +45,7 @@ def frame() -> torch.Tensor:
 
 
 def test_it_is_the_default():
-    assert models.DEFAULT == "gainmap" and Expander().description.name == "gainmap"
+    assert models.DEFAULT == "gainmap" and Expander().card.name == "gainmap"
 
 
 def test_it_stays_in_its_budget():
@@ -103,6 +103,7 @@ def test_curves_are_looked_up_with_a_channel_and_with_the_smallest():
 def test_the_distribution_tells_a_shoulder_from_a_clip(pair):
     """The network is told shares of the frame, wherever in it they lie and however large it is."""
     network = models.build("gainmap", "", Display())
+    assert isinstance(network, GainMap)
 
     def told(sdr: torch.Tensor) -> torch.Tensor:
         with torch.no_grad():

@@ -70,11 +70,11 @@ DEVICE = SimpleNamespace(type="cuda")
 def test_streams_wait_for_each_other_and_for_nothing_else(cuda):
     stand = cuda()
     streams = gpu.Streams(DEVICE)
-    with streams.on(streams.up):
+    with streams.use(streams.upload):
         pass
-    streams.after(streams.up, streams.work)
-    streams.after(streams.work, streams.down)
-    assert streams.mark(streams.down, sleeps=True).of == 2
+    streams.wait(streams.compute, streams.upload)
+    streams.wait(streams.download, streams.compute)
+    assert streams.record_event(streams.download, blocking=True).of == 2
     assert stand.notes == ["stream 0", "stream 1", "stream 2", "on 0", "1 waits for 0", "2 waits for 1"]
 
 
@@ -86,7 +86,7 @@ def test_work_is_recorded_once_and_played_on_new_input(cuda):
         calls.append(stand.capturing)
         return [tensor * 2]
 
-    recorded = gpu.Recorded(double, gpu.Streams(DEVICE))
+    recorded = gpu.Recorded(double, gpu.Streams(DEVICE).compute)
     (first,) = recorded(torch.ones(3))
     assert calls == [False, False, False, True]  # kernels are chosen before, outside of the graph
     recorded(torch.full((3,), 5.0))
@@ -97,7 +97,7 @@ def test_work_is_recorded_once_and_played_on_new_input(cuda):
 
 def test_work_that_cannot_be_recorded_runs_all_the_same(cuda):
     cuda(refuses="operation not permitted when stream is capturing")
-    recorded = gpu.Recorded(lambda tensor: [tensor + 1], gpu.Streams(DEVICE))
+    recorded = gpu.Recorded(lambda tensor: [tensor + 1], gpu.Streams(DEVICE).compute)
     with pytest.warns(UserWarning, match="cannot be recorded.*not permitted"):
         assert recorded(torch.zeros(2))[0].tolist() == [1.0, 1.0]
     assert recorded(torch.ones(2))[0].tolist() == [2.0, 2.0]
@@ -106,7 +106,7 @@ def test_work_that_cannot_be_recorded_runs_all_the_same(cuda):
 def test_memory_that_is_short_while_recording_is_no_reason_to_go_on_without(cuda):
     cuda(refuses="CUDA error: out of memory")
     with pytest.raises(RuntimeError, match="out of memory"):
-        gpu.Recorded(lambda tensor: [tensor], gpu.Streams(DEVICE))(torch.zeros(2))
+        gpu.Recorded(lambda tensor: [tensor], gpu.Streams(DEVICE).compute)(torch.zeros(2))
 
 
 def test_what_recording_refuses_does_not_undo_the_fusing(cuda, monkeypatch):
@@ -120,7 +120,7 @@ def test_what_recording_refuses_does_not_undo_the_fusing(cuda, monkeypatch):
 
     fused = gpu.Fused(refuses_to_be_recorded)
     with pytest.warns(UserWarning, match="cannot be recorded"):
-        gpu.Recorded(fused, gpu.Streams(DEVICE))(SimpleTensor(2))
+        gpu.Recorded(fused, gpu.Streams(DEVICE).compute)(SimpleTensor(2))
     assert fused._call is not fused._function
 
 

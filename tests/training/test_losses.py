@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from vshdr.colour.transfer import EOTF
+from vshdr.models.contract import EPSILON
 from vshdr.training.losses import (
-    EPSILON,
     HUE,
     LEAST,
     LOSSES,

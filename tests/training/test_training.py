@@ -11,10 +11,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
-import OpenEXR
 import pytest
 import torch
+from helpers.hdri import write_panoramas
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file
@@ -28,27 +27,26 @@ from vshdr.camera.panoramas import Panoramas
 from vshdr.camera.virtual_camera import VirtualCamera
 from vshdr.colour.camera_response import camera_response
 from vshdr.expand.expander import Expander
-from vshdr.models.contract import Description, Model, load_state
+from vshdr.models import registry
+from vshdr.models.cards import Card
+from vshdr.models.contract import Display, Model
 from vshdr.options.declare import add_arguments, from_arguments
 from vshdr.options.train import TrainOptions
 from vshdr.synthetic.panoramas import procedural_panorama
 from vshdr.training import checkpoint
-from vshdr.training.initial import initialise
 from vshdr.training.learner import Learner, Objective
 from vshdr.training.loop import Summary, train
-from vshdr.training.recipes import RECIPES, rate_at, resolve
+from vshdr.training.recipes import rate_at, recipe_of, resolve
 
 
 class TinyGain(Model):
     """A network of 300 numbers with linear output, in place of one that takes long."""
 
-    description = Description(name="gainmap", summary="", source="", weights=("none",))
+    card = Card(name="gainmap", summary="", source="", recipes=models.card("gainmap").recipes)
 
-    def __init__(self, display, state, origin):
+    def __init__(self, display):
         super().__init__(display)
         self.net = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 3, 1))
-        if state is not None:
-            load_state(self, state, origin)
 
     def forward(self, sdr, summary=None):
         return sdr.clamp_min(1e-3).pow(2.4) * torch.exp2(7.0 * torch.tanh(self.net(sdr)))
@@ -59,17 +57,12 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 @pytest.fixture
 def tiny(monkeypatch):
-    monkeypatch.setitem(models.REGISTRY, "gainmap", f"{__name__}:TinyGain")
+    monkeypatch.setitem(registry._known, "gainmap", TinyGain)
 
 
 @pytest.fixture(scope="module")
 def hdri(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("hdri")
-    for index, name in enumerate(("ash", "birch", "cedar", "elm", "fir", "hazel")):
-        pixels = procedural_panorama(index, 128).permute(1, 2, 0).numpy()
-        channels = {channel: np.ascontiguousarray(pixels[..., place]) for place, channel in enumerate("RGB")}
-        OpenEXR.File({}, channels).write(str(folder / f"{name}.exr"))
-    return folder
+    return write_panoramas(tmp_path_factory.mktemp("hdri"))
 
 
 @pytest.fixture
@@ -181,12 +174,12 @@ def test_hdrcnn_trains_resumes_and_expands(options, tmp_path):
 def test_a_network_fits_a_few_pictures(hdri, name, side, rate):
     """With the statistics of its batch and the loss of its publication."""
     pair = VirtualCamera(Panoramas(find_hdr_files(hdri)), CONDITIONS["ideal"], size=(side, side), seed=1).pair(2)
-    learner = Learner(initialise(name, seed=0)).train()
+    learner = Learner(models.untrained(name, Display(), seed=0)).train()
     objective = Objective(name, headroom=5.0)
     adam = torch.optim.Adam(learner.parameters(), lr=rate)
     losses = []
     for _ in range(12):
-        loss = objective(learner, learner.domain, pair, torch.autocast("cpu", enabled=False))["loss"]
+        loss = objective(learner, pair, torch.autocast("cpu", enabled=False))["loss"]
         adam.zero_grad()
         loss.backward()
         adam.step()
@@ -248,12 +241,30 @@ def test_what_is_not_given_is_as_the_run_was_begun(tiny, options, hdri, tmp_path
 
 
 def test_the_second_phase_keeps_how_gainmap_judges_whole_frames(options, tmp_path):
-    small = {"size": (64, 64), "rate": 1e-3, "encoder": "random"}
+    small = {"size": (64, 64), "rate": 1e-3, "backbone": "random"}
     first = train(options(steps=1, output=str(tmp_path / "first"), **small))
     second = train(options(steps=2, phase="stability", weights=str(first.weights), **small))
     before, after = load_file(first.weights), load_file(second.weights.with_name("final.safetensors"))
     changed = {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
-    assert changed == {"encoder", "enter", "deepest", "up", "leave"}
+    assert changed == {"backbone", "enter", "deepest", "up", "leave"}
+
+
+def test_a_run_of_an_earlier_version_goes_on(options, tmp_path):
+    """It called the backbone encoder, among the options and in its tensors' names."""
+    chosen = options(steps=1, size=(64, 64), validation=1, backbone="random", schedule="constant", ema=0.9)
+    train(chosen)
+    saved = checkpoint.load(tmp_path / "run" / "last.pt")
+    shutil.copytree(tmp_path / "run", tmp_path / "older")
+    saved["options"]["encoder"] = saved["options"].pop("backbone")
+    for part in ("network", "average"):
+        saved[part] = {name.replace("model.backbone", "model.encoder"): item for name, item in saved[part].items()}
+    assert "module.model.encoder.stem.weight" in saved["average"]
+    checkpoint.save(tmp_path / "older" / "last.pt", saved)
+    for name in ("run", "older"):
+        train(dataclasses.replace(chosen, steps=2, resume=True, output=str(tmp_path / name)))
+    found, expected = (load_file(tmp_path / name / "final.safetensors") for name in ("older", "run"))
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(tensor, found[name]) for name, tensor in expected.items())
 
 
 def test_a_second_phase_needs_weights(tiny, options):
@@ -330,11 +341,15 @@ def test_what_does_not_fit_is_refused(tiny, options, tmp_path):
     (tmp_path / "run" / "last.pt").write_bytes(b"not a checkpoint")
     with pytest.raises(ValueError, match=r"last\.pt is damaged"):
         train(options(resume=True))
-    for wrong in ({"size": (32, 0)}, {"stability": "l2"}, {"alpha": 2.0}, {"model": "vgg"}):
+    for wrong in ({"size": (32, 0)}, {"stability": "l2"}, {"alpha": 2.0}, {"backbone": "vgg"}):
         with pytest.raises(ValueError):
             TrainOptions(**wrong)
+    with pytest.raises(ValueError, match="unknown model 'vgg'; choose from none, .*hdrcnn$"):
+        train(options(model="vgg", output=str(tmp_path / "other")))
+    with pytest.raises(ValueError, match="none is an operator without weights; it cannot be trained"):
+        train(options(model="none", output=str(tmp_path / "other")))
     with pytest.raises(ValueError, match="operator without weights"):
-        initialise("none", seed=0)
+        models.untrained("none", Display(), seed=0)
 
 
 @pytest.mark.slow
@@ -367,23 +382,15 @@ torch.save(made[0].learner.state_dict(), {str(tmp_path)!r} + f"/rank{{os.environ
         train(alone)
 
 
-def test_initial_hdrcnn_is_up_sampling_and_addition():
-    model = initialise("hdrcnn", seed=3)
-    features = torch.rand(1, 128, 8, 8)
-    with torch.no_grad():
-        larger = model.decoder[4].deconv(features)
-        both = model.decoder[4].fuse(torch.cat((larger, 2.0 * larger), dim=1))
-    expected = nn.functional.interpolate(features[:, :64], scale_factor=2, mode="bilinear")
-    assert torch.allclose(larger[..., 1:-1, 1:-1], expected[..., 1:-1, 1:-1], atol=1e-6)
-    assert torch.allclose(both, 3.0 * larger, atol=1e-5)
-    again, other = initialise("hdrcnn", seed=3), initialise("hdrcnn", seed=4)
-    assert torch.equal(model.to_rgb.weight, again.to_rgb.weight)
-    assert not torch.equal(model.to_rgb.weight, other.to_rgb.weight)
+def test_the_same_seed_gives_the_same_network():
+    model, again, other = (models.untrained("hdrcnn", Display(), seed=seed).state_dict() for seed in (3, 3, 4))
+    assert all(torch.equal(tensor, again[name]) for name, tensor in model.items())
+    assert not torch.equal(model["to_rgb.weight"], other["to_rgb.weight"])
 
 
 def test_a_seeded_start_leaves_the_global_generator_alone():
     torch.manual_seed(1)
-    initialise("expandnet", seed=0)
+    models.untrained("hdrcnn", Display(), seed=0)
     after = torch.rand(3)
     torch.manual_seed(1)
     assert torch.equal(torch.rand(3), after)
@@ -392,7 +399,7 @@ def test_a_seeded_start_leaves_the_global_generator_alone():
 def test_recipes_are_the_published_ones():
     hdrcnn = resolve(TrainOptions(model="hdrcnn"))
     assert (hdrcnn.loss, hdrcnn.rate, hdrcnn.size) == ("hdrcnn", 5e-5, (320, 320))
-    epoch = RECIPES["hdrcnn", "reconstruction"].epoch
+    epoch = recipe_of("hdrcnn", "reconstruction").epoch
     assert [rate_at(step, hdrcnn) for step in (0, epoch - 1, 2 * epoch)] == pytest.approx([5e-5, 5e-5, 5e-5 * 0.99**2])
     expandnet = resolve(TrainOptions(model="expandnet"))
     assert (expandnet.loss, expandnet.rate, expandnet.batch, expandnet.size) == ("expandnet", 7e-5, 12, (256, 256))
@@ -411,6 +418,20 @@ def test_crops_are_multiples_of_what_a_model_needs():
         resolve(TrainOptions(model="gainmap", size=(96, 64)))
     with pytest.raises(ValueError, match="size must be a width and a height in pixels"):
         TrainOptions(size=(64, 0))
+
+
+def test_a_network_without_a_recipe_for_a_phase_is_refused(monkeypatch):
+    class Untaught(TinyGain):
+        card = dataclasses.replace(TinyGain.card, recipes={"reconstruction": recipe_of("gainmap", "reconstruction")})
+
+    monkeypatch.setitem(registry._known, "gainmap", Untaught)
+    resolve(TrainOptions(model="gainmap"))
+    with pytest.raises(ValueError, match="gainmap has no recipe for the phase stability; its card has: reconstruction"):
+        resolve(TrainOptions(model="gainmap", phase="stability"))
+
+
+def test_the_default_model_is_the_packages():
+    assert TrainOptions().model == models.DEFAULT
 
 
 def test_command_makes_the_same_run_again():

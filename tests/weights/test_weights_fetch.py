@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import fcntl
 import hashlib
 import json
@@ -13,8 +12,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from vshdr import weights
-from vshdr.weights import catalogue
+from vshdr import models, weights
+from vshdr.weights import Catalogue, Download
 
 CONTENT = os.urandom(700_000)
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -59,17 +58,18 @@ def server(tmp_path, monkeypatch) -> Iterator[ThreadingHTTPServer]:
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
     monkeypatch.setenv("VSHDR_CACHE", str(tmp_path / "a cache"))
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    offer(monkeypatch, server)
+    offer(server)
     yield server
     server.shutdown()
     server.server_close()
 
 
-def offer(monkeypatch, server, name: str = "hdrcnn", file: str = "file.npz", sha256: str = DIGEST) -> None:
-    """Points the catalogue's entry `name` at the server."""
+def offer(server, file: str = "file.npz", sha256: str = DIGEST) -> None:
+    """Gives the server a catalogue with one entry, the file that it serves."""
     url = f"http://127.0.0.1:{server.server_port}/{file}"
-    entry = dataclasses.replace(catalogue.ENTRIES[name], url=url, sha256=sha256)
-    monkeypatch.setitem(catalogue.ENTRIES, name, entry)
+    about = {"licence": "none", "source": "a test", "summary": "random bytes"}
+    entry = Download(name="light", url=url, size=len(CONTENT), sha256=sha256, **about)
+    server.catalogue = Catalogue({"network": [entry]})
 
 
 def left_behind() -> set[str]:
@@ -78,60 +78,60 @@ def left_behind() -> set[str]:
 
 def test_fetches_once_and_reports_progress(server):
     seen = []
-    path = weights.fetch("hdrcnn", progress=lambda done, total: seen.append((done, total)))
-    assert path == weights.folder() / "hdrcnn.npz"
+    path = server.catalogue.fetch("light", progress=lambda done, total: seen.append((done, total)))
+    assert path == weights.folder() / "light.npz"
     assert path.read_bytes() == CONTENT
     assert seen[0] == (0, len(CONTENT)) and seen[-1] == (len(CONTENT), len(CONTENT))
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
-    assert weights.fetch("hdrcnn") == path
+    assert server.catalogue.fetch("light") == path
     assert len(server.ranges) == 1
-    assert left_behind() == {"hdrcnn.npz"}
+    assert left_behind() == {"light.npz"}
 
 
 def test_goes_on_where_it_was_interrupted(server):
     server.stop_after = 300_000
     with pytest.raises(OSError, match="ended after 300000 of 700000 bytes; run it again to go on from there"):
-        weights.fetch("hdrcnn")
-    assert "hdrcnn.npz" not in left_behind()
+        server.catalogue.fetch("light")
+    assert "light.npz" not in left_behind()
     server.stop_after = None
     seen = []
-    path = weights.fetch("hdrcnn", progress=lambda done, total: seen.append((done, total)))
+    path = server.catalogue.fetch("light", progress=lambda done, total: seen.append((done, total)))
     assert path.read_bytes() == CONTENT
     assert server.ranges == [None, "bytes=300000-"]
     assert seen[0] == (300_000, 700_000)
-    assert left_behind() == {"hdrcnn.npz"}
+    assert left_behind() == {"light.npz"}
 
 
 def test_starts_again_where_the_server_knows_no_ranges(server):
     server.stop_after, server.understands_ranges = 300_000, False
     with pytest.raises(OSError):
-        weights.fetch("hdrcnn")
+        server.catalogue.fetch("light")
     server.stop_after = None
-    assert weights.fetch("hdrcnn").read_bytes() == CONTENT
+    assert server.catalogue.fetch("light").read_bytes() == CONTENT
 
 
-def test_never_joins_parts_of_two_versions(server, monkeypatch):
-    offer(monkeypatch, server, sha256="")
+def test_never_joins_parts_of_two_versions(server):
+    offer(server, sha256="")
     server.stop_after = 300_000
     with pytest.raises(OSError):
-        weights.fetch("hdrcnn")
+        server.catalogue.fetch("light")
     server.stop_after, server.content, server.tag = None, CONTENT[::-1], '"two"'
-    assert weights.fetch("hdrcnn").read_bytes() == CONTENT[::-1]
+    assert server.catalogue.fetch("light").read_bytes() == CONTENT[::-1]
 
 
 def test_finishes_a_download_of_which_only_the_renaming_was_missing(server):
     server.stop_after = 300_000
     with pytest.raises(OSError):
-        weights.fetch("hdrcnn")
-    (weights.folder() / "hdrcnn.npz.part").write_bytes(CONTENT)
+        server.catalogue.fetch("light")
+    (weights.folder() / "light.npz.part").write_bytes(CONTENT)
     server.stop_after = None
-    assert weights.fetch("hdrcnn").read_bytes() == CONTENT
+    assert server.catalogue.fetch("light").read_bytes() == CONTENT
 
 
 def test_a_server_that_does_not_say_the_length(server):
     server.tells_length = False
     seen = []
-    path = weights.fetch("hdrcnn", progress=lambda done, total: seen.append((done, total)))
+    path = server.catalogue.fetch("light", progress=lambda done, total: seen.append((done, total)))
     assert path.read_bytes() == CONTENT
     assert seen[-1] == (len(CONTENT), None)
 
@@ -139,69 +139,69 @@ def test_a_server_that_does_not_say_the_length(server):
 def test_wrong_bytes_are_not_kept(server):
     server.content = b"x" + CONTENT[1:]
     with pytest.raises(OSError, match=f"the catalogue says {DIGEST}; nothing was kept"):
-        weights.fetch("hdrcnn")
+        server.catalogue.fetch("light")
     assert left_behind() == set()
     server.content = CONTENT
-    assert weights.fetch("hdrcnn").read_bytes() == CONTENT
+    assert server.catalogue.fetch("light").read_bytes() == CONTENT
 
 
 def test_a_damaged_file_in_the_cache_is_fetched_again(server):
-    path = weights.fetch("hdrcnn")
+    path = server.catalogue.fetch("light")
     path.write_bytes(CONTENT[:-1])
-    assert weights.fetch("hdrcnn").read_bytes() == CONTENT
+    assert server.catalogue.fetch("light").read_bytes() == CONTENT
 
 
-def test_the_first_download_is_trusted_and_later_ones_must_equal_it(server, monkeypatch):
-    offer(monkeypatch, server, sha256="")
-    assert next(line for line in weights.status() if line.name == "hdrcnn").checksum == "none"
-    path = weights.fetch("hdrcnn")
+def test_the_first_download_is_trusted_and_later_ones_must_equal_it(server):
+    offer(server, sha256="")
+    assert next(line for line in server.catalogue.status() if line.name == "light").checksum == "none"
+    path = server.catalogue.fetch("light")
     record = json.loads((weights.folder() / "first_downloads.json").read_text())
-    assert record["hdrcnn"]["sha256"] == DIGEST and record["hdrcnn"]["size"] == len(CONTENT)
-    assert next(line for line in weights.status() if line.name == "hdrcnn").checksum == "recorded"
+    assert record["light"]["sha256"] == DIGEST and record["light"]["size"] == len(CONTENT)
+    assert next(line for line in server.catalogue.status() if line.name == "light").checksum == "recorded"
     path.unlink()
     server.content = CONTENT[::-1]
     with pytest.raises(OSError, match=r"the first download had, by .*first_downloads\.json"):
-        weights.fetch("hdrcnn")
+        server.catalogue.fetch("light")
     assert not path.exists()
 
 
-def test_a_page_that_is_gone(server, monkeypatch):
-    offer(monkeypatch, server, file="gone.npz")
+def test_a_page_that_is_gone(server):
+    offer(server, file="gone.npz")
     with pytest.raises(OSError, match=r"gone\.npz answered 404 Not Found"):
-        weights.fetch("hdrcnn")
+        server.catalogue.fetch("light")
     assert left_behind() == set()
-    with pytest.raises(OSError, match="run: vshdr weights fetch hdrcnn"):
-        weights.locate("hdrcnn", "hdrcnn")
+    with pytest.raises(OSError, match="run: vshdr weights fetch light"):
+        server.catalogue.locate("light", "network")
 
 
 def test_no_network(server):
     server.shutdown()
     server.server_close()
     with pytest.raises(OSError, match="cannot be reached .* check the network"):
-        weights.fetch("hdrcnn")
+        server.catalogue.fetch("light")
 
 
 def test_two_at_once_do_not_mix(server):
     weights.folder().mkdir(parents=True)
-    with (weights.folder() / "hdrcnn.npz.part").open("ab") as other:
+    with (weights.folder() / "light.npz.part").open("ab") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
-        with pytest.raises(OSError, match="another process is fetching hdrcnn"):
-            weights.fetch("hdrcnn")
-    assert weights.fetch("hdrcnn").read_bytes() == CONTENT
+        with pytest.raises(OSError, match="another process is fetching light"):
+            server.catalogue.fetch("light")
+    assert server.catalogue.fetch("light").read_bytes() == CONTENT
 
 
 def test_unknown_names_list_the_known():
     with pytest.raises(ValueError, match="unknown weights 'hdrnet'; the catalogue has expandnet, .*hdrcnn"):
-        weights.fetch("hdrnet")
+        models.catalogue().fetch("hdrnet")
 
 
-def test_a_damaged_record_of_first_downloads_is_told_and_trusts_nothing(server, monkeypatch):
+def test_a_damaged_record_of_first_downloads_is_told_and_trusts_nothing(server):
     """Where the catalogue has no checksum, the first download's is remembered, and later ones are held to it."""
-    offer(monkeypatch, server, sha256="")
-    weights.fetch("hdrcnn")
+    offer(server, sha256="")
+    server.catalogue.fetch("light")
     record = weights.folder() / "first_downloads.json"
-    assert json.loads(record.read_text())["hdrcnn"]["sha256"] == DIGEST
+    assert json.loads(record.read_text())["light"]["sha256"] == DIGEST
     record.write_text("{")
-    next(weights.folder().glob("hdrcnn*.npz")).unlink()
+    next(weights.folder().glob("light*.npz")).unlink()
     with pytest.raises(OSError, match="first_downloads.json is damaged .* delete it to trust the next downloads anew"):
-        weights.fetch("hdrcnn")
+        server.catalogue.fetch("light")

@@ -6,7 +6,7 @@ import argparse
 import dataclasses
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.progress import MofNCompleteColumn, TextColumn, TimeRemainingColumn
 
@@ -41,9 +41,10 @@ def add(commands: Commands) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    options = {}
+    """Convert as the arguments say, with a progress bar and a summary."""
+    options: dict[str, Any] = {}
     for cls in (ExpandOptions, ConvertOptions):
-        chosen = from_arguments(cls, arguments)  # checked here, before torch takes its seconds to load
+        chosen = from_arguments(cls, arguments)  # checked here, before torch takes its seconds to be imported
         options.update({field.name: getattr(chosen, field.name) for field in dataclasses.fields(cls)})
     # Before torch is loaded: its threads spin while they wait, and would take the cores from the encoder.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

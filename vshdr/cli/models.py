@@ -17,8 +17,8 @@ def run(arguments: argparse.Namespace) -> None:
     from vshdr import models
 
     for name in models.names():
-        description = models.describe(name)
+        card = models.card(name)
         print(name + (" (default)" if name == models.DEFAULT else ""))
-        print(f"    {description.summary}\n    {description.source}")
-        if description.weights:
-            print(f"    weights: {', '.join(description.weights)}")
+        print(f"    {card.summary}\n    {card.source}")
+        if card.weights:
+            print(f"    weights: {', '.join(entry.name for entry in card.weights)}")

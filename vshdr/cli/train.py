@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace) -> None:
             say(f"step {record['step']}: validation loss {record['validation']['loss']:.4f}")
 
     summary = train(options, on_record=show)
-    if math.isinf(summary.first):  # one of a team that does not lead it: only the leader validates
+    if math.isinf(summary.first):  # a process of a team that does not lead it; only the leader validates
         return
     say(
         f"ended after {summary.step} steps ({summary.reason}); validation loss from {summary.first:.4f} to "

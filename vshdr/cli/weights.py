@@ -35,15 +35,15 @@ def add(commands: Commands) -> None:
 
 
 def _list_weights(arguments: argparse.Namespace) -> None:
-    from vshdr import weights
+    from vshdr import models
 
     checks = {
-        "packaged": "part of vshdr",
+        "packaged": "part of a package",
         "published": "checked against a published checksum",
         "recorded": "checked against the first download's checksum",
         "none": "the first download will be trusted, for no checksum is published",
     }
-    for entry in weights.status():
+    for entry in models.catalogue().status():
         print(f"{entry.name} ({'here' if entry.path else 'not fetched'})")
         print(
             f"    for {entry.model}, {entry.size_text}, {entry.licence}; {checks[entry.checksum]}\n    {entry.summary}"
@@ -51,24 +51,28 @@ def _list_weights(arguments: argparse.Namespace) -> None:
 
 
 def _fetch_weights(arguments: argparse.Namespace) -> None:
-    from vshdr.weights import fetch
+    from vshdr import models
 
     with RichProgress(TextColumn("{task.description}"), BarColumn(), DownloadColumn(), console=console) as bar:
         task = bar.add_task(arguments.name, total=None)
-        path = fetch(arguments.name, progress=lambda done, total: bar.update(task, completed=done, total=total))
+
+        def progress(done: int, total: int | None) -> None:
+            bar.update(task, completed=done, total=total)
+
+        path = models.catalogue().fetch(arguments.name, progress=progress)
     say(f"{arguments.name} is at {path}")
 
 
 def _convert_weights(arguments: argparse.Namespace) -> None:
-    from vshdr.weights import convert
+    from vshdr import models
 
     source = Path(arguments.source)
     target = Path(arguments.target) if arguments.target else source.with_suffix(".safetensors")
-    say(f"wrote {target}: weights of {convert(source, target, half=arguments.half)}")
+    say(f"wrote {target}: weights of {models.convert(source, target, half=arguments.half)}")
 
 
 def _mean_weights(arguments: argparse.Namespace) -> None:
-    from vshdr.weights import mean
+    from vshdr import models
 
-    model = mean(arguments.sources, arguments.target, half=arguments.half)
+    model = models.mean(arguments.sources, arguments.target, half=arguments.half)
     say(f"wrote {arguments.target}: weights of {model}")

@@ -1,54 +1,44 @@
-"""What a conversion writes: HDR video, EXR sequences, previews. Each takes expanded frames in order and ends complete
-or not at all.
+"""What a conversion writes: HDR video, EXR sequences, previews. Each takes frames in order, and is complete in the end
+or not there at all.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 import vapoursynth as vs
-from numpy.typing import NDArray
-from torch import Tensor
 
+from vshdr.conversion.frame_result import FrameResult, made
 from vshdr.errors import InputError
-from vshdr.expand.device_batches import InFlightBatch
-from vshdr.expand.expander import Expander
 from vshdr.media.content_light import ContentLightMeter
 from vshdr.media.delivery import Delivery
-from vshdr.media.read.reader import Frame, Source
+from vshdr.media.read.source import Source
+from vshdr.media.sequence import NumberedName
 from vshdr.media.write.exr import ExrWriter
 from vshdr.media.write.video import DEFAULT_PIXEL_FORMAT, VideoSettings, VideoWriter
 from vshdr.media.zimg import Resizer
 from vshdr.options.convert import ConvertOptions
+from vshdr.options.expand import ExpandOptions
 from vshdr.report.preview import write_preview
 
 VIDEO_SUFFIXES = (".mkv", ".mp4", ".mov")
 
 
-@dataclass(frozen=True)
-class Expanded:
-    """One frame on its way to the writers."""
+@dataclass(frozen=True, kw_only=True)
+class Needs:
+    """What an output takes of each frame."""
 
-    frame: Frame
-    sdr: Tensor
-    """3 x H x W, code values in [0, 1]."""
-    linear: Tensor
-    """3 x H x W, 1.0 = SDR white."""
-
-
-@dataclass(frozen=True)
-class Delivered:
-    """One frame that was converted on the device."""
-
-    frame: Frame
-    planes: list[NDArray]
-    """Y, Cb and Cr as the video wants them."""
-    light: Tensor
-    """For `ContentLightMeter.add_counts`."""
-    load: InFlightBatch
-    """Whose memory the planes lie in."""
+    sdr: bool = False
+    """`FrameResult.sdr`."""
+    linear: bool = False
+    """`FrameResult.linear`."""
+    delivery: Delivery | None = None
+    """`FrameResult.planes` as this says, or else `linear`, of which it then makes them."""
 
 
 class Output(ABC):
@@ -56,15 +46,19 @@ class Output(ABC):
 
     name: str
     """What the stage that feeds it is called."""
+    needs: Needs
+    """What it takes of each frame."""
 
     def __init__(self, paths: list[Path]) -> None:
-        self.paths = paths
+        self.paths: list[Path] = paths
         self.notes: list[str] = []
 
-    def __enter__(self) -> Output:
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exception: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         return None
 
     def wants(self, index: int) -> bool:
@@ -72,8 +66,8 @@ class Output(ABC):
         return True
 
     @abstractmethod
-    def write(self, expanded: Expanded) -> None:
-        """Take the next frame."""
+    def write(self, result: FrameResult) -> None:
+        """Take the next frame, with what the output needs of it."""
 
     @abstractmethod
     def finish(self, meter: ContentLightMeter) -> None:
@@ -83,17 +77,18 @@ class Output(ABC):
 class VideoOutput(Output):
     """HDR10 or HLG video."""
 
-    def __init__(self, path: Path, clip: Source, expander: Expander, options: ConvertOptions) -> None:
+    def __init__(self, path: Path, clip: Source, expansion: ExpandOptions, options: ConvertOptions) -> None:
         super().__init__([path])
-        self.name = f"encode {path.name}"
+        self.name: str = f"encode {path.name}"
         pixel_format = options.pixel_format or DEFAULT_PIXEL_FORMAT[options.codec]
-        self.delivery = Delivery(
+        self._delivery = Delivery(
             output=options.transfer,
             format=_vapoursynth_format(pixel_format),
             dither=options.dither,
-            white=expander.options.white,
-            peak=expander.options.peak,
+            white=expansion.white,
+            peak=expansion.peak,
         )
+        self.needs: Needs = Needs(delivery=self._delivery)
         self._writer = VideoWriter(
             path,
             VideoSettings(
@@ -108,8 +103,8 @@ class VideoOutput(Output):
                 time_base=clip.time_base,
                 frame_rate=clip.frame_rate,
                 sample_aspect_ratio=clip.sample_aspect_ratio,
-                white=expander.options.white,
-                peak=expander.options.peak,
+                white=expansion.white,
+                peak=expansion.peak,
             ),
             source=clip.video_path,
             overwrite=options.overwrite,
@@ -119,35 +114,40 @@ class VideoOutput(Output):
             int(vs.RGBS),
             clip.width,
             clip.height,
-            self.delivery.prepared_properties(clip.signal.working_primaries),
-            self.delivery.resize_arguments(),
+            self._delivery.prepared_properties(clip.signal.working_primaries),
+            self._delivery.resize_arguments(),
         )
 
-    def __enter__(self) -> VideoOutput:
+    def __enter__(self) -> Self:
         self._writer.__enter__()
         return self
 
-    def __exit__(self, *exception: object) -> None:
-        self._writer.__exit__(*exception)
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._writer.__exit__(kind, error, trace)
 
-    def write(self, expanded: Expanded | Delivered) -> None:
-        """Take the next frame; one that is delivered already as `delivery` says."""
-        if isinstance(expanded, Delivered):
-            planes = expanded.planes
-        else:
-            prepared = self.delivery.prepare(expanded.linear[None], self._primaries)[0]
+    def write(self, result: FrameResult) -> None:
+        planes = result.planes
+        if planes is None:
+            prepared = self._delivery.prepare(made(result.linear)[None], self._primaries)[0]
             planes = self._to_yuv(list(prepared.numpy()))
-        self._writer.write(planes, expanded.frame.pts, expanded.frame.duration)
+        self._writer.write(planes, result.frame.pts, result.frame.duration)
 
     def finish(self, meter: ContentLightMeter) -> None:
         self._writer.finish(meter.max_cll, meter.max_fall)
-        self.notes = self._writer.left_out
+        self.notes: list[str] = self._writer.left_out
 
 
 class ExrOutput(Output):
     """A sequence of scene-linear EXR frames."""
 
-    def __init__(self, path: Path, clip: Source, expander: Expander, options: ConvertOptions, fingerprint: str) -> None:
+    needs: Needs = Needs(linear=True)
+
+    def __init__(
+        self, path: Path, clip: Source, expansion: ExpandOptions, options: ConvertOptions, fingerprint: str
+    ) -> None:
+        """`fingerprint` is what resumed frames must agree in."""
         self._writer = ExrWriter(
             path,
             width=clip.width,
@@ -156,7 +156,7 @@ class ExrOutput(Output):
             start=options.exr_start,
             pixel_type=options.exr_type,
             compression=options.exr_compression,
-            white=expander.options.white,
+            white=expansion.white,
             primaries=clip.signal.working_primaries,
             settings=fingerprint,
             resume=options.resume,
@@ -165,11 +165,13 @@ class ExrOutput(Output):
             single=clip.frame_count == 1,
         )
         super().__init__([self._writer.path(0)])
-        self.name = f"write {path.name}"
+        self.name: str = f"write {path.name}"
         self._missing: set[int] = set()
         self._count = 0
 
-    def __exit__(self, *exception: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._writer.close()
 
     def wants(self, index: int) -> bool:
@@ -178,11 +180,11 @@ class ExrOutput(Output):
             self._missing.add(index)
         return index in self._missing
 
-    def write(self, expanded: Expanded) -> None:
-        index = expanded.frame.index
+    def write(self, result: FrameResult) -> None:
+        index = result.frame.index
         if index in self._missing:  # another output may want a frame that this one has
             self._missing.remove(index)
-            self._writer.write(index, expanded.linear)
+            self._writer.write(index, made(result.linear))
 
     def finish(self, meter: ContentLightMeter) -> None:
         self._writer.finish()
@@ -195,13 +197,14 @@ class ExrOutput(Output):
 class PreviewOutput(Output):
     """A few PNGs to look at, spread evenly over the clip."""
 
-    name = "previews"
+    name: str = "previews"
+    needs: Needs = Needs(sdr=True, linear=True)
 
-    def __init__(self, folder: Path, clip: Source, expander: Expander, options: ConvertOptions) -> None:
+    def __init__(self, folder: Path, clip: Source, expansion: ExpandOptions, options: ConvertOptions) -> None:
         super().__init__([folder])
         count = options.preview
-        self._clip, self._options = clip, expander.options
-        # A source that does not say how long it is gives its previews from the start, one a second.
+        self._clip, self._expansion = clip, expansion
+        # A source that does not say how long it is gets its previews from the start, one a second.
         total = clip.frame_count or count * max(1, round(clip.frame_rate))
         self._indices = {int((position + 0.5) * total / count) for position in range(count)}
         there = [path for path in map(self._path, sorted(self._indices)) if path.exists()]
@@ -212,15 +215,15 @@ class PreviewOutput(Output):
     def wants(self, index: int) -> bool:
         return index in self._indices
 
-    def write(self, expanded: Expanded) -> None:
-        index = expanded.frame.index
+    def write(self, result: FrameResult) -> None:
+        index = result.frame.index
         if self.wants(index):
             write_preview(
                 self._path(index),
-                expanded.sdr,
-                expanded.linear,
-                white=self._options.white,
-                peak=self._options.peak,
+                made(result.sdr),
+                made(result.linear),
+                white=self._expansion.white,
+                peak=self._expansion.peak,
                 primaries=self._clip.signal.working_primaries,
                 title=f"{self._clip.name}, frame {index}",
             )
@@ -232,23 +235,46 @@ class PreviewOutput(Output):
         return self.paths[0] / f"preview.{index:06d}.png"
 
 
-def open_output(path: Path, clip: Source, expander: Expander, options: ConvertOptions, fingerprint: str) -> Output:
-    """Return the output that the suffix of `path` asks for. Raise InputError for one that is not known, and what
-    writers raise.
+def open_outputs(
+    paths: Sequence[Path], clip: Source, expansion: ExpandOptions, options: ConvertOptions, fingerprint: str
+) -> Iterator[Output]:
+    """Yield the outputs that the suffixes of `paths` ask for, then the previews if `options` ask for them.
+
+    Each is opened only when it is asked for, so that those before it can be entered, and are closed, if it fails. Raise
+    InputError for one that is not known, and what writers raise.
     """
-    if clip.video_path is not None and path.resolve() == clip.video_path.resolve():
-        raise InputError(f"{path} is the input; name another output")
-    if not path.parent.is_dir():
-        raise InputError(f"{path.parent}: there is no such folder; make it first")
-    if path.suffix.lower() in VIDEO_SUFFIXES:
-        return VideoOutput(path, clip, expander, options)
-    if path.suffix.lower() == ".exr":
-        return ExrOutput(path, clip, expander, options, fingerprint)
-    raise InputError(f"{path}: outputs end in {', '.join(VIDEO_SUFFIXES)} or .exr")
+    for path in paths:
+        if clip.video_path is not None and path.resolve() == clip.video_path.resolve():
+            raise InputError(f"{path} is the input; name another output")
+        if not path.parent.is_dir():
+            raise InputError(f"{path.parent}: there is no such folder; make it first")
+        if path.suffix.lower() in VIDEO_SUFFIXES:
+            yield VideoOutput(path, clip, expansion, options)
+        elif path.suffix.lower() == ".exr":
+            yield ExrOutput(path, clip, expansion, options, fingerprint)
+        else:
+            raise InputError(f"{path}: outputs end in {', '.join(VIDEO_SUFFIXES)} or .exr")
+    if options.preview:
+        yield PreviewOutput(_preview_folder(paths[0], options), clip, expansion, options)
+
+
+def common_delivery(outputs: Sequence[Output]) -> Delivery | None:
+    """Return the delivery whose planes are all that any of `outputs` needs; None where there is no such one."""
+    needs = [output.needs for output in outputs]
+    deliveries = {need.delivery for need in needs}
+    if len(deliveries) != 1 or any(need.sdr or need.linear for need in needs):
+        return None
+    return deliveries.pop()
+
+
+def _preview_folder(first_output: Path, options: ConvertOptions) -> Path:
+    numbered = NumberedName.parse(first_output)
+    name = numbered.before.rstrip("._-") if numbered else first_output.stem
+    return Path(options.preview_dir or first_output.with_name(f"{name}_previews"))
 
 
 def _vapoursynth_format(pixel_format: str) -> int:
-    """`yuv420p10le` to the id of YUV420P10."""
+    """Return the id of VapourSynth's format of FFmpeg's name: YUV420P10 for `yuv420p10le`."""
     name = pixel_format.upper().removesuffix("LE")
     try:
         return int(vs.PresetVideoFormat[name if name.startswith("YUV") else ""])
@@ -259,6 +285,6 @@ def _vapoursynth_format(pixel_format: str) -> int:
 
 
 def _key_values(text: str) -> dict[str, str]:
-    """`key=value:key=value` to a dictionary; a key alone means 1, as encoders take it."""
+    """Return `key=value:key=value` as a dictionary; a key alone means 1, as in the encoders' own command lines."""
     pairs = [part.partition("=") for part in text.split(":") if part]
     return {key: value or "1" for key, _, value in pairs}

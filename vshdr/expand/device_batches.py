@@ -1,9 +1,11 @@
-"""From integer planes in host memory to integer planes in host memory, through an Expander on its device.
+"""Batches on a device: integer planes in host memory become integer planes in host memory, through an Expander.
 
-What goes over the bus is what a decoder gives and an encoder takes; all between happens on the device. Loads overlap:
-one goes up while another is worked on and a third comes down, each on its own CUDA stream, tied by events and never by
-waiting for the whole device. The work of a load is recorded once as a CUDA graph, and played again. On a CPU the same
-steps are taken one after the other.
+What a decoder gives and what an encoder takes is all that crosses the bus; everything between happens on the device.
+Batches overlap: one is uploaded while another is computed and a third is downloaded, each on its own CUDA stream. The
+streams are ordered by events, so nothing waits for the whole device. The work of a batch is captured once as a CUDA
+graph and replayed for all others. On a CPU the same steps are taken one after the other.
+
+Experimental: this has not run on a GPU yet.
 """
 
 from __future__ import annotations
@@ -12,210 +14,144 @@ import contextlib
 import queue
 import threading
 import weakref
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import cast
 
 import numpy as np
 import torch
-import vapoursynth as vs
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vshdr.colour.h273 import ChromaLocation, Matrix, Primaries
 from vshdr.colour.primaries import matrix_to_bt2020_nits
 from vshdr.colour.transfer import encode_hdr
-from vshdr.colour.ycbcr import LUMA_WEIGHTS, PlaneFormat, dither_pattern
+from vshdr.colour.ycbcr import dither_pattern
 from vshdr.expand.expander import Expander
+from vshdr.expand.plane_conversion import PlaneConversion
+from vshdr.expand.staging import IntegerPlane, StagingBuffers
 from vshdr.media.content_light import ContentLightMeter
-from vshdr.media.delivery import Delivery
-from vshdr.media.signal import Signal
-from vshdr.runtime.cuda import Fused, Recorded, Streams
+from vshdr.runtime.cuda import Fused, Recorded, Streams, TensorFunction
 from vshdr.runtime.memory import out_of_memory
 
-MOST_IN_FLIGHT = 4  # under way at a time: going up, being worked on, coming down, and being written by an encoder
-_PATIENCE = 0.1  # seconds between looks at whether waiting still makes sense
+MOST_IN_FLIGHT = 4  # batches: being uploaded, computed, downloaded, and read by an encoder
+_POLL = 0.1  # seconds between looks at whether waiting still makes sense
 
-
-@dataclass(frozen=True, kw_only=True)
-class PlaneConversion:
-    """What goes up, what comes down."""
-
-    source: PlaneFormat
-    delivered: PlaneFormat
-    transfer: str
-    """pq or hlg."""
-    primaries: Primaries
-    """BT.709 or BT.2020: of the RGB that the network sees."""
-    dither: bool
-
-
-PLANE_DEVICES = {"cuda"}
-"""Kinds of device that frames are carried to as planes and not as float RGB. On a CPU zimg is faster."""
-
-
-def takes_planes(expander: Expander) -> bool:
-    """Return whether an expander's frames may come and go as planes: smoothing needs their light and
-    their neighbours'.
-    """
-    return expander.device.type in PLANE_DEVICES and not expander.options.smooth
-
-
-def plane_conversion(
-    format_id: int, size: tuple[int, int], signal: Signal, properties: Mapping[str, Any], delivery: Delivery
-) -> PlaneConversion | None:
-    """Return how frames of VapourSynth's format `format_id` become those of `delivery` on a device.
-
-    `size` is their width and height, `properties` are the first one's. None where it takes zimg: for other colours than
-    the network's, for samples that are no integers, for grey, fields and dither that is drawn.
-    """
-    form, wanted = (vs.core.get_video_format(number) for number in (format_id, delivery.format_id))
-    width, height = size
-    location = properties.get("_ChromaLocation", ChromaLocation.LEFT)
-    plain = (
-        form.sample_type == vs.INTEGER
-        and (signal.matrix in LUMA_WEIGHTS if form.color_family == vs.YUV else form.color_family == vs.RGB)
-        and max(form.subsampling_w, form.subsampling_h) <= 1
-        and signal.primaries == signal.working_primaries
-        and location in ChromaLocation
-        and not properties.get("_FieldBased", 0)
-    )
-    if not plain or delivery.output not in ("pq", "hlg") or delivery.dither not in ("none", "ordered"):
-        return None
-    source = PlaneFormat(
-        width=width,
-        height=height,
-        bits=form.bits_per_sample,
-        matrix=Matrix(signal.matrix),
-        full_range=signal.full_range,
-        subsampling=(form.subsampling_w, form.subsampling_h),
-        chroma_location=ChromaLocation(location),
-    )
-    delivered = PlaneFormat(
-        width=width,
-        height=height,
-        bits=wanted.bits_per_sample,
-        matrix=Matrix.BT2020_NCL,
-        full_range=False,
-        subsampling=(wanted.subsampling_w, wanted.subsampling_h),
-        chroma_location=ChromaLocation.TOP_LEFT,
-    )
-    return PlaneConversion(
-        source=source,
-        delivered=delivered,
-        transfer=delivery.output,
-        primaries=signal.working_primaries,
-        dither=delivery.dither == "ordered",
-    )
+type Frames = Sequence[Sequence[IntegerPlane]] | Sequence[Sequence[Tensor]]
+"""Three planes each: arrays in host memory, or tensors on the device."""
 
 
 class DeviceBatches:
-    """Carries loads of up to `expander.batch` frames. Any threads may use it and the loads."""
+    """Converts frames in batches of up to `batch`. Any threads may use it and the batches that it returns."""
 
     def __init__(self, expander: Expander, conversion: PlaneConversion, meter: ContentLightMeter | None = None) -> None:
-        """Take the memory for `MOST_IN_FLIGHT` loads, on the device and pinned in the host's; without a `meter` no
-        light is counted. Raise what `out_of_memory` knows.
+        """Allocate the staging buffers of `MOST_IN_FLIGHT` batches. Without a `meter` no light is counted.
+
+        Raise what `out_of_memory` recognises where the memory of the device, or pinned memory, is too small.
         """
-        self._expander, self.conversion = expander, conversion
-        self.batch = expander.batch
-        """Most frames in a load."""
+        self._expander = expander
+        self.conversion: PlaneConversion = conversion
+        self.batch: int = expander.batch
+        """The most frames in a batch; shorter ones are filled up."""
         self._streams = Streams(expander.device)
-        self._one_at_a_time = threading.Lock()
-        self._free_buffers: queue.SimpleQueue[_StagingBuffers] = queue.SimpleQueue()
+        self._queueing = threading.Lock()
+        self._free_buffers: queue.SimpleQueue[StagingBuffers] = queue.SimpleQueue()
         for _ in range(MOST_IN_FLIGHT):
-            self._free_buffers.put(_StagingBuffers(expander.batch, conversion, meter, expander.device))
-        self._work = _conversion(expander, conversion, meter)
+            counts = meter.counted if meter else 0
+            self._free_buffers.put(StagingBuffers(self.batch, conversion, counts, expander.device))
+        self._work = _device_work(expander, conversion, meter)
         if expander.options.fuse:
             self._work = Fused(self._work)
-        if expander.device.type == "cuda" and expander.description.recordable:
-            self._work = Recorded(self._work, self._streams)
+        if expander.backend.recordable and self._streams.compute is not None:
+            self._work = Recorded(self._work, self._streams.compute)
 
     @classmethod
     def largest(
         cls, expander: Expander, conversion: PlaneConversion, meter: ContentLightMeter | None = None
     ) -> DeviceBatches | None:
-        """Return one that has carried an empty load, with as many frames in a load as the device's memory has room for;
-        None where it has none.
+        """Return one with the largest batch that the device has memory for, after a first batch has gone through it.
+
+        This fixes the expander's batch. Return None where the memory is too small for batches of one frame.
         """
         expander.choose_batch(conversion.source.width, conversion.source.height)
         while True:
             try:
-                return cls(expander, conversion, meter)._tried()
+                batches = cls(expander, conversion, meter)
+                batches._try_one()
+                return batches
             except RuntimeError as error:
                 if not out_of_memory(error):
                     raise
             if expander.batch == 1:
                 return None
-            expander.batch //= 2
+            expander.limit_batch(expander.batch // 2)
 
-    def _tried(self) -> DeviceBatches:
-        """Itself, after a load: the first one compiles and records the work, and takes all the memory there will be."""
+    def _try_one(self) -> None:
+        """Convert a black frame: the first batch compiles and captures the work, and takes all memory that will be
+        needed.
+        """
         source = self.conversion.source
         self.send([[np.zeros(shape, source.numpy_dtype) for shape in source.shapes()]]).frames()
-        return self
 
-    def send(
-        self, frames: Sequence[Sequence[NDArray | Tensor]], given_up: Callable[[], bool] = lambda: False
-    ) -> InFlightBatch:
-        """Set frames going, three planes each, arrays in host memory or tensors on the device, and return at once
-        unless all loads are under way: then it waits until one of them is dropped, and asks `given_up` now and then.
+    def send(self, frames: Frames, stopped: Callable[[], bool] = lambda: False) -> InFlightBatch:
+        """Start the conversion of up to `batch` frames and return at once.
 
-        Raise RuntimeError where that says so.
+        Where `MOST_IN_FLIGHT` batches are in use already, it first waits until one of them is dropped, and asks
+        `stopped` a few times a second whether to give up. Raise RuntimeError where it does, and OutOfMemoryError where
+        the device's memory is too small.
         """
-        buffers = self._wait_for_buffers(given_up)
+        buffers = self._wait_for_buffers(stopped)
         try:
-            there_already = isinstance(frames[0][0], Tensor)
-            if not there_already:
-                buffers.fill(frames)
-            with self._one_at_a_time:
-                arrived = self._set_going(buffers, frames if there_already else None)
+            on_device = cast(Sequence[Sequence[Tensor]], frames) if isinstance(frames[0][0], Tensor) else None
+            if on_device is None:
+                buffers.fill(cast(Sequence[Sequence[IntegerPlane]], frames))
+            source = self.conversion.source
+            with self._queueing, self._expander.explain_memory(source.width, source.height):
+                done = self._queue(buffers, on_device)
         except BaseException:
             self._free_buffers.put(buffers)
             raise
-        return InFlightBatch(self, buffers, len(frames), arrived)
+        return InFlightBatch(self, buffers, len(frames), done)
 
-    def _wait_for_buffers(self, given_up: Callable[[], bool]) -> _StagingBuffers:
-        while not given_up():
+    def _wait_for_buffers(self, stopped: Callable[[], bool]) -> StagingBuffers:
+        while not stopped():
             with contextlib.suppress(queue.Empty):
-                return self._free_buffers.get(timeout=_PATIENCE)
+                return self._free_buffers.get(timeout=_POLL)
         raise RuntimeError("stopped while frames were under way")
 
-    def _set_going(self, buffers: _StagingBuffers, there: Sequence[Sequence[Tensor]] | None) -> Any:
-        """Ask the device for all that is to be done with a load; return the event of its arrival."""
+    def _queue(self, buffers: StagingBuffers, on_device: Sequence[Sequence[Tensor]] | None) -> torch.cuda.Event | None:
+        """Queue all work of a batch on the device. Return the event of its end, None on a CPU."""
         streams = self._streams
-        with streams.on(streams.up):
-            if there is None:
-                buffers.go_up()
+        with streams.use(streams.upload):
+            if on_device is None:
+                buffers.upload()
             else:
-                buffers.take_in(there, streams.up)
-        streams.after(streams.up, streams.work)
-        with streams.on(streams.work), torch.no_grad():
-            buffers.take(self._work(*buffers.above))
-        streams.after(streams.work, streams.down)
-        with streams.on(streams.down):
-            buffers.go_down()
-            return streams.mark(streams.down, sleeps=True)
+                buffers.fill_on_device(on_device, streams.upload)
+        streams.wait(streams.compute, streams.upload)
+        with streams.use(streams.compute), torch.no_grad():
+            buffers.store(self._work(*buffers.device_input))
+        streams.wait(streams.download, streams.compute)
+        with streams.use(streams.download):
+            buffers.download()
+            return streams.record_event(streams.download, blocking=True)
 
-    def give_back(self, buffers: _StagingBuffers, arrived: Any) -> None:
-        """Called for a load that nobody has any more, be it that it never was waited for."""
+    def release(self, buffers: StagingBuffers, done: torch.cuda.Event | None) -> None:
+        """Take back the buffers of a batch that nobody uses any more, once the device is done with them."""
         try:
-            if arrived is not None:
-                arrived.synchronize()
+            if done is not None:
+                done.synchronize()
         finally:
             self._free_buffers.put(buffers)
 
-    def refuse_infinite(self, finite: Tensor) -> None:
+    def check_finite(self, finite: Tensor) -> None:
         """Raise NotFiniteError where the network gave what is not finite."""
-        self._expander.refuse_infinite(finite)
+        self._expander.check_finite(finite)
 
 
-def _conversion(
-    expander: Expander, conversion: PlaneConversion, meter: ContentLightMeter | None
-) -> Callable[..., list[Tensor]]:
-    """Return the work of a load, all on the device: from source planes to delivered planes, counts of light, and
+def _device_work(expander: Expander, conversion: PlaneConversion, meter: ContentLightMeter | None) -> TensorFunction:
+    """Return the function that a batch goes through: from source planes to delivered planes, counts of light, and
     whether all was finite.
 
-    A function and not a method: an object that knew itself through it would keep its memory until the next collection.
+    It is not a method, because an object that refers to itself through its own function would keep its memory until
+    the next garbage collection.
     """
     to_nits = matrix_to_bt2020_nits(expander.options.white, conversion.primaries)
     dither = dither_pattern(expander.device) if conversion.dither else None
@@ -231,65 +167,23 @@ def _conversion(
 
 
 class InFlightBatch:
-    """Some frames that were sent."""
-
-    def __init__(self, device_batches: DeviceBatches, buffers: _StagingBuffers, count: int, arrived: Any) -> None:
-        self._device_batches, self._buffers, self._count, self._arrived = device_batches, buffers, count, arrived
-        weakref.finalize(self, device_batches.give_back, buffers, arrived).atexit = False
-
-    def frames(self) -> list[tuple[list[NDArray], Tensor]]:
-        """Return the delivered planes of each frame, and its counts of light for `ContentLightMeter.add_counts`.
-
-        Waits for them. They lie in memory that the next load overwrites: they hold as long as this object does. Raise
-        NotFiniteError where the network gave what is not finite.
-        """
-        if self._arrived is not None:
-            self._arrived.synchronize()
-        *planes, light, finite = self._buffers.back
-        self._device_batches.refuse_infinite(finite)
-        return [([plane[i].numpy() for plane in planes], light[i]) for i in range(self._count)]
-
-
-class _StagingBuffers:
-    """Where one load lies: on the host and on the device, before and after."""
+    """A batch that was sent. Its staging buffers are used again once this object is gone."""
 
     def __init__(
-        self, batch: int, conversion: PlaneConversion, meter: ContentLightMeter | None, device: torch.device
+        self, device_batches: DeviceBatches, buffers: StagingBuffers, count: int, done: torch.cuda.Event | None
     ) -> None:
-        pinned = device.type == "cuda"
+        """`count` is the number of frames that were sent; `done` happens when they are back on the host."""
+        self._device_batches, self._buffers, self._count, self._done = device_batches, buffers, count, done
+        weakref.finalize(self, device_batches.release, buffers, done).atexit = False
 
-        def tensors(planes: PlaneFormat) -> list[Tensor]:
-            return [torch.zeros((batch, *shape), dtype=planes.dtype, pin_memory=pinned) for shape in planes.shapes()]
+    def frames(self) -> list[tuple[list[NDArray[np.uint16]], Tensor]]:
+        """Return the delivered planes of each frame, and its counts of light for `ContentLightMeter.add_counts`.
 
-        self.front = tensors(conversion.source)
-        light = torch.zeros(batch, meter.counted if meter else 0, pin_memory=pinned)
-        self.back = [*tensors(conversion.delivered), light, torch.ones((), dtype=torch.bool, pin_memory=pinned)]
-        self.above = [torch.empty_like(tensor, device=device) for tensor in self.front]
-        self.results = [torch.empty_like(tensor, device=device) for tensor in self.back]
-
-    def fill(self, frames: Sequence[Sequence[NDArray]]) -> None:
-        """Copy frames into the host's side; the rest of a batch repeats the last, as its result is not looked at."""
-        for number, plane in enumerate(self.front):
-            for index in range(len(plane)):
-                np.copyto(plane[index].numpy(), frames[min(index, len(frames) - 1)][number])
-
-    def take_in(self, frames: Sequence[Sequence[Tensor]], stream: Any) -> None:
-        """As `fill` and `go_up`, for frames that are on the device."""
-        for number, above in enumerate(self.above):
-            for index in range(len(above)):
-                plane = frames[min(index, len(frames) - 1)][number]
-                above[index].copy_(plane)
-                if stream is not None:
-                    plane.record_stream(stream)  # it was made on another, and its memory must outlast this copy
-
-    def go_up(self) -> None:
-        for above, front in zip(self.above, self.front, strict=True):
-            above.copy_(front, non_blocking=True)
-
-    def take(self, results: Sequence[Tensor]) -> None:
-        for mine, result in zip(self.results, results, strict=True):
-            mine.copy_(result)
-
-    def go_down(self) -> None:
-        for back, result in zip(self.back, self.results, strict=True):
-            back.copy_(result, non_blocking=True)
+        Waits for them. They lie in the staging buffers, so they are valid as long as this object is kept. Raise
+        NotFiniteError where the network gave what is not finite.
+        """
+        if self._done is not None:
+            self._done.synchronize()
+        *planes, light, finite = self._buffers.host_output
+        self._device_batches.check_finite(finite)
+        return [([plane[i].numpy() for plane in planes], light[i]) for i in range(self._count)]

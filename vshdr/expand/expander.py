@@ -1,27 +1,29 @@
 """The Expander: one model on one device. SDR code values go in, linear light comes out, frame by frame.
 
-The plugin and `convert` both bring their frames here, so gamma, strength, peak, precision, batches and tiles mean the
-same everywhere.
+The plugin and `convert` both bring their frames here, so that gamma, strength, peak, precision, batches and tiles mean
+the same everywhere.
 """
 
 from __future__ import annotations
 
 import contextlib
 import itertools
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Unpack
 
 import torch
 from torch import Tensor
 
-from vshdr import kernels, models
 from vshdr.colour.gain import apply_gain, gain_of
-from vshdr.colour.roll_off import RollOff, roll_off
 from vshdr.colour.transfer import EOTF
-from vshdr.errors import DeviceError, InputError, NotFiniteError, OutOfMemoryError
-from vshdr.expand.tiles import clamp_and_pad, in_tiles
+from vshdr.errors import InputError, NotFiniteError, OutOfMemoryError
+from vshdr.expand.backends import Backend, open_backend
+from vshdr.expand.batch_size import BatchPlan, plan_batch
+from vshdr.expand.output_curve import OutputCurve, crop, remove_negative
+from vshdr.expand.tiles import clamp_and_pad, in_tiles, tile_size
+from vshdr.models.cards import Card
 from vshdr.models.contract import Display, round_up
-from vshdr.options.expand import ExpandOptions
+from vshdr.options.expand import ExpanderKeywords, ExpandOptions
 from vshdr.runtime.memory import Workspaces, out_of_memory
 from vshdr.temporal.gain_frames import GainFrame
 from vshdr.temporal.shots import with_boundaries
@@ -29,12 +31,7 @@ from vshdr.temporal.signature import Signature, signature
 from vshdr.temporal.smoothing import Smoother
 from vshdr.temporal.windows import windows
 
-_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-_LARGEST_PEAK = 10000.0  # where PQ ends; it stands in for "no limit" where an operator needs a number
-_SMALLEST_TILE = 128  # pixels: below, a tile is mostly overlap
-_SHARE_OF_MEMORY = 0.5  # of what is free on a GPU, for a batch: frames on their way take memory, too
-_MOST = 3 << 29  # bytes of a batch; larger ones gain nothing, and other programs want memory as well
-_UNBOUNDED = RollOff.below(math.inf)
+_PEAK_OF_PQ = 10000.0  # nits; stands in for "no limit" where an operator needs a number
 
 
 class Expander:
@@ -47,55 +44,79 @@ class Expander:
     read and DeviceError for a device that is not there.
 
     The same frame gives the same output, bit for bit, at any place in a clip and in any batch: on a CPU frames go
-    through one by one, on a GPU always in batches of one size, the last filled up. With `smooth` this holds for the
-    same frame among the same neighbours.
+    through one by one, on a GPU always in batches of one size, the last one filled up. That size is fixed before the
+    first frame; memory that runs out later is an error. With `smooth`, the same holds for the same frame among the same
+    neighbours.
     """
 
-    def __init__(self, model: str = "", *, eotf: str = "bt1886", **options) -> None:
-        self.options = ExpandOptions(model=model, **options)
+    def __init__(self, model: str = "", *, eotf: str = "bt1886", **options: Unpack[ExpanderKeywords]) -> None:
+        self.options: ExpandOptions = ExpandOptions(model=model, **options)
         if eotf not in EOTF:
             raise InputError(f"eotf must be one of {', '.join(EOTF)}, not '{eotf}'")
         self._linearise = EOTF[eotf]
-        peak = self.options.peak or _LARGEST_PEAK
-        display = Display(eotf=eotf, white=self.options.white, peak=peak)
-        self.description = models.describe(model or models.DEFAULT)
-        self.device = self._find_device()
-        self._model = models.build(model or models.DEFAULT, self.options.weights, display).to(self.device)
-        self.precision = self._find_precision()
+        display = Display(eotf=eotf, white=self.options.white, peak=self.options.peak or _PEAK_OF_PQ)
+        self.backend: Backend = open_backend(self.options, display)
+        self.card: Card = self.backend.card
+        self.device: torch.device = self.backend.device
+        self.precision: str = self.backend.precision
         """What `options.precision` comes to here: fp32, bf16 or fp16."""
-        self._dtype = _DTYPES[self.precision]
-        # Gamma and strength above 1 raise what a model gives to their power; one that stays below the peak all the same
-        # is not bent.
-        brightest = self._model.brightest ** (max(1.0, self.options.gamma) * max(1.0, self.options.strength))
-        ceiling = math.inf if self.options.peak == 0 else display.headroom
-        self._roll_off = RollOff.below(ceiling, brightest=brightest)
+        self._output_curve = OutputCurve(self.options, display, self.backend.brightest, self._linearise)
         self._smoother = Smoother(self.options.smooth, self.options.smooth_mode) if self.options.smooth else None
         self._workspaces = Workspaces()
-        self._tile = self.options.tile
-        self.batch = self.options.batch or (1 if self.device.type == "cpu" else 4)
+        self._plan = BatchPlan.of(self.options, self.backend)
+        self._planned_for: tuple[int, int] | None = None
 
     def __repr__(self) -> str:
-        return f"Expander({self.description.name!r}, device={str(self.device)!r}, {self.options})"
+        return f"Expander({self.card.name!r}, device={str(self.device)!r}, {self.options})"
 
-    def _find_device(self) -> torch.device:
-        wanted, index = self.options.device, self.options.device_index
-        if wanted == "cpu" or (wanted == "auto" and not torch.cuda.is_available()):
-            return torch.device("cpu")
-        if not torch.cuda.is_available():
-            raise DeviceError("device 'cuda' was asked for, but torch sees no CUDA device; use device 'cpu' or 'auto'")
-        if index >= torch.cuda.device_count():
-            raise DeviceError(
-                f"device_index {index} was asked for, but torch sees {torch.cuda.device_count()} CUDA devices"
-            )
-        return torch.device("cuda", index)
+    @property
+    def batch(self) -> int:
+        """How many frames to hand over at a time: those of one call of the network, but on a CPU, which takes them one
+        by one.
+        """
+        return self._plan.batch
 
-    def _find_precision(self) -> str:
-        name = self.options.precision
-        if next(self._model.parameters(), None) is None:  # an operator would only lose bits, visibly: bf16 has eight
-            return "fp32"
-        if name != "auto":
-            return name
-        return "fp32" if self.device.type == "cpu" else self.description.precision
+    @property
+    def frames_per_call(self) -> int:
+        """How many frames the network sees at a time. On a GPU this decides how it rounds."""
+        return 1 if self.backend.one_by_one else self._plan.batch
+
+    @property
+    def tile(self) -> tuple[int, int]:
+        """Width and height of tiles in pixels, as asked for or as the device's memory allows; 0 is the model's own
+        choice.
+        """
+        return self._plan.tile
+
+    def choose_batch(self, width: int, height: int) -> int:
+        """Fix batch and tiles for frames of that size, as far as the options leave them open, and return the batch.
+
+        It expands one frame to see how much memory that takes; on a CPU there is nothing to try. Call it before the
+        first frame of a clip; otherwise the first call of `expand` or `gain` does. A second call for the same size
+        changes nothing. Raise OutOfMemoryError where the memory is too small for a frame in small tiles.
+        """
+        if self._planned_for == (width, height):
+            return self.batch
+        before = self._plan, self._planned_for
+        frame = torch.zeros(1, 3, height, width, device=self.device)
+
+        def expand_one(plan: BatchPlan) -> None:
+            self._plan = plan
+            self.expand(frame)
+
+        self._planned_for = width, height  # so that the trial does not plan again
+        try:
+            self._plan = plan_batch(self.options, self.backend, width, height, expand_one)
+        except BaseException:
+            self._plan, self._planned_for = before
+            raise
+        return self.batch
+
+    def limit_batch(self, most: int) -> None:
+        """Lower the batch to `most` frames, before the first frame: to what else on the device has room for, or to what
+        several devices agree on.
+        """
+        self._plan = BatchPlan(batch=min(self._plan.batch, most), tile=self._plan.tile)
 
     @torch.no_grad()  # and not inference_mode, whose tensors the caller could neither change nor train on
     def expand(self, sdr: Tensor, out: Tensor | None = None) -> Tensor:
@@ -106,35 +127,36 @@ class Expander:
         `sdr`; 1.0 is SDR white, nothing is negative or above `peak / white`. With `out`, a float32 tensor of the shape
         of `sdr`, that is filled and returned.
 
-        Raise InputError for another shape or type, NotFiniteError where the model gives NaN or infinity, and
+        Raise InputError for another shape or type, NotFiniteError where the model gives NaN or infinity and
         OutOfMemoryError where the device's memory is too small.
         """
-        _refuse_other_shapes(sdr)
+        _check_frames(sdr)
         if self._smoother:
             smoothed = torch.stack(list(self.expand_clip(sdr))).to(sdr.device)
             return smoothed if out is None else out.copy_(smoothed)
 
         def work(code: Tensor, size: tuple[int, int], out: Tensor) -> Tensor:
-            return self._finish(code, self._light(code, size), out)
+            return self._output_curve.apply(code, self._model_light(code, size), out)
 
         return self._in_batches(sdr, work, out)
 
     @torch.no_grad()
     def enqueue(self, code: Tensor) -> tuple[Tensor, Tensor]:
-        """As `expand`, for one batch that is on the device already, without ever waiting for the device.
+        """As `expand`, for one batch that is on the device already, and without waiting for the device.
 
         Return linear light, and whether all that the model gave is finite: one bool, on the device.
         """
-        padded = clamp_and_pad(code, self.description.multiple)
+        height, width = code.shape[2:]
+        padded = clamp_and_pad(code, self.card.multiple)
         linear = torch.empty_like(code, dtype=torch.float32, memory_format=torch.contiguous_format)
-        finite = self._finish(padded, self._light(padded, tuple(code.shape[2:])), linear)
+        finite = self._output_curve.apply(padded, self._model_light(padded, (height, width)), linear)
         return linear, finite
 
-    def refuse_infinite(self, finite: Tensor) -> None:
+    def check_finite(self, finite: Tensor) -> None:
         """Raise NotFiniteError where `finite`, of `enqueue`, is false. Waits for the device."""
         if not finite:
             raise NotFiniteError(
-                f"{self.description.name} gave values that are not finite; try precision fp32 or other weights"
+                f"{self.card.name} gave values that are not finite; try precision fp32 or other weights"
             )
 
     @torch.no_grad()
@@ -142,12 +164,12 @@ class Expander:
         """Return what the model adds to SDR frames, in stops, before smoothing, strength and the peak: N x 3 x H x W on
         the device of `sdr`. Arguments and errors as for `expand`.
         """
-        _refuse_other_shapes(sdr)
+        _check_frames(sdr)
 
         def work(code: Tensor, size: tuple[int, int], out: Tensor) -> Tensor:
-            light = self._light(code, size)
-            finite = self._settle(light, _UNBOUNDED, light)
-            out.copy_(_corner(gain_of(self._linearise(code), light), out))
+            light = self._model_light(code, size)
+            finite = remove_negative(light)
+            out.copy_(crop(gain_of(self._linearise(code), light), out))
             return finite
 
         return self._in_batches(sdr, work, out)
@@ -169,13 +191,16 @@ class Expander:
         device.
 
         `window` holds the frames within `options.smooth` frames as far as the clip has them. Strength and the peak
-        come after smoothing. Raise OutOfMemoryError where the device's memory is too small.
+        come after smoothing. Raise InputError if the option `smooth` is off, OutOfMemoryError where the device's memory
+        is too small.
         """
-        here = window[number]
-        with self._memory_explained(here.code):
-            code, gain = here.code[None], self._smoother(number, window)[None]
-            linear = apply_gain(self._linearise(code), gain)
-            self.refuse_infinite(self._finish(code, linear, linear))
+        if self._smoother is None:
+            raise InputError("this Expander does not smooth; give it smooth, the frames on either side")
+        code = window[number].code[None]
+        height, width = code.shape[2:]
+        with self.explain_memory(width, height):
+            linear = apply_gain(self._linearise(code), self._smoother(number, window)[None])
+            self.check_finite(self._output_curve.apply(code, linear, linear))
             return linear[0]
 
     @torch.no_grad()
@@ -185,158 +210,99 @@ class Expander:
         The frames are those that `expand` gives for all at once; with `smooth` each comes that many and three more
         late. Memory does not grow with the clip. Errors are those of `expand`.
         """
-        if not self._smoother:
+        radius = self.options.smooth
+        if not radius:
             for batch in itertools.batched(frames, self.batch):
                 yield from self.expand(torch.stack(batch)).to(self.device)
             return
-        for number, window in windows(self._gain_frames(frames), self.options.smooth, self.options.smooth):
+        for number, window in windows(self._gain_frames(frames), radius, radius):
             yield self.smooth(number, window)
 
     def _gain_frames(self, frames: Iterable[Tensor]) -> Iterator[GainFrame]:
-        for batch in itertools.batched(with_boundaries((sdr, signature(sdr)) for sdr in frames), self.batch):
+        with_shots = with_boundaries((sdr, signature(sdr)) for sdr in frames)
+        for batch in itertools.batched(with_shots, self.batch):
             gains = self.gain(torch.stack([sdr for sdr, _, _ in batch]))
             for (sdr, look, starts_shot), gain in zip(batch, gains, strict=True):
                 yield self.gain_frame(sdr, gain, look, starts_shot)
 
-    def _in_batches(self, sdr: Tensor, work: Callable[..., Tensor], out: Tensor | None) -> Tensor:
-        """Call `work` with code values padded to the model's multiple, the frames' height and width, and where the
-        result goes, N x 3 x H x W; return that for all frames. What `work` returns says whether all is finite.
+    def _in_batches(
+        self, sdr: Tensor, work: Callable[[Tensor, tuple[int, int], Tensor], Tensor], out: Tensor | None
+    ) -> Tensor:
+        """Return `out`, or a new tensor, filled by `work` batch by batch.
+
+        `work` is called with code values, padded to the model's multiple; the frames' height and width; and the part of
+        the result to fill, N x 3 x H x W. It returns whether all that the model gave is finite.
         """
+        height, width = sdr.shape[2:]
         if out is None:
             out = torch.empty(sdr.shape, device=sdr.device)
         elif out.shape != sdr.shape or out.dtype != torch.float32:
             raise InputError(f"out must be float32 {tuple(sdr.shape)}, not {out.dtype} {tuple(out.shape)}")
-        start = 0
-        with self._memory_explained(sdr):
-            while start < len(sdr):
-                end = start + (1 if self.device.type == "cpu" else self.batch)
-                try:
-                    with self._workspaces.borrow():
-                        finite = work(self._padded(sdr[start:end]), tuple(sdr.shape[2:]), out[start:end])
-                except RuntimeError as error:
-                    if not out_of_memory(error) or not self._take_less(*sdr.shape[2:]):
-                        raise
-                    continue
-                self.refuse_infinite(finite)
-                start = end
+        if self._planned_for is None:
+            self.choose_batch(width, height)
+        with self.explain_memory(width, height):
+            for start in range(0, len(sdr), self.frames_per_call):
+                part = slice(start, start + self.frames_per_call)
+                with self._workspaces.borrow():
+                    finite = work(self._padded(sdr[part]), (height, width), out[part])
+                self.check_finite(finite)
         return out
-
-    def _take_less(self, height: int, width: int) -> bool:
-        """Halve the batch, or where it is one frame, the tiles; False where that is as little as makes sense."""
-        if self.batch > 1:
-            self.batch //= 2
-            return True
-        tile_width, tile_height = self._tile_size(height, width)
-        if min(tile_width, tile_height) <= _SMALLEST_TILE:
-            return False
-        self._tile = tile_width // 2, tile_height // 2
-        return True
-
-    def choose_batch(self, width: int, height: int) -> None:
-        """Choose batch and tiles for frames of that size by the device's free memory, as far as the options leave them
-        open: by trying one frame. Does nothing on a CPU, where there is no batch to choose.
-
-        Raise OutOfMemoryError where the memory is too small for a frame in small tiles.
-        """
-        if self.device.type == "cpu":
-            return
-        allowed, self.batch = self.batch, 1
-        frame = torch.zeros(1, 3, height, width, device=self.device)
-        torch.cuda.reset_peak_memory_stats(self.device)
-        before = torch.cuda.memory_allocated(self.device)
-        self.expand(frame)
-        needed = torch.cuda.max_memory_allocated(self.device) - before
-        free = torch.cuda.mem_get_info(self.device)[0]
-        self.batch = self.options.batch or max(1, min(allowed, int(_SHARE_OF_MEMORY * free / needed), _MOST // needed))
 
     def _padded(self, frames: Tensor) -> Tensor:
         """Return code values on the device, within [0, 1], in batches of one size, padded to the model's multiple."""
         code = frames.to(self.device, torch.float32)
-        if self.device.type != "cpu" and len(code) < self.batch:
+        missing = self.frames_per_call - len(code)
+        if missing:
             # Kernels are chosen by shape, and another kernel may round otherwise: the last batch is filled up.
-            code = torch.cat([code, code[-1:].expand(self.batch - len(code), -1, -1, -1)])
-        return clamp_and_pad(code, self.description.multiple)
+            code = torch.cat([code, code[-1:].expand(missing, -1, -1, -1)])
+        return clamp_and_pad(code, self.card.multiple)
 
-    @contextlib.contextmanager
-    def _memory_explained(self, frames: Tensor) -> Iterator[None]:
-        try:
-            yield
-        except RuntimeError as error:
-            if not out_of_memory(error):
-                raise
-            raise OutOfMemoryError(
-                f"{self.device} ran out of memory on {frames.shape[-1]}x{frames.shape[-2]} frames; lower batch "
-                f"(now {self.batch}), set tile, or use a smaller model"
-            ) from error
-
-    def _light(self, code: Tensor, size: tuple[int, int]) -> Tensor:
-        """Return what the model makes of padded code values of frames of `size`, with gamma: y = f(x^(1/g))^g
+    def _model_light(self, code: Tensor, size: tuple[int, int]) -> Tensor:
+        """Return the model's light for padded code values of frames of `size`, with gamma: y = f(x^(1/g))^g
         (HDRCNN's).
         """
         gamma = self.options.gamma
         if gamma == 1.0:
-            return self._run(code, size)
-        return self._run(code.pow(1.0 / gamma), size).clamp_min(0.0).pow(gamma)
+            return self._run_model(code, size)
+        return self._run_model(code.pow(1.0 / gamma), size).clamp_min(0.0).pow(gamma)
 
-    def _finish(self, code: Tensor, linear: Tensor, out: Tensor) -> Tensor:
-        """Strength, and the roll-off to the peak; return whether all was finite."""
-        if self.options.strength == 1.0:
-            return self._settle(_corner(linear, out), self._roll_off, out)
-        base = self._linearise(code)
-        finite = self._settle(linear, _UNBOUNDED, linear)
-        linear = apply_gain(base, self.options.strength * gain_of(base, linear))
-        return finite & self._settle(_corner(linear, out), self._roll_off, out)
-
-    def _settle(self, linear: Tensor, curve: RollOff, out: Tensor) -> Tensor:
-        """Fill `out`, which may be `linear`, with light that is not negative and rolled off along `curve`; return
-        whether all was finite.
-        """
-        if kernels.serves(linear, out):
-            return torch.tensor(kernels.settle(linear, *curve, out))
-        low, high = torch.aminmax(linear)
-        out.copy_(roll_off(linear.clamp_min(0.0), curve))
-        return torch.isfinite(low) & torch.isfinite(high)
-
-    def _run(self, code: Tensor, size: tuple[int, int]) -> Tensor:
-        """Return the model on whole frames, padded, of `size`; in tiles where they are wanted."""
+    def _run_model(self, code: Tensor, size: tuple[int, int]) -> Tensor:
+        """Return the model's light for padded frames of `size`, in tiles where they are smaller than the frame."""
         height, width = size
-        half = self._dtype is not torch.float32
-        with torch.autocast(self.device.type, self._dtype, enabled=half), self._no_tf32():
-            summary = self._model.summarise(code[..., :height, :width])
-            tile_width, tile_height = self._tile_size(*code.shape[2:])
-            if tile_width >= code.shape[3] and tile_height >= code.shape[2]:
-                return self._model(code, summary).float()
-            overlap = self.description.context if self.options.overlap < 0 else self.options.overlap
-            overlap = round_up(overlap, self.description.multiple)
+        padded_height, padded_width = code.shape[2:]
+        multiple = self.card.multiple
+        summary = self.backend.summarise(code[..., :height, :width])
+        tile = tile_size(
+            self._plan.tile, padded_width, padded_height, default=self.backend.default_tile, multiple=multiple
+        )
+        if tile[0] >= padded_width and tile[1] >= padded_height:
+            return self.backend.apply(code, summary)
+        overlap = self.card.context if self.options.overlap < 0 else self.options.overlap
 
-            def run(tile: Tensor, rows: slice, columns: slice) -> Tensor:
-                return self._model(tile, self._model.cut(summary, tuple(code.shape[2:]), rows, columns)).float()
+        def run_tile(seen: Tensor, rows: slice, columns: slice) -> Tensor:
+            return self.backend.apply(seen, self.backend.cut(summary, (padded_height, padded_width), rows, columns))
 
-            return in_tiles(run, code, (tile_width, tile_height), overlap)
+        return in_tiles(run_tile, code, tile, round_up(overlap, multiple))
 
-    def _no_tf32(self) -> contextlib.AbstractContextManager:
-        """On a GPU cuDNN would take fp32 for ten bits of mantissa."""
-        full = self.device.type == "cuda" and self._dtype is torch.float32
-        return torch.backends.cudnn.flags(allow_tf32=False) if full else contextlib.nullcontext()
+    @contextlib.contextmanager
+    def explain_memory(self, width: int, height: int) -> Iterator[None]:
+        """Raise OutOfMemoryError, a sentence that says what to lower, where work on frames of that size runs out of the
+        device's memory.
+        """
+        try:
+            yield
+        except RuntimeError as error:
+            if isinstance(error, OutOfMemoryError) or not out_of_memory(error):
+                raise
+            raise OutOfMemoryError(
+                f"{self.device} ran out of memory on {width}x{height} frames; lower batch (now {self.batch}), set "
+                "tile, or use a smaller model"
+            ) from error
 
-    def _tile_size(self, height: int, width: int) -> tuple[int, int]:
-        """Return width and height of tiles in multiples of the model's own; the frame's where it is not tiled."""
-        automatic = self.description.tile if self.device.type == "cpu" else 0
-        sizes = []
-        for asked, side in zip(self._tile, (width, height), strict=True):
-            wanted = asked or automatic or side
-            sizes.append(round_up(wanted, self.description.multiple))
-        return sizes[0], sizes[1]
 
-
-def _refuse_other_shapes(sdr: Tensor) -> None:
+def _check_frames(sdr: object) -> None:
+    """Raise InputError for what is not a batch of RGB frames."""
     if not isinstance(sdr, Tensor):
         raise InputError(f"frames must be a float tensor N x 3 x H x W, not {type(sdr).__name__}")
     if sdr.ndim != 4 or sdr.shape[1] != 3 or not sdr.is_floating_point() or 0 in sdr.shape:
         raise InputError(f"frames must be a float tensor N x 3 x H x W, not {sdr.dtype} {tuple(sdr.shape)}")
-
-
-def _corner(pictures: Tensor, out: Tensor) -> Tensor:
-    """As much of `pictures`, which may be more and larger, as fits into `out`."""
-    count, _, height, width = out.shape
-    return pictures[:count, :, :height, :width]

@@ -1,4 +1,6 @@
-"""Frames in pieces: padded to what a network needs, and cut into tiles that see as much around them as it does."""
+"""Tiles: frames are padded to the sizes that a network takes and cut into tiles that see as much around them as the
+network does, so that a tiled frame equals a whole one.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +14,8 @@ from vshdr.runtime.memory import large
 
 
 def clamp_and_pad(code: Tensor, multiple: int) -> Tensor:
-    """Return a copy within [0, 1], padded on the right and below to multiples of `multiple` by reflection, and by
-    repetition where the frame is too small to reflect.
+    """Return a copy of code values, N x 3 x H x W, clamped to [0, 1] and padded on the right and below to multiples of
+    `multiple`: by reflection, or by repeating the border if the frame is too small to reflect.
     """
     height, width = code.shape[-2:]
     right, below = round_up(width, multiple) - width, round_up(height, multiple) - height
@@ -34,30 +36,42 @@ def clamp_and_pad(code: Tensor, multiple: int) -> Tensor:
     return padded
 
 
+def tile_size(asked: tuple[int, int], width: int, height: int, *, default: int, multiple: int) -> tuple[int, int]:
+    """Return width and height of tiles, as multiples of `multiple`.
+
+    `asked` are those that the user wants; where one is 0, it is `default`, or the frame's own side if that is 0, too.
+    """
+    tile_width, tile_height = (
+        round_up(wanted or default or side, multiple) for wanted, side in zip(asked, (width, height), strict=True)
+    )
+    return tile_width, tile_height
+
+
 def in_tiles(
     network: Callable[[Tensor, slice, slice], Tensor], frames: Tensor, tile: tuple[int, int], overlap: int
 ) -> Tensor:
-    """Return what `network` makes of `frames`, N x 3 x H x W, float32: tile by tile. It is told the rows and columns of
-    each.
+    """Return what `network` gives for `frames`, N x 3 x H x W, float32, calling it tile by tile.
 
-    `tile` is the width and height that a tile keeps of what it gives, and `overlap` how many pixels more it sees on
-    every side: all three multiples of what the network needs, as the frame's sides are.
+    `network` takes a tile and the rows and columns of the frame that it covers. `tile` is the width and height of what
+    is kept of each result, and `overlap` how many pixels more the network sees on every side. All of these, and the
+    frames' sides, are multiples of what the network needs.
     """
     linear = torch.empty_like(frames)
     height, width = frames.shape[-2:]
-    for top, bottom, above, below in _spans(height, tile[1], overlap):
-        for left, right, before, after in _spans(width, tile[0], overlap):
-            seen = frames[..., above:below, before:after].contiguous()
-            out = network(seen, slice(above, below), slice(before, after))
-            linear[..., top:bottom, left:right] = out[..., top - above : bottom - above, left - before : right - before]
+    for top, bottom, seen_top, seen_bottom in _spans(height, tile[1], overlap):
+        for left, right, seen_left, seen_right in _spans(width, tile[0], overlap):
+            seen = frames[..., seen_top:seen_bottom, seen_left:seen_right].contiguous()
+            out = network(seen, slice(seen_top, seen_bottom), slice(seen_left, seen_right))
+            kept = out[..., top - seen_top : bottom - seen_top, left - seen_left : right - seen_left]
+            linear[..., top:bottom, left:right] = kept
     return linear
 
 
 def _spans(length: int, tile: int, overlap: int) -> Iterator[tuple[int, int, int, int]]:
-    """Yield tiles along one side: start and end of what is kept, start and end of what the model sees.
+    """Yield the tiles along one side: start and end of what is kept, then start and end of what the network sees.
 
-    What it sees is cut at the frame's border and not padded there: the network's own padding of its features then falls
-    where it falls in a whole frame, which is what makes tiles exact up to the border.
+    What it sees ends at the frame's border instead of being padded there. The network's own padding of its features is
+    then where it is for a whole frame, which makes tiles exact up to the border.
     """
     for start in range(0, length, tile):
         end = min(start + tile, length)

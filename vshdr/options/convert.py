@@ -4,9 +4,38 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import TypedDict
 
 from vshdr.errors import InputError
 from vshdr.options.declare import check, option
+from vshdr.options.expand import EXPERIMENTAL, ExpandKeywords
+
+
+class ConvertFileKeywords(TypedDict, total=False):
+    """The fields of `ConvertOptions` as keyword arguments, for editors and type checkers."""
+
+    transfer: str
+    codec: str
+    crf: float | None
+    preset: str
+    pixel_format: str
+    encoder_options: str
+    dither: str
+    exr_type: str
+    exr_compression: str
+    exr_start: int
+    resume: bool
+    overwrite: bool
+    preview: int
+    preview_dir: str
+    frame_rate: float
+    allow_hdr: bool
+    hardware_decode: bool
+    devices: str
+
+
+class ConvertKeywords(ExpandKeywords, ConvertFileKeywords, total=False):
+    """Keyword arguments of `convert`: the fields of `ExpandOptions` and of `ConvertOptions`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,9 +75,12 @@ class ConvertOptions:
     frame_rate: float = option(0.0, "frames per second of an image sequence; 0 for 24", low=0.0, high=1000.0)
     allow_hdr: bool = option(False, "take a clip labelled PQ or HLG for SDR all the same")
     hardware_decode: bool = option(
-        False, "decode 4:2:0 video on the GPU, where frames then stay; for video outputs without smooth"
+        False,
+        f"decode 4:2:0 video on the GPU, where frames then stay; for video outputs without smooth ({EXPERIMENTAL})",
     )
-    devices: str = option("", "CUDA devices that share the work, such as 0,1; empty for the one of device_index")
+    devices: str = option(
+        "", f"CUDA devices that share the work, such as 0,1; empty for the one of device_index ({EXPERIMENTAL})"
+    )
 
     def __post_init__(self) -> None:
         check(self)

@@ -3,9 +3,38 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypedDict
 
 from vshdr.errors import InputError
 from vshdr.options.declare import check, option
+
+EXPERIMENTAL = "experimental: not tested on a GPU yet"
+"""Marks, in help texts and notes, what needs CUDA: its code is tested on a CPU and with stand-ins only."""
+
+
+class ExpanderKeywords(TypedDict, total=False):
+    """Keyword arguments of `Expander`: the fields of `ExpandOptions` but `model`, for editors and type checkers."""
+
+    gamma: float
+    weights: str
+    white: float
+    peak: float
+    strength: float
+    smooth: int
+    smooth_mode: str
+    device: str
+    device_index: int
+    precision: str
+    fuse: int
+    batch: int
+    tile: tuple[int, int]
+    overlap: int
+
+
+class ExpandKeywords(ExpanderKeywords, total=False):
+    """The fields of `ExpandOptions` as keyword arguments."""
+
+    model: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,23 +78,27 @@ class ExpandOptions:
         "gain averages along the motion of the picture; percentile is ExpandNet's smoother, for comparison",
         choices=("gain", "percentile"),
     )
-    device: str = option("auto", "auto takes CUDA where there is one", choices=("auto", "cpu", "cuda"))
-    device_index: int = option(0, "which CUDA device, from 0", low=0)
+    device: str = option(
+        "auto", f"auto takes CUDA where there is one (CUDA is {EXPERIMENTAL})", choices=("auto", "cpu", "cuda")
+    )
+    device_index: int = option(0, f"which CUDA device, from 0 ({EXPERIMENTAL})", low=0)
     precision: str = option(
         "auto",
-        "of networks (gainmap and operators are always fp32); auto takes the best for the model and the device",
+        "of networks (gainmap and operators are always fp32); auto takes the best for the model and the device "
+        f"(on CUDA {EXPERIMENTAL})",
         choices=("auto", "fp32", "bf16", "fp16"),
     )
     fuse: int = option(
         0,
         "1 has torch.compile fuse a GPU's work on frames that come and go as integer planes: faster, after a minute of "
-        "compiling",
+        f"compiling ({EXPERIMENTAL})",
         low=0,
         high=1,
     )
     batch: int = option(
         0,
-        "frames per call of the network, up to 64; 0 takes 1 on a CPU, where more only costs memory, and 4 on a GPU",
+        "frames per call of the network, up to 64; 0 takes 1 on a CPU, where more only costs memory, and up to 4 on a "
+        f"GPU (there {EXPERIMENTAL})",
         low=0,
         high=64,
     )

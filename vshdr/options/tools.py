@@ -1,5 +1,4 @@
-"""What a user may choose of the tools around training data: taking pictures with the virtual camera, and
-cleaning."""
+"""The options of the tools for training data: the virtual camera, and cleaning."""
 
 from __future__ import annotations
 
@@ -14,7 +13,7 @@ _CODECS = ("none", "h264", "hevc")
 
 @dataclass(frozen=True, kw_only=True)
 class CaptureOptions:
-    """What the virtual camera writes to disk."""
+    """The options of `vshdr camera`: which pictures it takes, and how."""
 
     data: str = option("", "folder with .exr or .hdr panoramas and photos; empty for synthetic ones")
     count: int = option(16, "number of pairs, or of clips", low=1)
@@ -57,7 +56,7 @@ class CaptureOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class CleanOptions:
-    """How outliers among training pictures are found."""
+    """The options of `vshdr clean`: how outliers among training pictures are found."""
 
     detector: str = option(
         "elliptic_envelope",

@@ -1,4 +1,4 @@
-"""What a user may choose about training. Nothing heavy is imported here, so that `vshdr --help` answers at once."""
+"""The options of training. Nothing heavy is imported here, so that `vshdr --help` answers at once."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from vshdr.errors import InputError
 from vshdr.options.declare import check, option
 
 CONDITIONS = ("mixed", "ideal", "camera", "graded", "broadcast", "still")
-"""Ways the virtual camera works: the keys of `camera.CONDITIONS`."""
+"""Conditions of the virtual camera, the keys of `vshdr.camera.virtual_camera.CONDITIONS`."""
 _LOSSES = ("", "hdrcnn", "hdrcnn_log", "log", "expandnet", "highlight")
 _STABILITY = (
     "",
@@ -29,9 +29,9 @@ _STABILITY = (
 
 @dataclass(frozen=True, kw_only=True)
 class TrainOptions:
-    """What a user may choose about training. What is left at 0, empty or None, the model's recipe decides."""
+    """The options of training. The recipe on the model's card decides what is left at 0, empty or None."""
 
-    model: str = option("gainmap", "the network to train", choices=("gainmap", "expandnet", "hdrcnn"))
+    model: str = option("gainmap", "the network to train, a name of `vshdr models`")
     phase: str = option(
         "reconstruction",
         "reconstruction learns the light; stability goes on with a term that makes it quiet over time",
@@ -53,9 +53,10 @@ class TrainOptions:
         "",
         "weights to start from: a file or a name of `vshdr weights list`; empty for none, but stability needs some",
     )
-    encoder: str = option(
+    backbone: str = option(
         "imagenet",
-        "gainmap without weights: what its encoder starts from, EfficientNet-Lite2's published weights or nothing",
+        "what the network's backbone starts from where no weights are given: imagenet is its published weights, if "
+        "there are some; random is nothing",
         choices=("imagenet", "random"),
     )
     resume: bool = option(
@@ -80,9 +81,13 @@ class TrainOptions:
         low=0.0,
         high=10.0,
     )
-    peak: float = option(1000.0, "expandnet: nits at which its relative output is 1", low=203.0, high=10000.0)
+    peak: float = option(
+        1000.0, "networks with a relative output (expandnet): nits at which it is 1", low=203.0, high=10000.0
+    )
     stretch: bool = option(
-        False, "expandnet: stretch each crop's truth to its own extremes, as published; the network will then flicker"
+        False,
+        "networks with a relative output (expandnet): stretch each crop's truth to its own extremes, as published; the "
+        "network will then flicker",
     )
 
     steps: int = option(0, "steps to train for; 0 for the model's own, which are many", low=0)

@@ -13,8 +13,9 @@ import vapoursynth as vs
 from torch import Tensor
 
 from vshdr.errors import InputError
-from vshdr.expand.device_batches import DeviceBatches, plane_conversion, takes_planes
+from vshdr.expand.device_batches import DeviceBatches
 from vshdr.expand.expander import Expander
+from vshdr.expand.plane_conversion import plane_conversion, takes_planes
 from vshdr.media.delivery import Delivery
 from vshdr.media.signal import Signal, input_properties, sdr_arguments, signal_of
 from vshdr.options.expand import ExpandOptions
@@ -52,7 +53,7 @@ class ExpandedClip:
 
     def __init__(self, clip: Mapping[str, int], arguments: Mapping[str, Any], properties: Mapping[str, Any]) -> None:
         self._clip = clip
-        self.options = ClipOptions(**_chosen(ClipOptions, arguments))
+        self.options: ClipOptions = ClipOptions(**_chosen(ClipOptions, arguments))
         self._signal = self._describe(properties)
         self._expander = Expander(**_chosen(ExpandOptions, arguments), eotf=self._signal.eotf)
         chosen = self._expander.options
@@ -74,18 +75,15 @@ class ExpandedClip:
         self._trimmer = Trimmer()
 
     def _find_device_batches(self, properties: Mapping[str, Any]) -> DeviceBatches | None:
-        """Return what takes the clip's planes to a GPU and brings the finished output back, or None where `core.resize`
-        has to convert formats.
-        """
+        """Return what converts the clip's planes to the finished output on a GPU; None where `core.resize` has to."""
         clip, expander = self._clip, self._expander
         if not takes_planes(expander):
             return None
-        way = plane_conversion(
-            clip["format"], (clip["width"], clip["height"]), self._signal, properties, self._delivery
-        )
-        if way is None:
+        size = clip["width"], clip["height"]
+        conversion = plane_conversion(clip["format"], size, self._signal, properties, self._delivery)
+        if conversion is None:
             return None
-        return DeviceBatches.largest(expander, way)
+        return DeviceBatches.largest(expander, conversion)
 
     def _describe(self, properties: Mapping[str, Any]) -> Signal:
         return signal_of(properties, rgb=self._clip["colour_family"] == vs.RGB, allow_hdr=bool(self.options.allow_hdr))
@@ -148,7 +146,7 @@ class ExpandedClip:
         allocating memory of this size takes longer than filling it.
         """
         if self._device_batches:
-            self._carry(self._device_batches, source, target, frames)
+            self._convert_on_device(self._device_batches, source, target, frames)
             return
         sdr, expanded = self._sdr[:frames], self._expanded[:frames]
         for i in range(frames):
@@ -164,13 +162,13 @@ class ExpandedClip:
     def _prepared(self, linear: Tensor) -> Tensor:
         return self._delivery.prepare(linear, self._signal.working_primaries)
 
-    def _carry(
+    def _convert_on_device(
         self, device_batches: DeviceBatches, source: Sequence[Plane], target: Sequence[Plane], frames: int
     ) -> None:
         taken, delivered = device_batches.conversion.source, device_batches.conversion.delivered
         groups = [slice(3 * i, 3 * i + 3) for i in range(frames)]
-        load = device_batches.send([samples(source[group], taken.shapes(), taken.numpy_dtype) for group in groups])
-        for group, (results, _) in zip(groups, load.frames(), strict=True):
+        batch = device_batches.send([samples(source[group], taken.shapes(), taken.numpy_dtype) for group in groups])
+        for group, (results, _) in zip(groups, batch.frames(), strict=True):
             for plane, result in zip(
                 samples(target[group], delivered.shapes(), delivered.numpy_dtype), results, strict=True
             ):

@@ -1,4 +1,4 @@
-"""Memory of a process that renders for hours: constant, and used again rather than asked for anew."""
+"""Memory of a process that renders for hours: its use stays constant, and buffers are reused."""
 
 from __future__ import annotations
 
@@ -15,38 +15,42 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-# Bytes of frames between two calls of malloc_trim: often enough to bound the growth to a fraction of this, seldom
-# enough to cost nothing, as a call takes about a millisecond.
-_INTERVAL = 1 << 28
+# Bytes of frames between two calls of malloc_trim. A call takes about a millisecond: the interval is long enough for it
+# to cost nothing, and short enough that the heap grows by no more than a fraction of it.
+_TRIM_INTERVAL = 1 << 28
 
-
-# Of mallopt(3), and what glibc itself goes up to by and by: 32 MiB is the largest block it ever keeps, 256 MiB what may
-# lie free at the end of a heap.
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = (-1, 1 << 28), (-3, 1 << 25)
+# Parameters of mallopt(3) and their values: 32 MiB is the largest block that glibc ever keeps, 256 MiB is what may lie
+# free at the end of a heap. glibc's own thresholds rise to these values over time.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_MALLOC_PARAMETERS = ((_M_TRIM_THRESHOLD, 1 << 28), (_M_MMAP_THRESHOLD, 1 << 25))
 
 
 def keep_what_is_freed() -> None:
-    """Have glibc keep freed memory for the next frame, for this process as a whole: for programs, not for libraries.
+    """Have glibc keep freed memory for the next frame. This changes the whole process: call it from programs, not from
+    libraries.
 
-    Else every large tensor is new memory, which the system clears page by page: a fifth of a frame's time.
+    Without it every large tensor is new memory, which the system clears page by page: a fifth of a frame's time.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    for parameter, value in (_TRIM_THRESHOLD, _MMAP_THRESHOLD) if mallopt else ():
-        mallopt(parameter, value)
+    if mallopt is not None:  # musl has none
+        for parameter, value in _MALLOC_PARAMETERS:
+            mallopt(parameter, value)
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Return whether the memory of a device, or what is pinned for it, was too small. It has more names than one."""
-    names = ("out of memory", "unable to find an engine", "ALLOC_FAILED")
-    return isinstance(error, torch.OutOfMemoryError) or any(name in str(error) for name in names)
+    """Return whether `error` says that a device's memory, or pinned memory, is too small. CUDA, cuDNN and cuBLAS
+    word it differently.
+    """
+    phrases = ("out of memory", "unable to find an engine", "ALLOC_FAILED")
+    return isinstance(error, torch.OutOfMemoryError) or any(phrase in str(error) for phrase in phrases)
 
 
 class Trimmer:
-    """Returns freed memory to the system once per quarter of a GiB of frames.
+    """Returns freed memory to the system after every quarter of a GiB of frames.
 
-    glibc before 2.38 hardly reuses freed blocks of aligned memory, which both torch and VapourSynth live on: where the
-    two alternate, the heap grows by a quarter of a frame per frame without anything being lost. Elsewhere this does
-    nothing.
+    glibc before 2.38 hardly reuses freed blocks of aligned memory, which both torch and VapourSynth allocate. Where
+    the two alternate, the heap grows by a quarter of a frame per frame, although nothing leaks. On other systems this
+    does nothing.
     """
 
     def __init__(self) -> None:
@@ -56,45 +60,49 @@ class Trimmer:
         self._bytes = 0
 
     def count(self, size: int) -> None:
-        """To be called with the bytes of every batch of frames."""
+        """Count `size` bytes of frames. Call this once for every batch."""
         self._bytes += size
-        if self._trim and self._bytes >= _INTERVAL:
+        if self._trim and self._bytes >= _TRIM_INTERVAL:
             self._bytes = 0
             self._trim(0)
 
 
 class Pool:
-    """Tensors for frames that wander from thread to thread: the memory of one that nobody has any more, nor any view of
-    it, is given out again. As many are kept as were ever in use at a time.
+    """Tensors for frames that are passed from thread to thread. Once neither a tensor nor any view of it is in use, its
+    memory is used for another one. The pool grows to as many buffers as were ever in use at a time.
     """
 
     def __init__(self) -> None:
-        self._idle: dict[int, list[NDArray]] = {}
+        self._idle: dict[int, list[NDArray[np.float32]]] = {}
 
     def empty(self, shape: Sequence[int]) -> Tensor:
         """Return a float32 tensor on the CPU with no particular content."""
         size = math.prod(shape)
         idle = self._idle.setdefault(size, [])
         buffer = idle.pop() if idle else np.empty(size, np.float32)
-        lent = buffer[:]  # which torch holds on to as long as anything looks into the memory
-        weakref.finalize(lent, idle.append, buffer).atexit = False
-        return torch.from_numpy(lent).view(tuple(shape))
+        view = buffer[:]  # torch keeps this array alive as long as any tensor uses the memory
+        weakref.finalize(view, idle.append, buffer).atexit = False
+        return torch.from_numpy(view).view(tuple(shape))
 
 
 class _Workspace:
-    """The large tensors of one frame's work, in the order in which the work asks for them."""
+    """The large tensors of one frame's work, in the order in which that work asks for them."""
 
     def __init__(self) -> None:
-        self.tensors: list[Tensor] = []
-        self.taken = 0
+        self._tensors: list[Tensor] = []
+        self._next = 0
+
+    def rewind(self) -> None:
+        """Begin again with the first tensor."""
+        self._next = 0
 
     def take(self, shape: tuple[int, ...]) -> Tensor:
-        number, self.taken = self.taken, self.taken + 1
-        if number == len(self.tensors):
-            self.tensors.append(torch.empty(shape))
-        elif self.tensors[number].shape != shape:
-            self.tensors[number] = torch.empty(shape)
-        return self.tensors[number]
+        number, self._next = self._next, self._next + 1
+        if number == len(self._tensors):
+            self._tensors.append(torch.empty(shape))
+        elif self._tensors[number].shape != shape:
+            self._tensors[number] = torch.empty(shape)
+        return self._tensors[number]
 
 
 class _Current(threading.local):
@@ -105,8 +113,8 @@ _current = _Current()
 
 
 class Workspaces:
-    """Lends each thread that asks the tensors of a frame before: the system clears memory that it gives, which takes
-    longer than all that is point-wise in a frame.
+    """Has `large` reuse the tensors of earlier frames: the system clears the memory that it hands out, which takes
+    longer than all point-wise work on a frame.
     """
 
     def __init__(self) -> None:
@@ -114,11 +122,11 @@ class Workspaces:
 
     @contextlib.contextmanager
     def borrow(self) -> Iterator[None]:
-        """Until the end of this context `large` gives this thread the tensors that it gave last time: what is kept of
-        them must be copied before.
+        """In this context, `large` gives this thread the same tensors as in an earlier one. Results that live longer
+        must be copied out before it ends.
         """
         workspace = self._idle.pop() if self._idle else _Workspace()
-        workspace.taken = 0
+        workspace.rewind()
         outer, _current.workspace = _current.workspace, workspace
         try:
             yield
@@ -128,6 +136,8 @@ class Workspaces:
 
 
 def large(shape: Sequence[int]) -> Tensor:
-    """Return a float32 tensor on the CPU with no particular content: a borrowed one where there is, else a new one."""
+    """Return a float32 tensor on the CPU with no particular content, from the borrowed workspace if this thread has
+    one.
+    """
     workspace = _current.workspace
     return workspace.take(tuple(shape)) if workspace else torch.empty(tuple(shape))

@@ -1,7 +1,7 @@
 """Stages of a conversion: threads joined by bounded queues, so that decoding, the network and encoding overlap.
 
-A stage that fails or is interrupted stops all of them, and the first error is raised where the pipeline is waited for.
-Each stage's busy time is kept, which tells the one that limits the speed.
+When a stage fails or the user interrupts, all stages stop, and `Pipeline.run` raises the first error. Each stage keeps
+the time that it has worked, which shows which one limits the speed.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
 
 _POLL = 0.1  # seconds between looks at the stop flag while a queue is full or empty
 
@@ -25,15 +24,34 @@ class _End:
     """The last item of a channel."""
 
 
-class Channel:
-    """A bounded queue from one stage to the next, that lets go when the pipeline stops."""
+class Channel[T]:
+    """A bounded queue from one stage to the next. Whoever waits at it is released when the pipeline stops."""
 
     def __init__(self, depth: int, stop: threading.Event) -> None:
-        self._items: queue.Queue[Any] = queue.Queue(depth)
+        self._items: queue.Queue[T | _End] = queue.Queue(depth)
         self._stop = stop
 
-    def put(self, item: Any) -> None:
-        """Wait for room. Raise Stopped."""
+    def put(self, item: T) -> None:
+        """Add an item, after waiting for room. Raise Stopped."""
+        self._put(item)
+
+    def end(self) -> None:
+        """Tell the reader that nothing follows. Raise Stopped."""
+        self._put(_End())
+
+    def __iter__(self) -> Iterator[T]:
+        """Yield items until the channel ends. Raise Stopped."""
+        while not self._stop.is_set():
+            try:
+                item = self._items.get(timeout=_POLL)
+            except queue.Empty:
+                continue
+            if isinstance(item, _End):
+                return
+            yield item
+        raise Stopped
+
+    def _put(self, item: T | _End) -> None:
         while not self._stop.is_set():
             try:
                 return self._items.put(item, timeout=_POLL)
@@ -41,68 +59,22 @@ class Channel:
                 continue
         raise Stopped
 
-    def end(self) -> None:
-        """Tell the reader that nothing follows."""
-        self.put(_End)
 
-    def __iter__(self) -> Iterator[Any]:
-        """Yield items until the channel ends. Raise Stopped."""
-        while not self._stop.is_set():
-            try:
-                item = self._items.get(timeout=_POLL)
-            except queue.Empty:
-                continue
-            if item is _End:
-                return
-            yield item
-        raise Stopped
+class Worker:
+    """A named thread of a pipeline and the time that it has worked."""
 
+    def __init__(self, name: str) -> None:
+        self.name: str = name
+        self.busy: float = 0.0
+        """Seconds of work, without the time spent waiting for other stages."""
+        self.thread: threading.Thread = threading.Thread(target=self.work, name=f"vshdr {name}", daemon=True)
 
-class Stage:
-    """A named thread that takes items from an iterable, works on each and passes results to its channels."""
+    def work(self) -> None:
+        """Do all the work; runs in `thread`."""
+        raise NotImplementedError
 
-    def __init__(
-        self,
-        name: str,
-        pipeline: Pipeline,
-        items: Iterable[Any],
-        work: Callable[[Any], Any],
-        outputs: list[Channel],
-        produces: bool,
-    ) -> None:
-        self.name = name
-        self.busy = 0.0
-        """Seconds of work; waiting for other stages is left out."""
-        self._pipeline, self._items, self._work, self._outputs = pipeline, items, work, outputs
-        self._produces = produces
-        self.thread = threading.Thread(target=self._run, name=f"vshdr {name}", daemon=True)
-
-    def _run(self) -> None:
-        try:
-            for item in self._timed_items() if self._produces else self._items:
-                result = self._measure(self._work, item)
-                for output in self._outputs:
-                    output.put(result)
-            for output in self._outputs:
-                output.end()
-        except Stopped:
-            pass
-        except BaseException as error:  # noqa: BLE001 - whatever happened here has to reach the thread that waits
-            self._pipeline.fail(error)
-        finally:
-            if isinstance(self._items, Generator):
-                self._items.close()  # in this thread, and now: it may hold a file
-
-    def _timed_items(self) -> Iterator[Any]:
-        iterator = iter(self._items)
-        while True:
-            try:
-                item = self._measure(next, iterator)
-            except StopIteration:
-                return
-            yield item
-
-    def _measure(self, function: Callable[[Any], Any], argument: Any) -> Any:
+    def timed[A, B](self, function: Callable[[A], B], argument: A) -> B:
+        """Return `function(argument)`, and count the time that it takes as work."""
         start = time.perf_counter()
         try:
             return function(argument)
@@ -110,56 +82,102 @@ class Stage:
             self.busy += time.perf_counter() - start
 
 
+class Stage[A, B](Worker):
+    """A worker that takes items of type A from an iterable, and puts what it makes of each, a B, into its channels."""
+
+    def __init__(
+        self,
+        name: str,
+        pipeline: Pipeline,
+        items: Iterable[A],
+        function: Callable[[A], B],
+        outputs: Sequence[Channel[B]],
+        produces: bool,
+    ) -> None:
+        super().__init__(name)
+        self._pipeline, self._items, self._function, self._outputs = pipeline, items, function, outputs
+        self._produces = produces
+
+    def work(self) -> None:
+        try:
+            for item in self._timed_items() if self._produces else self._items:
+                result = self.timed(self._function, item)
+                for output in self._outputs:
+                    output.put(result)
+            for output in self._outputs:
+                output.end()
+        except Stopped:
+            pass
+        except BaseException as error:  # noqa: BLE001 - whatever happens here must reach the thread that waits
+            self._pipeline.fail(error)
+        finally:
+            if isinstance(self._items, Generator):
+                self._items.close()  # now and in this thread, because it may have a file open
+
+    def _timed_items(self) -> Iterator[A]:
+        iterator = iter(self._items)
+        while True:
+            try:
+                item = self.timed(next, iterator)
+            except StopIteration:
+                return
+            yield item
+
+
 class Pipeline:
     """Builds stages, runs them and raises the first error of any."""
 
     def __init__(self, depth: int) -> None:
+        """`depth` is how many items a channel takes before the stage that fills it has to wait."""
         self._depth = depth
         self._stop = threading.Event()
         self._error: BaseException | None = None
         self._lock = threading.Lock()
-        self._workers: list[ThreadPoolExecutor] = []
-        self.stages: list[Stage] = []
+        self._pools: list[ThreadPoolExecutor] = []
+        self.stages: list[Worker] = []
 
-    def channel(self, depth: int = 0) -> Channel:
-        """Return a new channel between two stages, `depth` items deep; 0 for the pipeline's own depth."""
+    def channel[T](self, depth: int = 0) -> Channel[T]:
+        """Return a new channel between two stages, `depth` items deep; 0 takes the pipeline's own depth."""
         return Channel(depth or self._depth, self._stop)
 
-    def add(
+    def add[A, B](
         self,
         name: str,
-        items: Iterable[Any],
-        work: Callable[[Any], Any],
-        outputs: list[Channel],
+        items: Iterable[A],
+        function: Callable[[A], B],
+        outputs: Sequence[Channel[B]],
         produces: bool = False,
     ) -> None:
-        """A stage that calls `work` on every one of `items` and puts what it returns into every one of `outputs`.
+        """Add a stage that calls `function` on each of `items` and puts the result into every one of `outputs`.
 
-        With `produces` the getting of items is the stage's own work, and not a wait for the stage before it.
+        With `produces`, the time that it takes to get an item counts as this stage's work, as in a decoder. Without,
+        it counts as waiting for the stage before.
         """
-        self.stages.append(Stage(name, self, items, work, outputs, produces))
+        self.stages.append(Stage(name, self, items, function, outputs, produces))
 
-    def add_side_by_side(
-        self, name: str, items: Iterable[Any], works: Sequence[Callable[[Any], Any]], outputs: list[Channel]
+    def add_parallel[A, B](
+        self, name: str, items: Iterable[A], functions: Sequence[Callable[[A], B]], outputs: Sequence[Channel[B]]
     ) -> None:
-        """As `add`, with several `works` that take the items in turn, all at once; results come in the items' order."""
-        if len(works) == 1:
-            self.add(name, items, works[0], outputs)
+        """As `add`, with several `functions` that take the items in turn and run at the same time. Results are put in
+        the order of the items.
+        """
+        if len(functions) == 1:
+            self.add(name, items, functions[0], outputs)
             return
-        workers = [ThreadPoolExecutor(1, f"vshdr {name} {number}") for number in range(len(works))]
-        self._workers.extend(workers)
-        turns = itertools.cycle(list(zip(workers, works, strict=True)))
+        pools = [ThreadPoolExecutor(1, f"vshdr {name} {number}") for number in range(len(functions))]
+        self._pools.extend(pools)
+        turns = itertools.cycle(list(zip(pools, functions, strict=True)))
 
-        def hand_out(item: Any) -> Future:
-            worker, work = next(turns)
-            return worker.submit(work, item)
+        def submit(item: A) -> Future[B]:
+            pool, function = next(turns)
+            return pool.submit(function, item)
 
-        handed_out = self.channel(depth=len(works))
-        self.add(f"{name}: hand out", items, hand_out, [handed_out])
-        self.add(name, handed_out, lambda future: future.result(), outputs)
+        submitted: Channel[Future[B]] = self.channel(depth=len(functions))
+        self.add(f"{name}: hand out", items, submit, [submitted])
+        self.add(name, submitted, lambda future: future.result(), outputs)
 
     def fail(self, error: BaseException) -> None:
-        """Keep the first error and stops all stages."""
+        """Keep `error` if it is the first, and stop all stages."""
         with self._lock:
             if self._error is None:
                 self._error = error
@@ -170,9 +188,9 @@ class Pipeline:
         return self._stop.is_set()
 
     def run(self, while_waiting: Callable[[], None]) -> None:
-        """Start the stages, calls `while_waiting` a few times a second until all have ended, raises the first error.
+        """Start the stages, call `while_waiting` a few times a second until all have ended, and raise the first error.
 
-        An interruption (Ctrl-C) stops the stages and is raised on once they have let go of their work.
+        An interruption (Ctrl-C) stops the stages, and is raised again once their threads have ended.
         """
         for stage in self.stages:
             stage.thread.start()
@@ -187,11 +205,11 @@ class Pipeline:
         finally:
             for stage in self.stages:
                 stage.thread.join()
-            for worker in self._workers:
-                worker.shutdown(cancel_futures=True)
+            for pool in self._pools:
+                pool.shutdown(cancel_futures=True)
         if self._error is not None:
             raise self._error
 
     def limiting_stage(self) -> str:
-        """Return the name of the stage that has been busy longest."""
+        """Return the name of the stage that has worked longest."""
         return max(self.stages, key=lambda stage: stage.busy).name

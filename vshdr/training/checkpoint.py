@@ -1,4 +1,4 @@
-"""What a run leaves on disk: checkpoints to go on from, whole or not at all, and what weights say of their making."""
+"""Checkpoints, from which a run goes on, and the metadata of weights, which say how they came to be."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from vshdr import __version__
 from vshdr.errors import FileError, InputError
+from vshdr.models.contract import Model
 from vshdr.options.train import TrainOptions
 from vshdr.runtime.files import atomic_write
 
@@ -18,17 +20,22 @@ CHANGEABLE = (
     *("resume", "output", "data", "without", "device", "precision"),
     *("steps", "minutes", "patience", "validate_every", "log_every", "sheet", "keep", "tensorboard"),
 )
-"""Options that a run may go on with otherwise than it was begun: where it is, and when it ends or speaks."""
+"""Options that may change when a run goes on: where its files are, when it ends, and what it reports."""
+_RENAMED = {"encoder": "backbone"}
+"""Options by the names that they had in earlier versions."""
 
 
 def save(path: Path, state: dict[str, Any]) -> None:
-    """Write a checkpoint: tensors, numbers, text, lists and dictionaries."""
+    """Write a checkpoint, whole or not at all. `state` holds tensors, numbers, text, lists and dictionaries."""
     with atomic_write(path) as part:
         torch.save(state, part)
 
 
 def load(path: Path) -> dict[str, Any]:
-    """Read a checkpoint, running nothing that is in it. Raise FileError or InputError naming the file."""
+    """Return what `save` wrote; nothing in the file is run as code.
+
+    Raise FileError where there is no file, and InputError where it is damaged, both naming it.
+    """
     if not path.is_file():
         raise FileError(f"there is no run to resume: {path} does not exist")
     try:
@@ -37,11 +44,19 @@ def load(path: Path) -> dict[str, Any]:
         raise InputError(f"{path} is damaged or not a checkpoint") from error
 
 
-def resumed(options: TrainOptions, begun: dict[str, Any]) -> TrainOptions:
-    """`options` of a run that goes on, where it was `begun` with some: what is left at its default is as it was.
+def named_as_today(state: dict[str, Tensor], model: Model, prefix: str) -> dict[str, Tensor]:
+    """Return a state dict of a module that holds `model` under `prefix`, where `state` may be of an earlier version."""
+    own = {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
+    others = {name: tensor for name, tensor in state.items() if not name.startswith(prefix)}
+    return others | {prefix + name: tensor for name, tensor in model.from_published(own).items()}
 
-    Raise InputError for what cannot change, as the run would no longer be one.
+
+def resumed(options: TrainOptions, begun: dict[str, Any]) -> TrainOptions:
+    """Return the options of a run that goes on: what `options` leaves at its default is as it was `begun`.
+
+    Raise InputError for a change that would make it a different run.
     """
+    begun = {_RENAMED.get(name, name): value for name, value in begun.items()}
     values = {}
     for field in dataclasses.fields(options):
         given, was = getattr(options, field.name), begun.get(field.name, field.default)
@@ -55,7 +70,7 @@ def resumed(options: TrainOptions, begun: dict[str, Any]) -> TrainOptions:
 
 
 def provenance(options: TrainOptions, data: str, step: int, validation: float, processes: int) -> dict[str, str]:
-    """Return what a weights file says about its making; folders by their last name only, for the file may travel."""
+    """Return the metadata of a weights file. Folders are given by their last name only, because the file may travel."""
     return {
         "command": command(options, processes),
         "phase": options.phase,
@@ -72,7 +87,7 @@ def provenance(options: TrainOptions, data: str, step: int, validation: float, p
 
 
 def command(options: TrainOptions, processes: int = 1) -> str:
-    """Return the command line that trains the same."""
+    """Return the command line of the same training."""
     words = (
         ["vshdr", "train"] if processes == 1 else ["torchrun", f"--nproc-per-node={processes}", "-m", "vshdr", "train"]
     )

@@ -1,8 +1,8 @@
-"""Finds pictures that do not belong among the training data: tone-mapped fakes, clipped suns, black frames,
-wrong scales.
+"""Cleaning of training data: finding pictures that do not belong, such as tone-mapped fakes, clipped suns, black frames
+and wrong scales.
 
-Each picture becomes a row of numbers; a detector of scikit-learn tells which rows lie apart. The result is a
-report to look at, a table and a sheet of thumbnails. Nothing is deleted; `vshdr train --without` leaves out what a
+Each picture becomes a row of numbers, and a detector of scikit-learn finds the rows that lie apart. The result is a
+report to look at: a table and a sheet of thumbnails. Nothing is deleted. `vshdr train --without` leaves out what a
 report flags (`without_outliers`).
 """
 
@@ -42,16 +42,16 @@ FEATURES = {
     "blue": "stops of blue over green",
     "residual": "RMS difference of the SDR picture from its light through any one curve",
 }
-"""What is measured of every picture, in words."""
+"""What is measured of every picture, by name, in words."""
 
 _DARKEST = 2.0**-24
 _VALUES = 2**15
-"""Pixels whose values are counted: as many in a large picture as in a small one."""
+"""Pixels whose distinct values are counted, so that large pictures compare with small ones."""
 _THUMBNAIL = 240
 _SMALLEST = 8
-"""Pixels of a picture's sides, at least."""
+"""Shortest side of a picture, in pixels."""
 _STEPS = 256
-"""Of the curve that explains an SDR picture best: each has as many samples as any other."""
+"""Steps of the curve that explains an SDR picture best. Each has the same number of samples."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,19 +60,20 @@ class Finding:
 
     path: Path
     score: float
-    """Larger is more unusual; comparable only within one report."""
+    """Larger is more unusual. Scores can be compared within one report only."""
     rank: int
     """1 is the most unusual."""
     flagged: bool
-    """It is among the share that contamination allows for."""
+    """Whether it is among the share of pictures that `CleanOptions.contamination` takes for outliers."""
     reason: str
     """The feature that lies farthest from the median of all, in words."""
 
 
 def features(linear: Tensor, sdr: Tensor | None = None) -> dict[str, float]:
-    """Return the numbers of `FEATURES` of a picture 3 x H x W, light as it is stored.
+    """Return the numbers of `FEATURES` for a picture, 3 x H x W, light as it is stored.
 
-    With `sdr`, code values of the same size, the residual; else it is 0. Raise InputError for a tiny picture.
+    The residual is that of `sdr`, code values of the same shape; without it, the residual is 0. Raise InputError for a
+    tiny picture.
     """
     if min(linear.shape[1:]) < _SMALLEST:
         raise InputError(f"{linear.shape[2]} x {linear.shape[1]} pixels are too few to say anything of")
@@ -105,8 +106,8 @@ def features(linear: Tensor, sdr: Tensor | None = None) -> dict[str, float]:
 
 
 def _residual(linear: Tensor, sdr: Tensor) -> float:
-    """Return how far `sdr` is from the best curve over `linear`: the mean code of all samples of about
-    the same light.
+    """Return the RMS difference of `sdr` from the best curve over `linear`, which is the mean code value of samples of
+    about the same light.
     """
     steps = sdr.flatten()[linear.flatten().argsort()].tensor_split(_STEPS)
     return math.sqrt(sum(float((step - step.mean()).square().sum()) for step in steps if len(step)) / sdr.numel())
@@ -117,8 +118,7 @@ def _log_share(chosen: Tensor) -> float:
 
 
 def _noise(plane: Tensor) -> float:
-    """Return standard deviation of noise, Immerkaer 1996, with the median in place of the mean, which edges
-    raise."""
+    """Return the standard deviation of noise after Immerkaer 1996, but by the median, as edges raise the mean."""
     kernel = torch.tensor([[1.0, -2.0, 1.0], [-2.0, 4.0, -2.0], [1.0, -2.0, 1.0]])[None, None]
     response = functional.conv2d(plane[None, None], kernel)  # of standard deviation 6 for noise of 1
     return float(response.abs().median()) / 0.6745 / 6
@@ -127,7 +127,9 @@ def _noise(plane: Tensor) -> float:
 def _isolation_forest(options: CleanOptions, table: np.ndarray) -> np.ndarray:
     from sklearn.ensemble import IsolationForest
 
-    model = IsolationForest(n_estimators=100, max_samples=min(256, len(table)), random_state=options.seed)
+    samples = min(256, len(table))
+    # The stub knows only the default, which is a string.
+    model = IsolationForest(n_estimators=100, max_samples=samples, random_state=options.seed)  # pyright: ignore[reportArgumentType]
     return -model.fit(table).score_samples(table)
 
 
@@ -150,8 +152,7 @@ def _elliptic_envelope(options: CleanOptions, table: np.ndarray) -> np.ndarray:
 def _one_class_svm(options: CleanOptions, table: np.ndarray) -> np.ndarray:
     from sklearn.svm import OneClassSVM
 
-    # A wide kernel, so that what is far off still scores by how far: the narrow usual one gives all of it the
-    # same.
+    # A wide kernel, so that scores still grow far away from the others. The usual narrow one gives them all the same.
     return -OneClassSVM(nu=0.2, gamma=0.1 / table.shape[1]).fit(table).score_samples(table)
 
 
@@ -165,9 +166,9 @@ DETECTORS: dict[str, Callable[[CleanOptions, np.ndarray], np.ndarray]] = {
 
 
 def detect(table: np.ndarray, options: CleanOptions) -> tuple[np.ndarray, np.ndarray]:
-    """Return scores of rows of features, and how many robust deviations each feature lies from the median.
+    """Return the scores of rows of features, and how many robust deviations each feature lies from the median.
 
-    Deviations are limited to 10: beyond that a value is wrong, however wrong, and should not hide others.
+    Deviations are limited to 10. A value beyond that is wrong, and how much does not matter; it should not hide others.
     Raise InputError for fewer than 8 rows, MissingPackageError where scikit-learn is not installed.
     """
     if len(table) < 8:
@@ -178,8 +179,8 @@ def detect(table: np.ndarray, options: CleanOptions) -> tuple[np.ndarray, np.nda
         raise MissingPackageError("cleaning needs scikit-learn; install it with pip install 'vshdr[train]'") from None
     middle = np.median(table, axis=0)
     apart = table - middle
-    # 1.4826 median deviations are a standard deviation of normal numbers. Most pictures may share a value (no
-    # black pixels), then the plain deviation is what is left.
+    # 1.4826 median deviations of normal numbers are a standard deviation. Where most pictures share a value, such as no
+    # black pixels, the median deviation is 0, and the standard deviation itself is taken.
     spread = 1.4826 * np.median(np.abs(apart), axis=0)
     spread = np.where(spread > 1e-6, spread, table.std(axis=0))
     deviations = np.clip(apart / np.maximum(spread, 1e-6), -10, 10)
@@ -190,7 +191,7 @@ def detect(table: np.ndarray, options: CleanOptions) -> tuple[np.ndarray, np.nda
 
 
 def clean(folder: str | Path, report: str | Path, options: CleanOptions) -> list[Finding]:
-    """Look for outliers among the pictures of `folder` and writes a report; nothing in `folder` is changed.
+    """Look for outliers among the pictures of `folder`, and write a report; nothing in `folder` is changed.
 
     `folder` holds .exr and .hdr files, pairs as `vshdr camera` writes them (`hdr` and `sdr`), or samples of HDRCNN's
     virtual camera (`bin` and `jpg`). The folder `report` gets `outliers.csv`, the most unusual first, with all
@@ -241,7 +242,7 @@ def _write_table(path: Path, folder: Path, findings: Sequence[Finding], rows: di
 
 
 def without_outliers(paths: Sequence[Path], folder: str | Path, report: str | Path) -> list[Path]:
-    """`paths`, pictures below `folder`, without those that the report (an `outliers.csv`) flags.
+    """Return `paths`, pictures below `folder`, without those that the report, an `outliers.csv`, flags.
 
     Raise OSError where there is no such file, InputError where it is no report or one of another folder.
     """
@@ -261,7 +262,7 @@ Picture = tuple[Tensor, Tensor | None]
 
 
 def _sources(folder: Path) -> Iterator[tuple[Path, Callable[[], Picture]]]:
-    """Yield every picture's path and how to read it."""
+    """Yield the path of every picture, and a function that reads it."""
     if (folder / "bin").is_dir():
         for light, picture in find_samples(folder):
             yield light, lambda light=light, picture=picture: _stored(light, picture)
@@ -276,8 +277,9 @@ def _stored(light: Path, picture: Path) -> Picture:
 
 
 def _picture(path: Path) -> Picture:
-    """Return a picture of light, with its SDR picture where it has the name that `vshdr camera` gives it: hdr/0001.exr
-    and sdr/0001.png, or hdr.0001.exr and sdr.0001.png.
+    """Return a picture of light, with its SDR picture where there is one.
+
+    The two are named as `vshdr camera` does: hdr/0001.exr and sdr/0001.png, or hdr.0001.exr and sdr.0001.png.
     """
     light, sdr = read_hdr(path), None
     if path.parent.name == "hdr":
@@ -302,8 +304,7 @@ def _reason(table: np.ndarray, deviations: np.ndarray, row: int) -> str:
 
 
 def _thumbnail(linear: Tensor) -> Image.Image:
-    """Return a small picture, exposed so that its median is a mid-grey; gone through x / (1 + x), so that highlights
-    show."""
+    """Return a small picture whose median is exposed as a mid-grey, tone-mapped by x / (1 + x) to show highlights."""
     height = max(1, round(linear.shape[1] * _THUMBNAIL / linear.shape[2]))
     small = functional.interpolate(linear[None], (height, _THUMBNAIL), mode="area")[0]
     middle = float(luminance(small[None]).median())

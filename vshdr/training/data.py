@@ -1,5 +1,5 @@
-"""What a network is trained on: pictures of light that the virtual camera looks at, or samples that one has stored; and
-which of their scenes never train.
+"""Training data: pictures of light that the virtual camera looks at, or samples that a camera has stored; split into
+scenes for training and scenes for validation.
 """
 
 from __future__ import annotations
@@ -20,26 +20,30 @@ from vshdr.options.train import TrainOptions
 from vshdr.training.cleaning import without_outliers
 
 VALIDATION_SHARE = 0.1
-"""Of the scenes, those that never train."""
+"""Share of the scenes that are held out for validation."""
 PROCEDURAL_SCENES = 16
+"""Scenes made by code where no folder is given; a quarter as many more are held out."""
 
 Camera = VirtualCamera | StoredSamples
 
 
 @dataclass(frozen=True, kw_only=True)
 class Data:
-    """Both halves of the scenes, as cameras of a seed. Pictures are read once, however many cameras there are."""
+    """Cameras for both halves of the scenes. Pictures are read once, however many cameras there are."""
 
     training: Callable[[int], Camera]
+    """Return a camera for a seed, which sees the scenes for training."""
     held_out: Callable[[int], Camera]
-    """Of scenes that never train."""
+    """Return a camera for a seed, which sees the scenes for validation."""
     description: str
-    """For the record; folders by their last name only."""
+    """One line for logs and metadata. Folders are given by their last name only."""
 
 
 def open_data(options: TrainOptions, camera: CameraOptions, device: torch.device) -> Data:
-    """Read what `options.data` names: a folder with `bin` and `jpg` of HDRCNN's virtual camera, one of panoramas and
-    photos, or nothing, for scenes made by code. What the report `options.without` flags is left out.
+    """Open the data that `options.data` names.
+
+    That is a folder with `bin` and `jpg` of HDRCNN's virtual camera, a folder of panoramas and photos, or nothing, for
+    scenes made by code. Pictures that the report `options.without` flags are left out.
 
     Raise OSError and InputError where pictures are missing, damaged or too few.
     """

@@ -1,4 +1,4 @@
-"""The log of a run: a line of JSON for every few steps, for TensorBoard too if wanted."""
+"""The log of a run: a line of JSON every few steps, and the same for TensorBoard if wanted."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from typing import Any
 from vshdr.errors import MissingPackageError
 
 Record = dict[str, Any]
+"""A line of the log: names and numbers; those of a validation are a dictionary of their own."""
 
 
 class Log:
-    """Appends records to `log.jsonl`. Each has a "step"; those of validations have "validation"."""
+    """A writer of `log.jsonl`. Each record has a "step", and those of validations have "validation"."""
 
     def __init__(self, folder: Path, *, resumed_at: int | None = None, tensorboard: bool = False) -> None:
-        """A new log, or with `resumed_at` the one that is there, without what came after that step.
+        """Begin a new log, or with `resumed_at` go on with the one in `folder`, without what came after that step.
 
         Raise MissingPackageError where TensorBoard is wanted and not installed.
         """
@@ -24,13 +25,14 @@ class Log:
         kept = (
             []
             if resumed_at is None or not path.exists()
-            else [record for record in read(path) if record["step"] <= resumed_at]
+            else [record for record in read_log(path) if record["step"] <= resumed_at]
         )
         self._file = path.open("w", encoding="utf-8")
         for record in kept:
             self._line(record)
 
     def write(self, record: Record) -> None:
+        """Append a record."""
         self._line(record)
         if self._board:
             step = record["step"]
@@ -39,6 +41,7 @@ class Log:
                     self._board.add_scalar(name, value, step)
 
     def close(self) -> None:
+        """Close the files."""
         self._file.close()
         if self._board:
             self._board.close()
@@ -48,8 +51,8 @@ class Log:
         self._file.flush()
 
 
-def read(path: Path) -> list[Record]:
-    """Return the records of a log; a last line that was cut off by a crash is left out."""
+def read_log(path: Path) -> list[Record]:
+    """Return the records of a log, without a last line that a crash cut off."""
     records = []
     for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
         if line.endswith("\n"):
@@ -58,7 +61,7 @@ def read(path: Path) -> list[Record]:
 
 
 def _flat(record: Record, prefix: str = "") -> list[tuple[str, float]]:
-    """Return nested numbers as "outer/inner"."""
+    """Return the names and numbers of a record, nested ones as "outer/inner"."""
     found = []
     for name, value in record.items():
         if isinstance(value, dict):

@@ -1,8 +1,8 @@
-"""What training minimises: how far a network's light is from the truth, as each publication measures it.
+"""Losses of training: how far a network's light is from the truth, as each publication measures it.
 
-All losses are called `loss(output, truth, sdr)` with tensors N x 3 x H x W and return a scalar. `sdr` is code
-values in [0, 1], `truth` linear light with 1.0 = SDR white. `output` is in the loss's own domain (see `Loss`),
-and so is `truth` where the domain is "relative".
+All losses are called as `loss(output, truth, sdr)` with tensors N x 3 x H x W, and return a scalar. `sdr` is code
+values in [0, 1], `truth` is linear light with 1.0 = SDR white. `output` is in the loss's own domain (see `Loss`), and
+so is `truth` where the domain is "relative".
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -19,26 +18,25 @@ from torch import Tensor
 
 from vshdr.colour.masks import ramp
 from vshdr.colour.transfer import EOTF
+from vshdr.models.contract import EPSILON, Domain
 
-Domain = Literal["linear", "log", "relative"]
-"""linear: multiples of SDR white. log: ln(linear + 1 / 255). relative: in [0, 1], where 1 is `headroom` times
-SDR white."""
-
-EPSILON = 1.0 / 255.0
-"""Added to light before its logarithm, so that noise in black does not count (HDRCNN)."""
 SHOWN = 128.0
-"""Times SDR white, 26,000 nits at 203: above what any display shows, how bright the sun is makes no difference."""
+"""Truth is clipped here, in multiples of SDR white (26,000 nits at 203). No display shows more, so that how bright the
+sun is makes no difference."""
 PAPER = 4.0
-"""How much more `highlight_loss` minds white that is taken for a lamp than other errors."""
+"""Weight in `highlight_loss` of white that is just white, such as paper, against other pixels."""
 LEAST = 0.01
-"""Share of a picture from which on its highlights count as much as those of any other."""
+"""Share of a picture above which its highlights count as much as those of any other picture."""
 HUE = 3.0
-"""How much more `highlight_loss` minds channels that are wrong by different amounts than all wrong alike."""
+"""Weight in `highlight_loss` of errors in hue against errors in brightness."""
 _BRIGHTEST = 2.0**14  # times SDR white, four times the sun of the procedural scene; keeps squares finite
 
 
 def to_domain(light: Tensor, given: Domain, wanted: Domain, headroom: float) -> Tensor:
-    """Return a network's output from the domain it is `given` in to the one that is `wanted`; differentiable."""
+    """Return a network's output, which is in the domain `given`, in the domain `wanted`; differentiable.
+
+    `headroom` is what 1 is worth in the domain "relative", in multiples of SDR white.
+    """
     if given == wanted:
         return light
     if given == "log":
@@ -51,8 +49,9 @@ def to_domain(light: Tensor, given: Domain, wanted: Domain, headroom: float) -> 
 
 
 def relative_truth(truth: Tensor, headroom: float, stretch: bool) -> Tensor:
-    """Return the truth in the domain "relative": clipped where it passes `headroom`, or with `stretch` each picture
-    stretched to its own extremes as ExpandNet was published.
+    """Return the truth in the domain "relative", clipped at `headroom`.
+
+    With `stretch`, each picture is stretched to its own extremes instead, as ExpandNet was published.
     """
     if not stretch:
         return (truth / headroom).clamp(0.0, 1.0)
@@ -62,14 +61,16 @@ def relative_truth(truth: Tensor, headroom: float, stretch: bool) -> Tensor:
 
 
 def clipped_mask(truth: Tensor) -> Tensor:
-    """HDRCNN's mask of lost highlights, N x 1 x H x W in [0, 1]: clip((max_c y* - 0.95) / 0.05) of the truth."""
+    """Return HDRCNN's mask of lost highlights, N x 1 x H x W in [0, 1]: clip((max_c y* - 0.95) / 0.05) of the truth."""
     return ramp(truth.amax(dim=1, keepdim=True), 0.95, 1.0)
 
 
 @lru_cache(maxsize=1)
 def illumination_kernel() -> Tensor:
-    """HDRCNN's blur, 13 x 13, sum 1: the square root of an outer product of Gaussian bins that span two
-    standard deviations, which makes it a Gaussian of 4.2 pixels cut off at 6.
+    """Return HDRCNN's blur, 13 x 13, whose sum is 1.
+
+    It is the square root of an outer product of Gaussian bins that span two standard deviations, which makes it a
+    Gaussian with a standard deviation of 4.2 pixels, cut off at 6.
     """
     taps, span = 13, 2.0
     reach = span + (2.0 * span + 1.0) / taps / 2.0
@@ -80,7 +81,7 @@ def illumination_kernel() -> Tensor:
 
 
 def _illumination(log_light: Tensor) -> Tensor:
-    """Blurred log luminance, N x 1 x H x W, of ln(light + epsilon); black beyond the border, as published.
+    """Return the blurred log luminance, N x 1 x H x W, of ln(light + epsilon); black beyond the border, as published.
 
     The luminance weights sum to one, so epsilon passes through them: Lum(y) + eps = Lum(y + eps).
     """
@@ -90,7 +91,7 @@ def _illumination(log_light: Tensor) -> Tensor:
 
 
 def hdrcnn_loss(output: Tensor, truth: Tensor, sdr: Tensor, share: float = 0.5) -> Tensor:
-    """HDRCNN (ACM TOG 36(6), 2017), eq. 6-8: illumination and reflectance apart, where highlights were lost.
+    """Return HDRCNN's loss (ACM TOG 36(6), 2017, eq. 6-8), of illumination and reflectance, where highlights were lost.
 
         mean( m [ s (I - I*)^2 + (1 - s) (R - R*)^2 ] )
 
@@ -105,21 +106,21 @@ def hdrcnn_loss(output: Tensor, truth: Tensor, sdr: Tensor, share: float = 0.5) 
 
 
 def hdrcnn_log_loss(output: Tensor, truth: Tensor, sdr: Tensor) -> Tensor:
-    """HDRCNN without the separation, eq. 5: mean(((y - ln(y* + eps)) m)^2) in the log domain."""
+    """Return HDRCNN's loss without the separation, eq. 5: mean(((y - ln(y* + eps)) m)^2) in the log domain."""
     return ((output - (truth + EPSILON).log()) * clipped_mask(truth)).square().mean()
 
 
 def log_loss(output: Tensor, truth: Tensor, sdr: Tensor) -> Tensor:
-    """Return the plain log loss, for networks that answer for every pixel: mean(w (y - ln(y* + eps))^2) / mean(w).
+    """Return a loss of the logarithm over every pixel: mean(w (y - ln(y* + eps))^2) / mean(w).
 
-    w = 1 + ln(1 + max_c y*) lets the few bright pixels count for more.
+    w = 1 + ln(1 + max_c y*) gives the few bright pixels more weight.
     """
     weight = 1.0 + truth.amax(dim=1, keepdim=True).log1p()
     return (weight * (output - (truth + EPSILON).log()).square()).mean() / weight.mean()
 
 
 def expandnet_loss(output: Tensor, truth: Tensor, sdr: Tensor) -> Tensor:
-    """ExpandNet (Eurographics 2018), eq. 3-4: L1 plus 5 times the mean of 1 - cos between RGB vectors.
+    """Return ExpandNet's loss (Eurographics 2018, eq. 3-4): L1 plus 5 times the mean of 1 - cos between RGB vectors.
 
     `output` and `truth` are relative, in [0, 1].
     """
@@ -127,45 +128,49 @@ def expandnet_loss(output: Tensor, truth: Tensor, sdr: Tensor) -> Tensor:
 
 
 def restoration_share(sdr: Tensor) -> Tensor:
-    """Return how far a pixel is the business of highlight restoration, N x 1 x H x W in [0, 1].
+    """Return how far highlight restoration is responsible for a pixel, N x 1 x H x W in [0, 1].
 
-    Rises smoothly with the brightest code value, from 0.6, where the shoulders of common grades begin, to
-    0.98, where a sample is as good as clipped.
+    It rises smoothly with the brightest code value, from 0.6, where the shoulders of common grades begin, to 0.98,
+    where a sample is as good as clipped.
     """
     place = ramp(sdr.amax(dim=1, keepdim=True), 0.6, 0.98)
     return place.square() * (3.0 - 2.0 * place)
 
 
 def in_stops(light: Tensor) -> Tensor:
-    """log2 of linear light plus `EPSILON`, finite for any output of a network."""
+    """Return log2 of linear light plus `EPSILON`, which is finite for any output of a network."""
     return (light.clamp(0.0, _BRIGHTEST) + EPSILON).log2()
 
 
 def _penalty(error: Tensor) -> Tensor:
-    """Squared, so that suns which are missed by stops pull hard, plus Charbonnier, so that small errors still
-    do.
+    """Return a penalty of errors in stops: the square weighs large errors, such as a missed sun, and the Charbonnier
+    term small ones.
     """
     square = error.square()
     return square + (square + 0.01).sqrt() - 0.1
 
 
 def highlight_loss(output: Tensor, truth: Tensor, sdr: Tensor, grade: float = 1.0) -> Tensor:
-    """For `gainmap`: restores highlights, and keeps the grade elsewhere, as two terms that do not mix.
+    """Return a loss that restores highlights and keeps the grade elsewhere, as two terms that do not mix.
 
         sum(s w (p(e) + h (e - mean e)^2)) / sum(s w)  +  grade * sum((1 - s) p(log2 y - log2 x_lin)) / sum(1 - s)
 
-    in each picture, and the mean over pictures; with e = log2 y - log2 y*, its mean that of R, G and B, s =
-    `restoration_share`, p(e) = e^2 + sqrt(e^2 + 0.1^2) - 0.1, h = `HUE`, x_lin the light that a BT.1886 display shows,
-    and y* clipped at `SHOWN`. How bright a sun is can only be guessed, but its colour goes on from around it: without
-    h, errors of hue, a fifth of those of brightness, drown in them. w is `PAPER` where the SDR is white and the truth
-    is just that, as on paper, subtitles and logos: they are rare beside clipped light, and to take them for lamps is
-    the worst of errors. Elsewhere w = 1: were brighter pixels to weigh more, all that is uncertain would come out too
-    bright. In one mean over all pictures, the few with large bright windows would have the say, and a batch would teach
-    little but what it happened to hold.
+    in each picture, then the mean over pictures. e = log2 y - log2 y* and its mean is over R, G and B; s is
+    `restoration_share`; p(e) = e^2 + sqrt(e^2 + 0.1^2) - 0.1; h is `HUE`; x_lin is the light that a BT.1886 display
+    shows; y* is clipped at `SHOWN`; w is `PAPER` where the SDR is white and the truth is just that, as on paper,
+    subtitles and logos, and 1 elsewhere.
 
-    A camera's unknown curve makes the truth of mid-tones differ from x_lin by what nobody can know. Were both
-    judged against the truth in one mean, that error, over most of the picture, would drown the highlights
-    and the gain would collapse to nothing.
+    Why it is built so:
+
+    - How bright a sun is can only be guessed, but its colour can be seen around it. Errors of hue are a fifth of those
+      of brightness and would drown in them without h.
+    - Paper and the like are rare beside clipped light, and to take them for lamps is the worst of errors; hence w. If
+      brighter pixels weighed more in general, everything uncertain would come out too bright.
+    - In one mean over all pictures, the few with large bright windows would decide, and a batch would teach little but
+      what it happened to hold.
+    - A camera's unknown curve makes the truth of mid-tones differ from x_lin by an amount that nobody can know. If
+      mid-tones were judged against the truth, too, that error, over most of the picture, would drown the highlights and
+      the gain would collapse to nothing.
     """
     light, truth = in_stops(output), truth.clamp_max(SHOWN)
     share = restoration_share(sdr)
@@ -179,13 +184,13 @@ def highlight_loss(output: Tensor, truth: Tensor, sdr: Tensor, grade: float = 1.
 
 
 def _weighted(error: Tensor, weight: Tensor, least: float) -> Tensor:
-    """Return N means of `error` by `weight`; a picture with less weight than `least` counts for as much less."""
+    """Return the N weighted means of `error`. A picture whose mean weight is small beside `least` counts less."""
     return (weight * error).mean(dim=(1, 2, 3)) / (weight.mean(dim=(1, 2, 3)) + least)
 
 
 @dataclass(frozen=True)
 class Loss:
-    """A loss and the domain of the output that it compares."""
+    """A loss and the domain of the output that it judges."""
 
     domain: Domain
     function: Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -201,4 +206,4 @@ LOSSES: dict[str, Loss] = {
     "expandnet": Loss("relative", expandnet_loss),
     "highlight": Loss("linear", highlight_loss),
 }
-"""By the name that `vshdr train --loss` takes."""
+"""By the names that `vshdr train --loss` takes."""

@@ -1,4 +1,4 @@
-"""What a person looks at during training: contact sheets of validation frames, and the curve of the loss."""
+"""Pictures to look at during training: contact sheets of validation frames, and a plot of the loss."""
 
 from __future__ import annotations
 
@@ -25,12 +25,14 @@ def tone_map(linear: Tensor) -> Tensor:
 
 
 def darken(linear: Tensor) -> Tensor:
-    """Return light three stops down as sRGB code values: shows what is in the highlights and nothing else."""
+    """Return light as sRGB code values three stops darker, which shows what is in the highlights."""
     return INVERSE_EOTF["srgb"]((linear / 8.0).clamp(0.0, 1.0))
 
 
 def contact_sheet(path: Path, sdr: Tensor, output: Tensor, truth: Tensor, title: str) -> None:
-    """Write a PNG, a row per frame of N x 3 x H x W: SDR, output and truth tone-mapped, both three stops down."""
+    """Write a PNG with a row for each of N x 3 x H x W frames: the SDR, output and truth tone-mapped, and both three
+    stops darker.
+    """
     columns = {
         "SDR": sdr,
         "output": tone_map(output),
@@ -54,7 +56,7 @@ def contact_sheet(path: Path, sdr: Tensor, output: Tensor, truth: Tensor, title:
 
 
 def loss_plot(path: Path, records: list[Record]) -> None:
-    """Write a PNG of the training and validation loss over the steps, logarithmic if all are positive."""
+    """Write a PNG of the training and validation losses over the steps, on a logarithmic scale if all are positive."""
     curves = {
         "training": [(record["step"], record["loss"]) for record in records if "loss" in record],
         "validation": [(record["step"], record["validation"]["loss"]) for record in records if "validation" in record],

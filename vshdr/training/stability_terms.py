@@ -1,8 +1,8 @@
-"""What makes a network quiet over time: terms that compare what it makes of two views of one scene.
+"""Stability terms: they make a network steady over time, by comparing what it makes of two views of one scene.
 
-A `Pair` of the camera holds the first view, a second one under a small known motion, the grid that warps
-pictures of the first onto the second, and where that is valid. `second_view` makes the second one by the
-transforms that the publications draw, where the camera gave none.
+A `Pair` of the camera holds a first view, a second view under a small known motion, the grid that warps pictures of the
+first onto the second, and a mask of where that is valid. Where the camera gave no second view, `second_view` makes one
+from the first, by the transforms that the publications draw.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -18,20 +18,21 @@ from torch import Tensor
 
 from vshdr.metrics.flicker.equivariance import affine_grid
 from vshdr.metrics.ssim import ssim
+from vshdr.models.contract import EPSILON, Domain
 from vshdr.temporal.warp import warp
-from vshdr.training.losses import EPSILON, Domain, clipped_mask, in_stops, restoration_share
+from vshdr.training.losses import clipped_mask, in_stops, restoration_share
 
 if TYPE_CHECKING:
     from vshdr.camera.pairs import Pair
 
 
 def second_view(pair: Pair, motion: str, generator: torch.Generator, scale: float = 1.0) -> Pair:
-    """`pair` with a second view made from the first.
+    """Return `pair` with a second view made from the first.
 
-    `motion` is "noise" (nothing moves), "affine" (`affine_grid`, bilinear, black beyond the border; sheared along
-    rows only, as the temporally stable ExpandNet has it) or "affine+noise" (sheared both ways, as CVPR 2019 has it).
-    `scale` is a factor of all ranges of motion. The noise is Gaussian, its standard deviation U[0.01, 0.05] in code
-    values, one for the batch; the sum is clipped to [0, 1].
+    `motion` is one of three. "noise": nothing moves. "affine": `affine_grid`, bilinear, black beyond the border,
+    sheared along rows only as in the temporally stable ExpandNet. "affine+noise": the same, sheared both ways as in
+    CVPR 2019. `scale` is a factor of all ranges of motion. The noise is Gaussian; its standard deviation is drawn from
+    U[0.01, 0.05] in code values, once for the batch, and the sum is clipped to [0, 1].
     """
     sdr, linear = pair.sdr, pair.linear
     count, _, height, width = sdr.shape
@@ -50,34 +51,53 @@ def second_view(pair: Pair, motion: str, generator: torch.Generator, scale: floa
     return dataclasses.replace(pair, second_sdr=moved, second_linear=moved_linear, grid=grid, valid=valid)
 
 
+class SecondView(NamedTuple):
+    """The second half of a `Pair`; see there."""
+
+    sdr: Tensor
+    linear: Tensor
+    grid: Tensor
+    valid: Tensor
+
+
+def second_of(pair: Pair) -> SecondView:
+    """Return the second view of a pair that has one."""
+    sdr, linear, grid, valid = pair.second_sdr, pair.second_linear, pair.grid, pair.valid
+    assert sdr is not None and linear is not None and grid is not None and valid is not None, "no second view"
+    return SecondView(sdr, linear, grid, valid)
+
+
 def transform(first: Tensor, second: Tensor, pair: Pair, mask: Tensor) -> Tensor:
-    """Coherence under transforms, CVPR 2019, eq. 6: mean(((f(T x + n) - T f(x)) T(m))^2), log domain."""
-    weight = warp(mask, pair.grid) * pair.valid
-    return ((second - warp(first, pair.grid)) * weight).square().mean()
+    """Return the coherence under transforms, CVPR 2019, eq. 6: mean(((f(T x + n) - T f(x)) T(m))^2), log domain."""
+    view = second_of(pair)
+    weight = warp(mask, view.grid) * view.valid
+    return ((second - warp(first, view.grid)) * weight).square().mean()
 
 
 def sparse_jacobian(first: Tensor, second: Tensor, pair: Pair, mask: Tensor) -> Tensor:
-    """Return the sparse Jacobian, CVPR 2019, eq. 9: outputs may change as the truth does and no more, log domain.
+    """Return the sparse Jacobian, CVPR 2019, eq. 9, log domain: the output may change as the truth does, and no more.
 
     mean( ((f(T x + n) - f(x)) - (ln T(y*) - ln y*))^2 max(m, T(m))^2 )
     """
-    wanted = (pair.second_linear + EPSILON).log() - (pair.linear + EPSILON).log()
-    weight = torch.maximum(mask, warp(mask, pair.grid)) * pair.valid
+    view = second_of(pair)
+    wanted = (view.linear + EPSILON).log() - (pair.linear + EPSILON).log()
+    weight = torch.maximum(mask, warp(mask, view.grid)) * view.valid
     return (((second - first) - wanted) * weight).square().mean()
 
 
 def highlight(first: Tensor, second: Tensor, pair: Pair, mask: Tensor) -> Tensor:
-    """For `gainmap`: coherence as in `transform`, of the brightness of restored highlights alone, in squared stops.
+    """Return the coherence of the brightness of restored highlights alone, in squared stops.
 
         sum(s (L(f(T x)) - L(T f(x)))^2) / sum(s)
 
-    with L = log2 of the geometric mean of R, G and B, and s = `restoration_share` of the second view, as in the loss it
-    goes with. A mean over all pixels is mostly the noise of mid-tones, which such a network passes on and cannot lower.
-    Held to every channel, it would rather not tell them apart, and a sunset stays yellow that should turn orange;
-    held to luminance, it would rather not lift green, and white turns pink.
+    L is log2 of the geometric mean of R, G and B, and s is `restoration_share` of the second view, as in
+    `highlight_loss`. A mean over all pixels, as in `transform`, would be mostly the noise of mid-tones, which such a
+    network passes on and cannot lower. Comparing each channel would make the network treat channels alike, and a sunset
+    that should turn orange stays yellow. Comparing luminance would make it avoid green gain, and white turns pink.
     """
-    weight = restoration_share(pair.second_sdr) * pair.valid
-    difference = (in_stops(second) - in_stops(warp(first, pair.grid))).mean(dim=1, keepdim=True)
+    view = second_of(pair)
+    weight = restoration_share(view.sdr) * view.valid
+    difference = (in_stops(second) - in_stops(warp(first, view.grid))).mean(dim=1, keepdim=True)
     return (weight * difference.square()).mean() / (weight.mean() + 1e-3)
 
 
@@ -102,16 +122,23 @@ Term = Callable[[Tensor, Tensor, "Pair", Tensor], Tensor]
 
 
 def _invariant(compare: Compare) -> Term:
-    """As published with the temporally stable ExpandNet: the moved view must look like the one that was not."""
+    """Return a term that asks the output of the moved view to equal that of the first, as published with the temporally
+    stable ExpandNet.
+    """
     return lambda first, second, pair, mask: compare(first, second)
 
 
 def _equivariant(compare: Compare) -> Term:
-    """Return the same with the first output warped onto the second: the output must move as the picture does.
+    """Return a term that asks the output to move as the picture does: the first output is warped onto the second.
 
     Where the first view shows nothing of the second, the second is compared with itself.
     """
-    return lambda first, second, pair, mask: compare(torch.where(pair.valid, warp(first, pair.grid), second), second)
+
+    def term(first: Tensor, second: Tensor, pair: Pair, mask: Tensor) -> Tensor:
+        view = second_of(pair)
+        return compare(torch.where(view.valid, warp(first, view.grid), second), second)
+
+    return term
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,16 +146,18 @@ class Stability:
     """A stability term: the loss becomes (1 - alpha) * reconstruction + alpha * term."""
 
     function: Term
-    """Called with what the network made of the first and the second view, in `domain`, the pair and the mask
-    (N x 1 x H x W) of what the network answers for."""
+    """Called with the network's outputs for the first and the second view, in `domain`, the pair, and the mask of
+    `judged_mask`, N x 1 x H x W."""
     domain: Domain
+    """Of the outputs that it compares."""
     alpha: float
-    """The published weight."""
+    """The published share in the loss."""
     motion: str
-    """What `second_view` must do where the camera gives no second view. "noise" never takes the camera's."""
+    """The motion of `second_view` where the camera gives no second view. A term with "noise" never takes the
+    camera's."""
     both: bool = False
-    """Whether the reconstruction loss judges the second view as well, which costs nothing: the publications judge the
-    first alone."""
+    """Whether the reconstruction loss judges the second view, too, whose output is there anyway. The publications judge
+    the first alone."""
 
     def __call__(self, first: Tensor, second: Tensor, pair: Pair, mask: Tensor) -> Tensor:
         return self.function(first, second, pair, mask)
@@ -138,7 +167,7 @@ def _expandnet_term(function: Term, alpha: float) -> Stability:
     return Stability(function=function, domain="relative", alpha=alpha, motion="affine")
 
 
-# The weights of kacperkk2/temporalStableExpandNet, found there for the terms as published.
+# The shares of kacperkk2/temporalStableExpandNet, which were tuned for the invariant terms.
 _PUBLISHED = {"l1": (_l1, 0.40), "l2": (_l2, 0.80), "rec": (_rec, 0.38), "ssim": (_ssim, 0.10)}
 
 STABILITY: dict[str, Stability] = {
@@ -152,8 +181,8 @@ STABILITY: dict[str, Stability] = {
         f"{name}_warped": _expandnet_term(_equivariant(compare), alpha) for name, (compare, alpha) in _PUBLISHED.items()
     },
 }
-"""By the name that `vshdr train --stability` takes. l1, l2, rec and ssim ask for invariance, as published;
-their _warped forms for equivariance."""
+"""By the names that `vshdr train --stability` takes. l1, l2, rec and ssim ask for invariance, as published, and their
+_warped forms for equivariance."""
 
 
 def needs_own_view(term: Stability, pair: Pair) -> bool:
@@ -161,6 +190,6 @@ def needs_own_view(term: Stability, pair: Pair) -> bool:
     return term.motion == "noise" or pair.second_sdr is None
 
 
-def answered_for(truth: Tensor, highlights_only: bool) -> Tensor:
-    """Return the mask of a stability term, N x 1 x H x W: HDRCNN's of lost highlights, or every pixel."""
+def judged_mask(truth: Tensor, highlights_only: bool) -> Tensor:
+    """Return the mask of what a stability term judges, N x 1 x H x W in [0, 1]: lost highlights, or every pixel."""
     return clipped_mask(truth) if highlights_only else torch.ones_like(truth[:, :1])

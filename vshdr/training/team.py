@@ -1,4 +1,4 @@
-"""The processes of one training run: one, or as many as torchrun starts."""
+"""The processes of a training run: a single one, or as many as torchrun started."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from vshdr.errors import DeviceError
 
 @dataclass(frozen=True)
 class Team:
-    """This process among those that train together. Rank 0 leads: it validates, writes and decides when to end."""
+    """This process among those that train together. Rank 0 leads: it validates, writes files and decides when to
+    end.
+    """
 
     rank: int
     size: int
@@ -24,7 +26,7 @@ class Team:
 
     @classmethod
     def join(cls, device: str) -> Team:
-        """Join the processes that torchrun started, or is alone. `device` is auto, cpu or cuda.
+        """Join the processes that torchrun started; without torchrun, be a team of one. `device` is auto, cpu or cuda.
 
         Raise DeviceError where there is no CUDA device and one was asked for.
         """
@@ -42,21 +44,23 @@ class Team:
         return cls(dist.get_rank(), dist.get_world_size(), place)
 
     def leave(self) -> None:
+        """End the connection to the others."""
         if self.size > 1:
             dist.destroy_process_group()
 
     @property
     def leads(self) -> bool:
+        """Whether this process leads."""
         return self.rank == 0
 
     def wrap(self, learner: nn.Module) -> nn.Module:
-        """`learner` with gradients averaged over the team."""
+        """Return `learner`, wrapped so that gradients are averaged over the team."""
         if self.size == 1:
             return learner
         return DistributedDataParallel(learner, [self.device] if self.device.type == "cuda" else None)
 
     def decide(self, decision: bool) -> bool:
-        """Return the leader's decision, for all."""
+        """Return the leader's decision, to every process."""
         if self.size == 1:
             return decision
         shared = torch.tensor(decision, dtype=torch.uint8, device=self.device)
@@ -70,7 +74,7 @@ class Team:
         return value / self.size
 
     def gather(self, item: Any) -> list[Any]:
-        """Return the items of all members by rank, for each of them."""
+        """Return the items of all processes by rank, to every process."""
         if self.size == 1:
             return [item]
         items: list[Any] = [None] * self.size

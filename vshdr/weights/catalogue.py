@@ -1,147 +1,129 @@
-"""The weights that can be downloaded: where from, under which licence, and what their bytes must be."""
+"""A catalogue of weights: finding, listing and fetching them by name. Which there are, the models say."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vshdr.errors import InputError
-
-PACKAGED = Path(__file__).parent
-"""Where MODEL.safetensors lies for each model whose weights are part of vshdr."""
+from vshdr.errors import FileError, InputError
+from vshdr.weights.download import Progress, fetch, recorded_sha256
+from vshdr.weights.entries import Download, Entry, Packaged
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
-    """A file of weights somebody published."""
+class Status:
+    """What there is to say about one entry, a line of `vshdr weights list`."""
 
     name: str
-    """The name it is asked for by."""
+    """The name that users ask for."""
     model: str
     """The model that it fits."""
-    url: str
-    """Where it is downloaded from."""
+    summary: str
+    """What distinguishes it from the model's other weights."""
     size: int
-    """In bytes; exact where `sha256` is given, else what its tensors must take."""
-    sha256: str
-    """What the file must hash to, in hexadecimal; "" where none is published: then the first download is
-    trusted and recorded.
-    """
+    """In bytes; of the file that is here, or else of the one that can be downloaded."""
+    exact: bool
+    """Whether `size` is that of a file. If not, it is the bytes that the tensors need."""
     licence: str
     """SPDX identifier, and what it covers where that is not plain."""
-    source: str
-    """The publication and the repository that it comes from."""
-    summary: str
-    """What sets it apart from the model's other weights."""
+    checksum: str
+    """How the file is checked. "packaged": not at all, it is part of a package; "published": against the catalogue's
+    SHA-256; "recorded": against the SHA-256 of the first download; "none": nothing is known yet."""
+    path: Path | None
+    """Where it lies; None if it has not been fetched."""
 
     @property
-    def filename(self) -> str:
-        """The file's name in the cache: the entry's name with the suffix of the URL."""
-        return self.name + self.url[self.url.rindex(".") :]
+    def size_text(self) -> str:
+        """The size for a person: "1.8 MB", "about 118 MB"."""
+        megabytes = self.size / 1e6
+        text = f"{megabytes:.1f} MB" if megabytes < 10 else f"{megabytes:.0f} MB"
+        return text if self.exact else f"about {text}"
 
 
-_GITHUB = "https://raw.githubusercontent.com/"
-_EXPANDNET = _GITHUB + "dmarnerides/hdr-expandnet/2b47572a88f247e0f44eb14065b0ed4fc9618e0d/"
-_STABLE = _GITHUB + "kacperkk2/temporalStableExpandNet/87a4d6c8c1a47b721760c9daf2727e380b90c541/net_params/"
-_HDRCNN = "https://computergraphics.on.liu.se/hdrcnn/material/"
+class Catalogue:
+    """Entries of weights by their names, and which model each is for."""
+
+    def __init__(self, entries: Mapping[str, Sequence[Entry]]) -> None:
+        """Take the entries of each model by the model's name, its default first."""
+        self._of = {model: {entry.name: entry for entry in own} for model, own in entries.items()}
+        self._all = {name: (model, entry) for model, own in self._of.items() for name, entry in own.items()}
+
+    def find(self, name: str) -> Download:
+        """Return what can be downloaded as `name`. Raise InputError for an unknown name, and for packaged weights."""
+        _, entry = self._all.get(name, (None, None))
+        if isinstance(entry, Download):
+            return entry
+        if entry:
+            raise InputError(f"the weights '{name}' are packaged; there is nothing to fetch")
+        known = [name for name, (_, entry) in self._all.items() if isinstance(entry, Download)]
+        raise InputError(f"unknown weights '{name}'; the catalogue has {', '.join(known)}")
+
+    def fetch(self, name: str, *, progress: Progress | None = None) -> Path:
+        """Download the weights `name`, unless they are here, and return where they lie.
+
+        Raise InputError as `find` does, DownloadError where the download fails or is not what it should be, and OSError
+        where it cannot be written.
+        """
+        return fetch(self.find(name), progress=progress)
+
+    def locate(self, name_or_path: str, model: str) -> Path:
+        """Return the file of weights that the user means with `name_or_path` for `model`.
+
+        That is a file, or a name of the catalogue; "" takes the model's first entry. Raise InputError for what is
+        neither and for weights of another model, FileError for weights that are not fetched yet.
+        """
+        path = Path(name_or_path)
+        if name_or_path and path.is_file():
+            return path
+        own = self._of[model]
+        if not name_or_path:
+            if not own:
+                raise InputError(f"{model} has no weights of its own; train some with vshdr train, and name the file")
+            name_or_path = next(iter(own))
+        if name_or_path not in self._all:
+            raise InputError(self._unknown(path, own))
+        fits, entry = self._all[name_or_path]
+        if fits != model:
+            raise InputError(f"weights '{name_or_path}' are for {fits}, not for {model}")
+        if not entry.path.is_file():
+            if isinstance(entry, Download):
+                remedy = f"run: vshdr weights fetch {entry.name}"
+            else:
+                remedy = f"install their package again, for {entry.path} is missing"
+            raise FileError(f"the weights '{entry.name}' of {model} are not here; {remedy}")
+        return entry.path
+
+    def status(self) -> list[Status]:
+        """Return what is known of every entry, packaged ones first."""
+        ordered = sorted(self._all.values(), key=lambda item: not isinstance(item[1], Packaged))
+        return [_status(model, entry) for model, entry in ordered]
+
+    @staticmethod
+    def _unknown(path: Path, own: Mapping[str, Entry]) -> str:
+        """Return the sentence about a name that is neither a file nor known; `own` are the model's entries."""
+        if path.suffix or len(path.parts) > 1:
+            return f"there is no file {path}"
+        if own:
+            return f"'{path}' is neither a file nor known weights; choose from {', '.join(own)}, or name a file"
+        return f"'{path}' is not a file, and the model has no weights by name; train some with vshdr train"
 
 
-def _stable(name: str, file: str, size: int, sha256: str, summary: str) -> Entry:
-    return Entry(
-        name=f"expandnet-stable-{name}",
-        model="expandnet",
-        url=_STABLE + file,
+def _status(model: str, entry: Entry) -> Status:
+    path = entry.path if entry.path.is_file() else None
+    size, exact, checksum = 0, True, "packaged"
+    if isinstance(entry, Download):
+        size, exact = entry.size, bool(entry.sha256)
+        checksum = "published" if entry.sha256 else "recorded" if recorded_sha256(entry) else "none"
+    if path:
+        size, exact = path.stat().st_size, True
+    return Status(
+        name=entry.name,
+        model=model,
+        summary=entry.summary,
         size=size,
-        sha256=sha256,
-        licence="BSD-3-Clause-Clear",
-        source="github.com/kacperkk2/temporalStableExpandNet",
-        summary=summary,
+        exact=exact,
+        licence=entry.licence,
+        checksum=checksum,
+        path=path,
     )
-
-
-def _hdrcnn(name: str, file: str, summary: str) -> Entry:
-    return Entry(
-        name=name,
-        model="hdrcnn",
-        url=_HDRCNN + file,
-        size=4 * 29_447_332,
-        sha256="",
-        # The repository's licence covers its code; the server that has the files says nothing of theirs.
-        licence="BSD-3-Clause (the code; none stated for the file)",
-        source="github.com/gabrieleilertsen/hdrcnn",
-        summary=summary,
-    )
-
-
-# The first entry of a model is its default.
-ENTRIES = {
-    entry.name: entry
-    for entry in (
-        Entry(
-            name="expandnet",
-            model="expandnet",
-            url=_EXPANDNET + "weights.pth",
-            size=1_831_689,
-            sha256="145d1ad92a043dbfccb2c6078360d6b86d7829d2ec31a189c2c6ff61a6da37b7",
-            licence="BSD-3-Clause-Clear",
-            source="Marnerides et al., Eurographics 2018; github.com/dmarnerides/hdr-expandnet",
-            summary="as published with ExpandNet",
-        ),
-        _stable(
-            "base",
-            "baseRec_tuningRec.pth",
-            1_838_601,
-            "876735738599c805a2db418008f5082cc23532456190ff8e1385c453c04b2510",
-            "other training data, no stability term; can turn a bright scene black",
-        ),
-        _stable(
-            "l1",
-            "baseRec_tuningStab_L1Loss.pth",
-            1_838_605,
-            "f1ffcddc38657d0a7cc513e117ff35e45ef898b26bdb54bab1eef0054d32aa69",
-            "tuned for stability with an L1 loss; can turn a bright scene black",
-        ),
-        _stable(
-            "l2",
-            "baseRec_tuningStab_L2Loss.pth",
-            1_838_601,
-            "251b7ce508aa9ec002a1ccd892a11d33bdd0abc6a8b9a3b8209e7db05f6ec9dc",
-            "tuned for stability with an L2 loss; can turn a bright scene black",
-        ),
-        _stable(
-            "rec",
-            "baseRec_tuningStab_recLoss.pth",
-            1_838_607,
-            "39c6ff17ca37ec17de65d4a6aaf71b3b33d52d627f231b8cebd915c870fb035b",
-            "tuned for stability with ExpandNet's own loss; can turn a bright scene black",
-        ),
-        _stable(
-            "ssim",
-            "baseRec_tuningStab_ssimLoss.pth",
-            1_838_601,
-            "5a0382933bc4beba1a378f4af6c37d473a42d98f5846f42883e963457f12ad39",
-            "trained for stability with an SSIM loss; flickers least, and blurs the picture",
-        ),
-        _hdrcnn(
-            "hdrcnn-video",
-            "hdrcnn_params_compr_regularized.npz",
-            "trained on compressed pictures, with temporal regularisation",
-        ),
-        _hdrcnn("hdrcnn-compressed", "hdrcnn_params_compr.npz", "trained on compressed pictures"),
-        _hdrcnn("hdrcnn", "hdrcnn_params.npz", "trained on clean pictures: the most detail, flickers in video"),
-    )
-}
-
-
-def names(model: str) -> tuple[str, ...]:
-    """Return the names of the entries for `model`, its default first."""
-    return tuple(entry.name for entry in ENTRIES.values() if entry.model == model)
-
-
-def find(name: str) -> Entry:
-    """Return the entry `name`. Raise InputError that lists the known names, and for what need not be fetched."""
-    if (PACKAGED / f"{name}.safetensors").is_file():
-        raise InputError(f"the weights '{name}' are packaged with vshdr; there is nothing to fetch")
-    if name not in ENTRIES:
-        raise InputError(f"unknown weights '{name}'; the catalogue has {', '.join(ENTRIES)}")
-    return ENTRIES[name]

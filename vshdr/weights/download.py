@@ -1,4 +1,4 @@
-"""Downloads weights of the catalogue into the user's cache: resumable, checked, and whole or not there."""
+"""Downloading weights into the user's cache. A download can be resumed, is checked, and is whole or not there."""
 
 from __future__ import annotations
 
@@ -9,45 +9,34 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
-
-import platformdirs
+from typing import Any, BinaryIO
 
 from vshdr.errors import DownloadError, FileError
 from vshdr.runtime.locks import open_locked
-from vshdr.weights.catalogue import Entry, find
+from vshdr.weights.entries import Download, folder
 from vshdr.weights.files import sha256
 
 _CHUNK = 1 << 18
 _TIMEOUT = 30.0  # seconds without a byte
 
 Progress = Callable[[int, int | None], None]
-"""Called with the bytes that are here and the bytes of the whole file, None where the server does not say."""
+"""Called with the bytes that are here, and the bytes of the whole file, or None where the server does not say."""
 
 
-def folder() -> Path:
-    """Where downloads lie: `weights` in the user's cache folder for vshdr, or in the folder `VSHDR_CACHE`
-    names.
+def fetch(entry: Download, *, progress: Progress | None = None) -> Path:
+    """Download the file of `entry`, unless it is here already, and return where it lies.
+
+    What an earlier call left unfinished is continued. The file gets its final name only once its SHA-256 is the one
+    expected. Where none is published, the first download is trusted, and its SHA-256 is recorded for all later ones.
+    Raise DownloadError where the download fails or is not what it should be, and OSError where it cannot be written.
     """
-    return Path(os.environ.get("VSHDR_CACHE") or platformdirs.user_cache_path("vshdr")) / "weights"
-
-
-def fetch(name: str, *, progress: Progress | None = None) -> Path:
-    """Download the catalogue's `name`, unless it is here already, and return where it lies.
-
-    What an earlier call left unfinished is continued. A file whose SHA-256 is not the one expected never gets
-    its final name. Where none is published, the first download is trusted, and its SHA-256 recorded for all
-    later ones. Raise InputError for an unknown name, DownloadError where the download fails or is
-    not what it should be, OSError where it cannot be written.
-    """
-    entry = find(name)
-    target = folder() / entry.filename
+    target = entry.path
     expected = entry.sha256 or recorded_sha256(entry)
     if target.exists() and expected and sha256(target) == expected:
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(target.name + ".part")
-    with open_locked(part, f"another process is fetching {name} into {part}; wait for it") as file:
+    with open_locked(part, f"another process is fetching {entry.name} into {part}; wait for it") as file:
         try:
             _download(entry.url, file, part, progress or (lambda done, total: None))
         except OSError:
@@ -68,15 +57,13 @@ def fetch(name: str, *, progress: Progress | None = None) -> Path:
     return target
 
 
-def recorded_sha256(entry: Entry) -> str:
-    """Return the SHA-256 that the first download of `entry` had, "" if there was none."""
+def recorded_sha256(entry: Download) -> str:
+    """Return the SHA-256 that the first download of `entry` had; "" if it was never downloaded."""
     return _records().get(entry.name, {}).get("sha256", "")
 
 
 def _download(url: str, file: BinaryIO, part: Path, progress: Progress) -> None:
-    """Append to `file` (open at `part`) what it lacks of `url`, or all of it where the server's file is
-    another by now.
-    """
+    """Append to `file`, open at `part`, the rest of `url`; all of it where the server's file has changed since."""
     start = file.tell()
     tag = _tag_path(part).read_text() if start and _tag_path(part).exists() else ""
     headers = {"User-Agent": "vshdr"}
@@ -128,7 +115,7 @@ def _copy(response: http.client.HTTPResponse, file: BinaryIO, done: int, total: 
 
 
 def _tag_path(part: Path) -> Path:
-    """Beside an unfinished download: which version of the server's file it is a part of."""
+    """Return the file beside an unfinished download that says which version of the server's file it is a part of."""
     return part.with_name(part.name + ".tag")
 
 
@@ -141,7 +128,7 @@ def _record_path() -> Path:
     return folder() / "first_downloads.json"
 
 
-def _records() -> dict[str, dict]:
+def _records() -> dict[str, dict[str, Any]]:
     try:
         return json.loads(_record_path().read_text())
     except FileNotFoundError:
@@ -150,7 +137,7 @@ def _records() -> dict[str, dict]:
         raise FileError(f"{_record_path()} is damaged ({error}); delete it to trust the next downloads anew") from error
 
 
-def _record(entry: Entry, digest: str, size: int) -> None:
+def _record(entry: Download, digest: str, size: int) -> None:
     records = _records() | {entry.name: {"url": entry.url, "sha256": digest, "size": size}}
     path = _record_path()
     part = path.with_name(f"{path.name}.{os.getpid()}")

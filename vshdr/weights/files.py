@@ -1,7 +1,7 @@
 """Reading files of weights without running what is in them, and writing safetensors.
 
-PyTorch files are read by its weights-only loader, and the one pickle that NumPy files may hold by an
-unpickler that knows arrays and nothing else.
+PyTorch files are read by PyTorch's weights-only loader. NumPy files may hold a pickle; an unpickler that can build
+arrays and nothing else reads it.
 """
 
 from __future__ import annotations
@@ -9,32 +9,29 @@ from __future__ import annotations
 import hashlib
 import pickle
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 import numpy as np
+import numpy._core.multiarray as multiarray
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from vshdr.errors import InputError, OutputExistsError
+from vshdr.errors import InputError
 from vshdr.runtime.files import atomic_write
 
-if TYPE_CHECKING:
-    from vshdr.models.contract import Model
-
-# Where training programs put the tensors among other things.
+# Keys under which training programs store the tensors, beside optimiser states and the like.
 _WRAPPERS = ("state_dict", "model", "model_state_dict", "params", "net")
 
 
 def read(path: str | Path) -> dict[str, Tensor]:
     """Return the tensors of a `.safetensors`, `.pth`, `.pt`, `.ckpt` or `.npz` file by name, in float32 on the CPU.
 
-    A list of arrays, as HDRCNN was published, comes back named "0", "1" and so on. Raise OSError where the
-    file cannot be opened, and InputError, naming it, where it is damaged, is something else, or holds
-    anything but floats.
+    An .npz that holds one list of arrays gives tensors named "0", "1" and so on. Raise OSError where the file cannot be
+    opened, and InputError, naming it, where it is damaged, is something else, or holds anything but floats.
     """
     path = Path(path)
     reader = _READERS.get(path.suffix.lower())
@@ -50,88 +47,29 @@ def read(path: str | Path) -> dict[str, Tensor]:
     return {name: _float32(tensor, name, path) for name, tensor in tensors.items()}
 
 
-def convert(source: str | Path, target: str | Path, *, half: bool = False) -> str:
-    """Write the weights in `source` as safetensors, in this package's own names, and return the model that
-    they fit.
-
-    With `half` they are rounded to half precision. The file's metadata say the model, the name of `source` and its
-    SHA-256, and all that the metadata of `source` say of its making. Raise InputError where `source`
-    fits no network or `target` does not end in .safetensors, OSError where `source` cannot be read,
-    OutputExistsError where `target` is there already.
+def write(state: Mapping[str, Tensor], path: Path, model: str, made: Mapping[str, str]) -> None:
+    """Write tensors as safetensors, whole or not at all. The metadata are `made`, which says how they came to be, and
+    the name of the model that they fit.
     """
-    source, target = _checked(source, target)
-    model = _network(source)
-    made = _metadata(source) | {"source": source.name, "sha256": sha256(source)}
-    write(model.half() if half else model, target, made)
-    return model.description.name
-
-
-def mean(sources: Sequence[str | Path], target: str | Path, *, half: bool = False) -> str:
-    """Write the mean of the weights in `sources`, of one network and moments of one training, and return the model.
-
-    What a network learns late it learns of its scenes by heart; the mean of early and late weights keeps what both know
-    (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models"). The file's metadata are those of the first of
-    `sources`, and the names of all. Raise as `convert` does, and InputError where they are of different networks.
-    """
-    paths = [_checked(source, target)[0] for source in sources]
-    model, *others = (_network(path) for path in paths)
-    for path, other in zip(paths[1:], others, strict=True):
-        if other.description.name != model.description.name:
-            names = f"{model.description.name}, {path} of {other.description.name}"
-            raise InputError(f"weights of different networks have no mean: {paths[0]} is of {names}")
-    states = [network.state_dict() for network in (model, *others)]
-    model.load_state_dict({name: torch.stack([state[name] for state in states]).mean(0) for name in states[0]})
-    made = _metadata(paths[0]) | {"source": "mean of " + ", ".join(path.name for path in paths)}
-    write(model.half() if half else model, Path(target), made)
-    return model.description.name
-
-
-def _checked(source: str | Path, target: str | Path) -> tuple[Path, Path]:
-    """Return both as paths. Raise what `convert` promises about them."""
-    source, target = Path(source), Path(target)
-    if target.suffix.lower() != ".safetensors":
-        raise InputError(f"{target} must end in .safetensors")
-    if target.exists():
-        raise OutputExistsError(f"{target} is there already; give another name")
-    read(source)  # what is wrong with the file itself is said once, not once for each network
-    return source, target
-
-
-def _network(source: Path) -> Model:
-    """Return the network that the weights in `source` fit. Raise InputError with all misfits where there is none."""
-    from vshdr import models  # the networks look their weights up in this room
-
-    misfits = []
-    for name in models.names():
-        if not models.describe(name).weights:
-            continue
-        try:
-            return models.build(name, str(source), models.Display())
-        except ValueError as error:
-            misfits.append(str(error))
-    raise InputError("; ".join(misfits))
-
-
-def write(model: Model, path: Path, metadata: dict[str, str]) -> None:
-    """Write the weights of `model` as safetensors, whole or not at all, with `metadata` and its name in the header."""
-    state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    # Not `save_file`, whose files are its user's alone, and whose errors are of its own kind.
-    data = save(state, metadata | {"model": model.description.name})
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+    # Not `save_file`, because only the user could read its files, and its errors are of a kind of their own.
+    data = save(tensors, {**made, "model": model})
     with atomic_write(path) as part:
         part.write_bytes(data)
+
+
+def metadata(path: Path) -> dict[str, str]:
+    """Return what a safetensors file says about itself; nothing for files of other kinds."""
+    if path.suffix.lower() != ".safetensors":
+        return {}
+    with safe_open(path, "pt") as file:
+        return file.metadata() or {}
 
 
 def sha256(path: Path) -> str:
     """Return the file's SHA-256 in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _metadata(path: Path) -> dict[str, str]:
-    if path.suffix.lower() != ".safetensors":
-        return {}
-    with safe_open(path, "pt") as file:
-        return file.metadata() or {}
 
 
 def _float32(tensor: Any, name: str, path: Path) -> Tensor:
@@ -193,14 +131,14 @@ def _read_npz(path: Path) -> dict[str, Any]:
 
 
 def _to_tensor(array: Any) -> Any:
-    """Return the array as a tensor; what is not one of numbers as it is, for `read` to refuse by its name."""
+    """Return an array of numbers as a tensor, and anything else unchanged; `read` then refuses it by its name."""
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiub" or array.dtype.itemsize > 8:
-        return array  # the last are NumPy's long doubles, which torch has not
+        return array  # the last are NumPy's long doubles, which torch does not have
     return torch.from_numpy(array.astype(array.dtype.newbyteorder("="), order="C"))
 
 
 def _read_npy(file: IO[bytes]) -> np.ndarray:
-    """Return one array; one of objects through the restricted unpickler."""
+    """Return the array in `file`. An array of objects is a pickle, which the restricted unpickler reads."""
     version = np.lib.format.read_magic(file)
     header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, fortran, dtype = header(file)
@@ -218,17 +156,17 @@ def _read_npy(file: IO[bytes]) -> np.ndarray:
 
 
 class _Refused(Exception):
-    """A pickle asked for something that is not on the list."""
+    """A pickle asked for a class or function that is not allowed."""
 
 
 class _ArrayUnpickler(pickle.Unpickler):
-    """Builds lists, numbers, text and NumPy arrays, and calls nothing else, whatever the pickle says."""
+    """An unpickler that builds lists, numbers, text and NumPy arrays, and refuses to call anything else."""
 
     _ALLOWED = {
-        ("numpy.core.multiarray", "_reconstruct"): np._core.multiarray._reconstruct,
-        ("numpy._core.multiarray", "_reconstruct"): np._core.multiarray._reconstruct,
-        ("numpy.core.multiarray", "scalar"): np._core.multiarray.scalar,
-        ("numpy._core.multiarray", "scalar"): np._core.multiarray.scalar,
+        ("numpy.core.multiarray", "_reconstruct"): multiarray._reconstruct,
+        ("numpy._core.multiarray", "_reconstruct"): multiarray._reconstruct,
+        ("numpy.core.multiarray", "scalar"): multiarray.scalar,
+        ("numpy._core.multiarray", "scalar"): multiarray.scalar,
         ("numpy", "ndarray"): np.ndarray,
         ("numpy", "dtype"): np.dtype,
     }
@@ -242,8 +180,8 @@ class _ArrayUnpickler(pickle.Unpickler):
 
 
 def _encode_latin1(text: str, encoding: str = "latin1") -> bytes:
-    """Return what `_codecs.encode` does for the bytes of an array in an old pickle; other encodings would import
-    modules by name.
+    """Return the bytes of an array in an old pickle, as `_codecs.encode` would. Other encodings are refused, because
+    looking one up imports a module by its name.
     """
     if encoding != "latin1":
         raise _Refused(f"the encoding {encoding}")

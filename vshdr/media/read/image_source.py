@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections import deque
@@ -36,6 +37,12 @@ class ImageSource(Source):
     layout: PixelLayout
     look: Look
     """That of the first image."""
+
+    def digest(self) -> str:
+        """Return a digest of the files' names, sizes and times: they are too many to be read twice."""
+        status = [(path.name, path.stat()) for path in self.paths]
+        files = "\n".join(f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in status)
+        return f"{len(status)}:{hashlib.sha256(files.encode(errors='surrogateescape')).hexdigest()[:16]}"
 
     def __iter__(self) -> Iterator[Frame]:
         for index, decoded in enumerate(_decode_ahead(self.paths)):

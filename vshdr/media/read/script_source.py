@@ -14,7 +14,7 @@ import numpy as np
 import vapoursynth as vs
 
 from vshdr.errors import InputError
-from vshdr.media.read.source import Frame, Source
+from vshdr.media.read.source import Frame, Source, file_digest
 from vshdr.media.signal import input_properties, signal_of
 
 # Properties beside the colour description that change what `core.resize` makes of a frame.
@@ -25,8 +25,13 @@ _LAYOUT_PROPERTIES = ("_ChromaLocation", "_FieldBased")
 class ScriptSource(Source):
     """The first output of a script. Built by `open_script`."""
 
+    path: Path
     clip: vs.VideoNode
     allow_hdr: bool
+
+    def digest(self) -> str:
+        """Return a digest of the script alone, not of the files that it reads."""
+        return file_digest(self.path)
 
     def __iter__(self) -> Iterator[Frame]:
         clock = Fraction(0)
@@ -72,6 +77,7 @@ def open_script(path: Path, *, allow_hdr: bool = False) -> ScriptSource:
         raise InputError(f"{path.name}: {last_line(error)}") from None
     return ScriptSource(
         name=path.name,
+        path=path,
         clip=clip,
         allow_hdr=allow_hdr,
         format_id=clip.format.id,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -10,9 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from vshdr.media.signal import Signal
+
+_DIGEST_BYTES = 1 << 20  # read from either end of a file to recognise it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +31,7 @@ class Frame:
     """Time until the next frame, in the same units; at least 1."""
     planes: Sequence[NDArray[Any]]
     """R, G, B or Y, U, V or Y as uint8, uint16, float16 or float32, of the source's coded size, not yet upright.
-    Tensors where a GPU has decoded them (`VideoSource.on_device`).
+    Tensors where a GPU has decoded them (`Source.on_device`).
     """
     scene_change: bool | None = None
     """The script's property `_SceneChangePrev`: whether a shot begins here; None where nothing says so."""
@@ -112,6 +116,25 @@ class Source(ABC):
             self._topics.add(topic)
             self.notes.append(sentence)
 
+    @property
+    def upright_as_stored(self) -> bool:
+        """Whether the planes are the picture as it is seen, neither turned nor padded."""
+        coded = self.coded_width, self.coded_height
+        return self.orientation == Orientation() and coded == (self.width, self.height)
+
+    @abstractmethod
+    def digest(self) -> str:
+        """Return what tells this source from another one of the same name, such as an edited script or a new cut. It
+        takes no longer for a long clip. Raise OSError where a file cannot be read.
+        """
+
+    def on_device(self, device: torch.device) -> Iterator[Frame] | None:
+        """Return the same frames, decoded on a CUDA device and left there: their planes are tensors.
+
+        None where the device's decoder does not take the clip, or the source has nothing to decode.
+        """
+        return None
+
     @abstractmethod
     def __iter__(self) -> Iterator[Frame]:
         """Yield the frames from the first on. Raise InputError with the frame's number where one cannot be read."""
@@ -125,3 +148,13 @@ def pad_to_coded_size(planes: Sequence[NDArray[Any]], width: int, height: int) -
     if missing == (0, 0):
         return list(planes)
     return [np.pad(planes[0], ((0, missing[0]), (0, missing[1])), mode="edge"), *planes[1:]]
+
+
+def file_digest(path: Path) -> str:
+    """Return a digest of a file's size and of its first and last MiB."""
+    digest, size = hashlib.sha256(), path.stat().st_size
+    with path.open("rb") as file:
+        for start in (0, max(_DIGEST_BYTES, size - _DIGEST_BYTES)):
+            file.seek(start)
+            digest.update(file.read(_DIGEST_BYTES))
+    return f"{size}:{digest.hexdigest()[:16]}"

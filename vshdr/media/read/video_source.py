@@ -20,7 +20,7 @@ from vshdr.media.read.decode import check_complete, decode, open_container, vide
 from vshdr.media.read.device_planes import planes_of
 from vshdr.media.read.first_frame import Look, describe_first_frame, look_of, note_first_frame
 from vshdr.media.read.pixels import PixelLayout
-from vshdr.media.read.source import Frame, Source, pad_to_coded_size
+from vshdr.media.read.source import Frame, Source, file_digest, pad_to_coded_size
 from vshdr.media.read.streams import fraction
 
 
@@ -41,10 +41,14 @@ class VideoSource(Source):
 
         return self._frames(decode(self.path, self.name, self.stored_count, self.note), planes)
 
+    def digest(self) -> str:
+        return file_digest(self.path)
+
     def on_device(self, device: torch.device) -> Iterator[Frame] | None:
         """Return the same frames, decoded on a CUDA device and left there: their planes are tensors, also on a CPU.
 
         None where the device's decoder does not take the clip, and for clips that are not 4:2:0 or have alpha.
+        Experimental: this has not run on a GPU yet.
         """
         bits = vs.core.get_video_format(self.format_id).bits_per_sample
         if self.subsampling != (1, 1) or self.layout.has_alpha:

@@ -4,6 +4,7 @@ compositor needs.
 
 from __future__ import annotations
 
+import json
 import os
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -154,7 +155,8 @@ class ExrWriter:
             return False
         if header.get(SETTINGS_ATTRIBUTE) != self._settings:
             raise InputError(
-                f"{path.name} was written from another source or with other options; resume needs the same, overwrite "
+                f"{path.name} was written from another source or with other options"
+                f"{_what_differs(header.get(SETTINGS_ATTRIBUTE), self._settings)}; resume needs the same, overwrite "
                 "starts anew"
             )
         shape = self._size[::-1]
@@ -186,6 +188,23 @@ class ExrWriter:
         except (RuntimeError, OSError) as error:
             said = error.strerror if isinstance(error, OSError) else str(error).rstrip(".").rpartition(". ")[2]
             raise FileError(f"{path}: the frame cannot be written: {said}") from None
+
+
+def _what_differs(before: object, now: str) -> str:
+    """Return the settings that differ, as in " (gamma was 1.0 and is 1.2)"; "" where they are not two JSON objects."""
+    try:
+        old, new = json.loads(str(before)), json.loads(now)
+    except ValueError:
+        return ""
+    if not isinstance(old, dict) or not isinstance(new, dict):
+        return ""
+
+    def shown(settings: dict[str, object], name: str) -> str:
+        text = str(settings.get(name, "not told")) or "empty"
+        return text if len(text) <= 24 else f"{text[:12]}..."  # a digest, whose first figures tell it from another
+
+    names = sorted(name for name in old | new if old.get(name) != new.get(name))
+    return f" ({', '.join(f'{name} was {shown(old, name)} and is {shown(new, name)}' for name in names)})"
 
 
 def time_code(index: int, frame_rate: Fraction) -> OpenEXR.TimeCode:

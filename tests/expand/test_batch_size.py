@@ -11,9 +11,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from vshdr import Expander, models
+from vshdr import Expander
 from vshdr.errors import InputError, OutOfMemoryError
 from vshdr.expand.backends import MemoryUse, TorchBackend
+from vshdr.models import registry
 from vshdr.models.cards import Card
 from vshdr.models.contract import Display, Model
 from vshdr.options.expand import ExpandOptions
@@ -185,7 +186,7 @@ def test_a_backend_can_be_something_else_than_torch(monkeypatch: pytest.MonkeyPa
 
 
 def test_models_are_built_for_the_backend(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(models.REGISTRY, "half", f"{__name__}:Half")
+    monkeypatch.setitem(registry._known, "half", Half)
     expander = Expander("half", device="cpu", precision="bf16")
     assert expander.precision == "fp32"  # it has no parameters
     torch.testing.assert_close(expander.expand(frames(1)), 0.5 * frames(1))

@@ -1,4 +1,4 @@
-"""Is the flicker metric right, and which models flicker? Tables, JSON and a plot.
+"""Is the flicker metric right, and which models flicker? Tables, JSON and a chart.
 
     python benchmarks/flicker.py [--out FOLDER] [--models gainmap expandmap ...] [--weights expandnet=weights.pth]
     python benchmarks/flicker.py --jod                  also with ColorVideoVDP (pip install vshdr[quality]), slow
@@ -16,24 +16,24 @@
 from __future__ import annotations
 
 import argparse
-import json
-import math
 import sys
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
+import record
 import torch
 from flicker_planted import AMPLITUDES, agreement, measure, nothing, recover, standing
+from needs import find_missing
 from quality_models import OPERATOR_PEAK, WHITE, at_hand
 from quality_shots import FRAME_RATE, Footage, footage, shoot
 from rich.console import Console
 from rich.table import Table
 
-from vshdr import Expander, __version__, models
+from vshdr import Expander, models
 from vshdr.colour.transfer import EOTF
 from vshdr.media.read.reader import open_source, read_sdr
-from vshdr.metrics import jod
 from vshdr.metrics.flicker.frame_difference import downscale
 
 CLIP = Path(__file__).parent.parent / "scripts" / "clip" / "harbour.mp4"
@@ -67,7 +67,7 @@ def expanders(options: argparse.Namespace) -> dict[str, Expander]:
     return found
 
 
-def score(taking_part: dict[str, Expander], reels: list[Footage]) -> Iterator[dict]:
+def score(taking_part: dict[str, Expander], reels: list[Footage]) -> Iterator[dict[str, Any]]:
     """Yield each model on each reel under each condition, the truth among them."""
     for reel in reels:
         for condition in CONDITIONS:
@@ -80,7 +80,7 @@ def score(taking_part: dict[str, Expander], reels: list[Footage]) -> Iterator[di
                 yield {"reel": reel.name, "condition": condition, "model": name, **meter.totals()}
 
 
-def score_clip(taking_part: dict[str, Expander], frames: int, width: int) -> Iterator[dict]:
+def score_clip(taking_part: dict[str, Expander], frames: int, width: int) -> Iterator[dict[str, Any]]:
     """Yield each model on the bundled clip, whose truth is not known; motion is followed."""
     codes = torch.stack([downscale(code[None], width)[0] for _, code in islice(read_sdr(open_source(CLIP)), frames)])
     still = torch.zeros(len(codes), 1, 1, 2)
@@ -90,23 +90,8 @@ def score_clip(taking_part: dict[str, Expander], frames: int, width: int) -> Ite
         yield {"reel": CLIP.stem, "condition": "bundled clip", "model": name, **meter.totals()}
 
 
-def means(records: list[dict]) -> dict[str, dict[str, dict[str, float]]]:
-    """Condition, model, metric: the mean over reels that have it."""
-    summary: dict[str, dict[str, dict[str, float]]] = {}
-    for record in records:
-        summary.setdefault(record["condition"], {}).setdefault(record["model"], {})
-    for condition, rows in summary.items():
-        for model, row in rows.items():
-            own = [r for r in records if (r["condition"], r["model"]) == (condition, model)]
-            for key in SHOWN:
-                values = [r[key] for r in own if not math.isnan(r.get(key, math.nan))]
-                if values:
-                    row[key] = sum(values) / len(values)
-    return summary
-
-
-def print_planted(rows: list[dict], zeros: list[dict], console: Console) -> None:
-    """Found over planted, and what is found of nothing."""
+def print_planted(rows: list[dict[str, Any]], zeros: list[dict[str, Any]], console: Console) -> None:
+    """Print what was found of planted flicker, and what was found where there was none."""
     table = Table(
         "", "planted", "found, exact motion", "found, followed motion", title="Planted flicker", header_style=""
     )
@@ -122,7 +107,7 @@ def print_planted(rows: list[dict], zeros: list[dict], console: Console) -> None
 
 
 def print_models(summary: dict[str, dict[str, dict[str, float]]], console: Console) -> None:
-    """A table per condition: a row per model, a column per metric."""
+    """Print a table per condition: a row per model, a column per metric."""
     for condition, rows in summary.items():
         names = [key for key in SHOWN if any(key in row for row in rows.values())]
         table = Table("", *(SHOWN[key] for key in names), title=condition, header_style="", title_justify="left")
@@ -131,8 +116,8 @@ def print_models(summary: dict[str, dict[str, dict[str, float]]], console: Conso
         console.print(table)
 
 
-def plot(rows: list[dict], summary: dict[str, dict[str, dict[str, float]]], path: Path) -> None:
-    """Found against planted, and the models' flicker in highlights, as a PNG."""
+def plot(rows: list[dict[str, Any]], summary: dict[str, dict[str, dict[str, float]]], path: Path) -> None:
+    """Draw found against planted flicker, and the models' flicker in highlights, as a PNG. It needs matplotlib."""
     import matplotlib
 
     matplotlib.use("agg")
@@ -179,9 +164,11 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--no-plot", action="store_true", help="without flicker.png, which needs matplotlib")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="flicker.json and flicker.png go here")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="for the results alone")
     options = parser.parse_args(arguments)
-    if options.jod and not jod.available():
-        parser.error("--jod needs ColorVideoVDP: pip install vshdr[quality]")
+    wanted = (["pycvvdp"] if options.jod else []) + (["matplotlib"] if options.out and not options.no_plot else [])
+    if missing := find_missing(*wanted):
+        parser.error(missing)
     if options.frames < 4 or not (options.own or options.data):
         parser.error("at least 4 frames and one scene are needed")
     unknown = [name for name in options.models if name not in models.names()]
@@ -194,13 +181,14 @@ def main(arguments: list[str] | None = None) -> None:
     options = parse(arguments)
     console = Console() if sys.stdout.isatty() else Console(width=160)
     width, height = options.size
-    reels = list(footage(options.data, frames=options.frames, width=width, height=height, own=options.own, harbour=0,
-                         limit=options.limit))  # fmt: skip
+    shape = {"frames": options.frames, "width": width, "height": height}
+    reels = list(footage(options.data, **shape, own=options.own, harbour=0, limit=options.limit))
     first = reels[0]
     rows = [row for reel in (standing(first), first) for row in recover(reel, options.amplitudes)]
     zeros = [nothing(reel, bits) for reel in (standing(first), *reels) for bits in (8, 16)]
     print_planted(rows, zeros, console)
-    report = {"version": __version__, "frame_rate": FRAME_RATE, "size": [width, height], "frames": options.frames}
+    report = {"origin": record.provenance("flicker", sys.argv[1:] if arguments is None else arguments)}
+    report |= {"frame_rate": FRAME_RATE, "size": [width, height], "frames": options.frames}
     report |= {"planted": rows, "nothing": zeros}
     if options.jod:
         report["agreement"] = agreement(standing(first))
@@ -208,24 +196,15 @@ def main(arguments: list[str] | None = None) -> None:
         console.print(f"rank correlation with ColorVideoVDP: {ranks}")
     taking_part = expanders(options)
     records = [*score(taking_part, reels), *score_clip(taking_part, options.frames, width)]
-    summary = means(records)
+    summary = record.means(records, SHOWN)
     print_models(summary, console)
+    report |= {"models": summary, "records": records}
+    if options.json:
+        record.write(options.json, report)
     if options.out:
-        options.out.mkdir(parents=True, exist_ok=True)
-        report |= {"models": summary, "records": records}
-        text = json.dumps(_finite(report), indent=1, allow_nan=False)
-        (options.out / "flicker.json").write_text(text + "\n")
+        record.write(options.out / "flicker.json", report)
         if not options.no_plot:
             plot(rows, summary, options.out / "flicker.png")
-
-
-def _finite(value):
-    """JSON knows neither NaN nor infinity."""
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 if __name__ == "__main__":

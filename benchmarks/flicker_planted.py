@@ -1,10 +1,11 @@
-"""Does the flicker metric find what was planted, and nothing else? Clips whose flicker is known to the last frame."""
+"""Does the flicker metric find what was planted, and nothing else? Clips whose flicker is known exactly."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,8 +30,7 @@ class Plant:
     """Flicker to be planted."""
 
     kind: str
-    """"whole": the picture swings; "region": its left quarter does; "boil": every highlight pixel by itself, at random.
-    """
+    """"whole": the whole picture swings; "region": its left quarter; "boil": each highlight pixel at random."""
     amplitude: float
     """Of the swing in stops; of "boil" the standard deviation."""
     hertz: float = 6.0
@@ -83,8 +83,9 @@ def standing(reel: Footage) -> Footage:
 
 
 def measure(clip: Tensor, sdr: Tensor, reel: Footage, *, exactly: bool, truth: Tensor | None = None) -> ClipMeter:
-    """Return all metrics of a clip, T x 3 x H x W linear, against its linearised SDR, along the reel's exact motion or
-    along motion that is followed in the SDR. The meter is finished.
+    """Return a finished meter with all metrics of a clip, T x 3 x H x W linear, against its linearised SDR.
+
+    Motion is the reel's exact one or followed in the SDR.
     """
     meter, of_truth, before = ClipMeter(FRAME_RATE), ClipMeter(FRAME_RATE), None
     for index in range(len(clip)):
@@ -100,7 +101,7 @@ def measure(clip: Tensor, sdr: Tensor, reel: Footage, *, exactly: bool, truth: T
     return meter
 
 
-def recover(reel: Footage, amplitudes: Sequence[float]) -> list[dict]:
+def recover(reel: Footage, amplitudes: Sequence[float]) -> list[dict[str, Any]]:
     """Return each plant on a reel: what was planted, what was found along exact and along followed motion.
 
     A whole picture's flicker is looked for in `excess`, a region's in the heat map at its place, boiling in `boiling`,
@@ -129,7 +130,7 @@ def recover(reel: Footage, amplitudes: Sequence[float]) -> list[dict]:
     return rows
 
 
-def nothing(reel: Footage, bits: int) -> dict:
+def nothing(reel: Footage, bits: int) -> dict[str, Any]:
     """Return what is found in the reel's own light, which does not flicker, against SDR of so many bits."""
     light, sdr = exposed(reel, bits)
     row = {"reel": f"{reel.name}, SDR of {bits} bits"}
@@ -139,9 +140,10 @@ def nothing(reel: Footage, bits: int) -> dict:
     return row
 
 
-def agreement(reel: Footage) -> dict:
-    """Say whether the order of the planted clips agree with ColorVideoVDP's? Spearman's rank correlation of
-    `excess_pu21` and of `excess` with the JOD lost against the clip without flicker.
+def agreement(reel: Footage) -> dict[str, Any]:
+    """Return how well the order of the planted clips agrees with ColorVideoVDP's.
+
+    That is Spearman's rank correlation of `excess` and `excess_pu21` with the JOD that a clip loses by its flicker.
     """
     light, sdr = exposed(reel)
     light = light.clamp_max(1500.0 / WHITE)

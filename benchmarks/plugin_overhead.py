@@ -1,33 +1,35 @@
-"""What core.hdr's glue costs, as ratios within one run.
-
-Small frames (16x16) cost nothing to compute, so what is left is the price per frame of asking, batching and going into
-Python: it is set against a filter that does nothing and against a Python ModifyFrame that hands its frame through. At
-1080p the whole of `Expand(model="none")` is set against `Expander.expand` alone on the same frames: the difference is
-copies in and out, and the fresh memory that torch gets on VapourSynth's threads (a loop on one thread reuses its own).
+"""How much time does the plugin's glue take? Ratios within one run.
 
     python benchmarks/plugin_overhead.py [--json FILE]
+
+Frames of 16 x 16 cost next to nothing to compute. What is left is the price per frame of requests, batches and calls
+into Python. It is compared with a filter that does nothing and with a Python ModifyFrame that returns its frame. At
+1080p all of `Expand(model="none")` is compared with `Expander.expand` alone on the same frames. The difference is
+copies in and out, and the fresh memory that torch gets on VapourSynth's threads (a loop on one thread reuses its own).
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
+import sys
 import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the plugin does
 
+import record
 import torch
 import vapoursynth as vs
+from needs import find_missing_plugin
 
 from vshdr import Expander
 from vshdr.colour.h273 import ColourRange, Matrix, Primaries, Transfer
 
-core = vs.core
+core: Any = vs.core  # whose stub knows no plugin's functions
 
 
 class Cost(NamedTuple):
@@ -130,16 +132,19 @@ def report(title: str, costs: dict[str, Cost], reference: str) -> dict[str, dict
     return results
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", type=Path, help="file for the results")
-    arguments = parser.parse_args()
-    results = {
+    options = parser.parse_args(arguments)
+    if missing := find_missing_plugin():
+        parser.error(missing)
+    results: dict[str, Any] = {
+        "origin": record.provenance("plugin_overhead", sys.argv[1:] if arguments is None else arguments, "none"),
         "glue_16x16": report("16x16, the price of a frame", glue(), "ModifyFrame pass-through"),
         "full_size_1080p": report("1920x1080, model none", full_size(), "Expander alone"),
     }
-    if arguments.json:
-        arguments.json.write_text(json.dumps(results, indent=2) + "\n")
+    if options.json:
+        record.write(options.json, results)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How near do models come to the truth, and how quiet are they? Tables, JSON and contact sheets.
+"""How near do models come to the truth, and how little do they flicker? Tables, JSON and contact sheets.
 
     python benchmarks/quality.py [--data PANORAMAS] [--models none expandmap ...] [--out FOLDER]
     python benchmarks/quality.py --weights gainmap=run/best.safetensors --weights expandnet=weights.pth
@@ -11,12 +11,13 @@ Each is a clip of a few frames with exact flow, made into SDR under five conditi
 (hard clip, H.264 at CRF 23) and `still` (one frame again and again, with fresh noise, each time compressed
 anew). All is 8-bit and the same for all models.
 
-Light is compared as on a display of `--peak` nits with SDR white at 203. Fidelity is scored on the middle
-frame of each clip:
+Light is compared as a display of `--peak` nits would show it, with SDR white at 203 nits. Fidelity is scored on the
+middle frame of each clip:
 
-- PU21 dB and SSIM, as they are and after CRF correction, over the whole picture;
+- PU21 dB and SSIM over the whole picture, as they are and after CRF correction, which fits a camera response first
+  and so forgives a wrong overall curve;
 - highlights: error in stops where the SDR is clipped; its bias (negative: too dark); correlation there;
-- deep: error in stops where the truth is a stop or more above SDR white;
+- deep: error in stops where the truth is a stop or more above SDR white, clipped or not;
 - Delta E ITP: colour error where nothing is brighter than SDR white;
 - equivariance: |f(T x) - T f(x)| in stops, T a small motion.
 
@@ -28,20 +29,20 @@ ColorVideoVDP, plain and in a grey surround.
 from __future__ import annotations
 
 import argparse
-import json
-import math
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import record
 import torch
+from needs import find_missing
 from quality_models import OPERATOR_PEAK, WHITE, Answer, entrants, export
-from quality_report import METRICS, ContactSheet, Summary, print_tables
+from quality_report import METRICS, ContactSheet, print_tables
 from quality_shots import FRAME_RATE, NAMES, Shot, footage, shoot
 from rich.console import Console
 
-from vshdr import __version__
 from vshdr.colour.primaries import luminance
 from vshdr.metrics import jod, stops
 from vshdr.metrics.camera_response import correct_camera_response
@@ -90,25 +91,8 @@ def score(shot: Shot, answer: Answer, predictor: jod.Jod | None = None) -> dict[
     return scores
 
 
-def summarise(records: list[dict]) -> Summary:
-    """Return the mean of each metric over all scenes where it is a number, by condition and model, in the order they
-    came.
-    """
-    summary: dict[str, dict[str, dict[str, float]]] = {}
-    for record in records:
-        summary.setdefault(record["condition"], {}).setdefault(record["model"], {})
-    for condition, rows in summary.items():
-        for model, row in rows.items():
-            own = [record for record in records if (record["condition"], record["model"]) == (condition, model)]
-            for key in METRICS:
-                values = [value for record in own if not math.isnan(value := record.get(key, math.nan))]
-                if values:
-                    row[key] = sum(values) / len(values)
-    return summary
-
-
 def named(pair: str) -> tuple[str, str]:
-    """NAME=PATH of the command line."""
+    """Return the two halves of NAME=PATH."""
     name, mark, path = pair.partition("=")
     if not (name and mark and path):
         raise argparse.ArgumentTypeError(f"'{pair}' is not NAME=PATH")
@@ -136,6 +120,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--out", type=Path, metavar="FOLDER", help="quality.json and a contact sheet per condition go here"
     )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="for the results alone")
     parser.add_argument("--size", type=int, nargs=2, default=(480, 272), metavar=("WIDTH", "HEIGHT"))
     parser.add_argument("--frames", type=int, default=6, help="frames of each clip, at least 2")
     parser.add_argument("--own", type=int, default=4, help="synthetic panoramas")
@@ -161,8 +146,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         parser.error("clips need at least 2 frames of even sides of at least 64")
     if not (options.data or options.own or options.harbour):
         parser.error("there is no scene: give --data, or leave --own and --harbour at more than 0")
-    if options.jod and not jod.available():
-        parser.error("--jod needs ColorVideoVDP: pip install cvvdp")
+    if options.jod and (missing := find_missing("pycvvdp")):
+        parser.error(missing)
     labels = [label for label, _ in (*options.weights, *options.exr)]
     for label in {label for label in labels if labels.count(label) > 1}:
         parser.error(f"'{label}' is named twice; tell them apart, such as {label}:first=... and {label}:second=...")
@@ -194,10 +179,20 @@ def main(arguments: list[str] | None = None) -> None:
             records.append(place | score(shot, answer, predictor))
         sheets[shot.condition].add(shot, answers)
         console.print(f"{shot.name}: {time.monotonic() - started:.1f} s", style="dim")
-    summary = summarise(records)
+    summary = record.means(records, METRICS)
     print_tables(summary, console)
+    report = {
+        "origin": record.provenance("quality", sys.argv[1:] if arguments is None else arguments),
+        "settings": settings(options),
+        "summary": summary,
+        "scenes": records,
+    }
+    if options.json:
+        record.write(options.json, report)
     if options.out:
-        save(options, records, summary, sheets)
+        record.write(options.out / "quality.json", report)
+        for condition, sheet in sheets.items():
+            sheet.save(options.out / f"{condition}.png")
 
 
 def shots(options: argparse.Namespace) -> Iterator[Shot]:
@@ -217,30 +212,11 @@ def shots(options: argparse.Namespace) -> Iterator[Shot]:
             yield shoot(reel, condition, options.peak / WHITE)
 
 
-def save(
-    options: argparse.Namespace,
-    records: list[dict],
-    summary: Summary,
-    sheets: Mapping[str, ContactSheet],
-) -> None:
-    """Write quality.json and CONDITION.png into `options.out`."""
-    options.out.mkdir(parents=True, exist_ok=True)
-    shown = ("size", "frames", "own", "harbour", "limit", "peak", "smooth", "quick")
-    settings = {key: getattr(options, key) for key in shown}
-    settings |= {"version": __version__, "white": WHITE, "operator_peak": OPERATOR_PEAK}
-    settings |= {"pictures": Path(options.data).name, "jod_display": jod.DISPLAY if options.jod else None}
-    means = {condition: {model: _finite(row) for model, row in rows.items()} for condition, rows in summary.items()}
-    report = {"settings": settings, "summary": means, "scenes": [_finite(record) for record in records]}
-    (options.out / "quality.json").write_text(json.dumps(report, indent=1) + "\n")
-    for condition, sheet in sheets.items():
-        sheet.save(options.out / f"{condition}.png")
-
-
-def _finite(record: Mapping) -> dict:
-    """JSON knows neither NaN nor infinity."""
-    return {
-        key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in record.items()
-    }
+def settings(options: argparse.Namespace) -> dict[str, Any]:
+    """Return what the scenes and the scores depend on."""
+    chosen = ("size", "frames", "own", "harbour", "limit", "peak", "smooth", "quick")
+    found = {name: getattr(options, name) for name in chosen} | {"white": WHITE, "operator_peak": OPERATOR_PEAK}
+    return found | {"pictures": Path(options.data).name, "jod_display": jod.DISPLAY if options.jod else None}
 
 
 if __name__ == "__main__":

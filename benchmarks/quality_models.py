@@ -1,5 +1,5 @@
-"""Who takes part in the quality benchmark: the package's models, two references, and pictures that another
-program made.
+"""The participants of the quality benchmark: the package's models, two references, and pictures that another program
+made.
 """
 
 from __future__ import annotations
@@ -24,9 +24,7 @@ from vshdr.temporal.warp import warp
 WHITE = 203.0
 """Nits of SDR white."""
 OPERATOR_PEAK = 1000.0
-"""Nits that operators expand to: BT.2446 is made for it, and brighter mid-tones than that gives help none of
-them.
-"""
+"""Nits that operators expand to. BT.2446 is made for it, and none of them gains from brighter mid-tones."""
 _KNEE, _POWER = 0.5, 3.0
 
 
@@ -37,8 +35,7 @@ class Answer:
     frames: Tensor
     """T x 3 x H x W, of the shot's frames."""
     moved: Tensor | None
-    """1 x 3 x H x W, of `Shot.moved`; None where another program did not see it, and where neighbours would be needed.
-    """
+    """1 x 3 x H x W, of `Shot.moved`. None where other programs or smoothing have no answer."""
 
 
 Entrant = Callable[[Shot], Answer]
@@ -52,13 +49,14 @@ def entrants(
     chosen: tuple[str, ...] = (),
     smooth: int = 0,
 ) -> dict[str, Entrant]:
-    """`chosen` models, or where none is all that are at hand: operators, references and networks whose first
-    weights are here. With them all of `weights` and `folders`, and each network once more with its gain smoothed over
-    `smooth` frames on either side.
+    """Return the participants by name.
 
-    `weights` are files by a model's name, or by "model:anything" for a second one. `peak` is where networks'
-    highlights end, in nits. Raise ValueError for names that do not exist, OSError for weights that
-    are not here.
+    These are the `chosen` models, or all that can run here: operators, references, and networks whose first weights are
+    on this machine. All of `weights` and `folders` join them. Each network takes part once more with its gain smoothed
+    over `smooth` frames on either side, if that is not 0.
+
+    `weights` are files by a model's name, or by "model:anything" for a second one. `peak` is the luminance of networks'
+    brightest output in nits. Raise ValueError for names that do not exist, OSError for weights that are not here.
     """
 
     def network(label: str, file: str = "") -> dict[str, Entrant]:
@@ -87,7 +85,7 @@ def entrants(
 
 
 def at_hand(name: str) -> bool:
-    """Return whether a network's first weights are in the package or in the cache."""
+    """Say whether a network's first weights are in the package or in the cache."""
     try:
         models.catalogue().locate("", name)
     except (OSError, ValueError):
@@ -96,10 +94,10 @@ def at_hand(name: str) -> bool:
 
 
 def knee(sdr: Tensor) -> Tensor:
-    """Return linearised SDR to the knee k = 0.5, above it k (v / k)^3: a grade kept, a shoulder undone, SDR white at
-    4 times itself.
+    """Return the linearised SDR v up to the knee k = 0.5, and k (v / k)^3 above it, N x 3 x H x W.
 
-    N x 3 x H x W; R, G and B of a pixel share the factor of the largest.
+    It keeps the grade below the knee and undoes a shoulder above it; SDR white becomes 4. R, G and B of a pixel are
+    multiplied by the factor of the largest.
     """
     linear = EOTF["bt1886"](sdr)
     brightest = linear.amax(dim=1, keepdim=True)
@@ -107,10 +105,10 @@ def knee(sdr: Tensor) -> Tensor:
 
 
 def oracle_const(shot: Shot, sdr: Tensor, clipped: Tensor) -> Tensor:
-    """Return linearised SDR, and every clipped pixel, in its own colour, as bright as the truth's clipped pixels are
-    in the mean of stops.
+    """Return the linearised SDR with every clipped pixel, in its own colour, at the truth's mean over clipped pixels,
+    taken in stops.
 
-    What can be gained by knowing how bright highlights are, but not which.
+    It shows what is gained by knowing how bright highlights are on average, but not which of them is how bright.
     """
     linear = EOTF["bt1886"](sdr)
     # NaN where nothing is clipped; then nothing is filled.

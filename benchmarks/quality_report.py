@@ -1,4 +1,4 @@
-"""What the quality benchmark found, for people: a table per condition, and contact sheets."""
+"""The results of the quality benchmark to look at: a table per condition, and contact sheets."""
 
 from __future__ import annotations
 
@@ -57,8 +57,9 @@ _MARGIN, _LABEL = 6, 16
 
 
 def print_tables(summary: Summary, console: Console) -> None:
-    """A table per condition: a row per metric, a column per model, the best in bold. Metrics that no model
-    has are left out.
+    """Print a table per condition: a row per metric, a column per model, the best in bold.
+
+    Metrics that no model has are left out.
     """
     for condition, models in summary.items():
         table = Table("", title=condition, header_style="", title_justify="left")
@@ -91,7 +92,7 @@ class ContactSheet:
         self._rows: list[tuple[str, dict[str, Tensor]]] = []
 
     def add(self, shot: Shot, answers: Mapping[str, Answer]) -> None:
-        """A row: the middle frame of a shot."""
+        """Add a row: the middle frame of a shot."""
         lights = {name: answer.frames[shot.middle] for name, answer in answers.items()}
         panels = {"SDR": torch.cat([_small(shot.sdr[shot.middle])] * 2, dim=1)}
         for name, light in (lights | {"truth": shot.truth[shot.middle]}).items():

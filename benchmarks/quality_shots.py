@@ -1,4 +1,4 @@
-"""What the quality benchmark shows to models: clips of known light, seen by five kinds of SDR camera."""
+"""The clips that the quality benchmark shows to models: light that is known, recorded by five kinds of SDR camera."""
 
 from __future__ import annotations
 
@@ -46,10 +46,9 @@ class Footage:
     light: Tensor
     """T x 3 x H x W, linear, of any exposure."""
     grid: Tensor
-    """T x H x W x 2: where each pixel was in the frame before, for grid_sample; the identity for the first.
-    """
+    """T x H x W x 2: where each pixel was in the frame before, for grid_sample; the first frame has the identity."""
     valid: Tensor
-    """T x 1 x H x W bool: it was seen there."""
+    """T x 1 x H x W bool: the pixel was visible there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,9 +60,7 @@ class Shot:
     sdr: Tensor
     """T x 3 x H x W: code values of eight bits in [0, 1]."""
     truth: Tensor
-    """T x 3 x H x W: the light that an ideal expansion gives, 1.0 = SDR white, at most what the display
-    shows.
-    """
+    """T x 3 x H x W: the light that an ideal expansion gives, 1.0 = SDR white, limited to what the display shows."""
     grid: Tensor
     """As in `Footage`."""
     valid: Tensor
@@ -77,7 +74,7 @@ class Shot:
 
     @property
     def middle(self) -> int:
-        """The frame whose picture is scored: a codec has seen others before it."""
+        """The frame that is scored by itself. It is not the first, which codecs treat better than others."""
         return len(self.sdr) // 2
 
     @cached_property
@@ -92,19 +89,17 @@ class Shot:
 
     @property
     def clipped(self) -> Tensor:
-        """T x 1 x H x W bool: brighter than SDR white, and the SDR says white. This light is lost."""
+        """T x 1 x H x W bool: brighter than SDR white, with the SDR at its maximum, so that the light is lost."""
         return self.beyond & (self.sdr.amax(dim=1, keepdim=True) >= CLIPPED)
 
     @property
     def beyond(self) -> Tensor:
-        """T x 1 x H x W bool: brighter than SDR white in some channel, clipped or under a shoulder."""
+        """T x 1 x H x W bool: the light is brighter than SDR white in some channel, clipped or not."""
         return self.truth.amax(dim=1, keepdim=True) > 1.0
 
 
 def harbour_clip(time: float, frames: int, width: int, height: int) -> Footage:
-    """Return the procedural scene from `time` on: the camera walks, things pass before each other, waves move by
-    themselves.
-    """
+    """Return the procedural scene from `time` (in seconds) on: a walking camera, moving objects and waves."""
     times = [time + index / FRAME_RATE for index in range(frames)]
     grids, valid = [_identity(height, width)], [torch.ones(1, height, width, dtype=torch.bool)]
     for before, now in zip(times, times[1:], strict=False):
@@ -123,7 +118,8 @@ def look_around(name: str, picture: Path | Tensor, frames: int, width: int, heig
     view = draw_views(pictures, 1, size, ViewOptions(), dice)
     path = draw_path(pictures, view, frames, size, _SLOW_PAN, dice)
     light = render(pictures, path, size)
-    grid, valid = grid_between(*(_frames(path, start, frames) for start in (-1, 0)), size, "cpu")
+    before, now = _frames(path, -1, frames), _frames(path, 0, frames)
+    grid, valid = grid_between(before, now, size, "cpu")
     return Footage(name=name, light=light, grid=grid, valid=valid)
 
 
@@ -136,10 +132,10 @@ def _frames(path: Views, start: int, count: int) -> Views:
 def footage(
     data: str, *, frames: int, width: int, height: int, own: int, harbour: int, limit: int
 ) -> Iterator[Footage]:
-    """`harbour` clips of the harbour, `own` synthetic panoramas, and the held-out pictures below the folder `data`,
-    at most `limit`.
+    """Yield `harbour` clips of the harbour, `own` synthetic panoramas, and at most `limit` of the pictures below
+    the folder `data` that are held out; 0 for all of these.
 
-    Held-out are those that training leaves out, too. Raise OSError where the folder has no pictures.
+    Held out are the pictures that training leaves out. Raise OSError where the folder has no pictures.
     """
     held_out = split(find_hdr_files(data), VALIDATION_SHARE)[1][: limit or None] if data else []
     for index in range(harbour):
@@ -152,10 +148,10 @@ def footage(
 
 
 def shoot(reel: Footage, condition: str, headroom: float) -> Shot:
-    """Return what the camera of a condition makes of footage. `headroom` is the display's peak in multiples of SDR
+    """Return footage as the SDR camera of a condition records it. `headroom` is the display's peak in multiples of SDR
     white.
 
-    In `still` the first frame is taken again and again, with fresh noise, each time compressed by itself.
+    In `still` the first frame is recorded again and again, with fresh noise, and compressed by itself each time.
     """
     options, seed = CONDITIONS[condition], zlib.crc32(f"{reel.name}/{condition}".encode())
     frames, _, height, width = reel.light.shape
@@ -166,12 +162,15 @@ def shoot(reel: Footage, condition: str, headroom: float) -> Shot:
     noise = torch.Generator().manual_seed(seed)
     seen = [sensor_noise(frame[None], drawn.shot_noise, drawn.read_noise, noise) for frame in light]
     codes = [drawn.curves.encode(frame) for frame in seen]
+    codec = drawn.codec[0]
+
+    def compress(clip: Tensor) -> Tensor:
+        return round_trip(clip, *codec) if codec else clip
+
     if still:
-        sdr = torch.cat(
-            [round_trip(frame.expand(options.codec_frames, -1, -1, -1), *drawn.codec[0])[-1:] for frame in codes]
-        )
+        sdr = torch.cat([compress(frame.expand(options.codec_frames, -1, -1, -1))[-1:] for frame in codes])
     else:
-        sdr = round_trip(torch.cat(codes), *drawn.codec[0]) if drawn.codec[0] else torch.cat(codes)
+        sdr = compress(torch.cat(codes))
     truth = torch.cat([drawn.curves.truth(frame[None]) for frame in light])
     return Shot(
         scene=reel.name,
@@ -185,7 +184,7 @@ def shoot(reel: Footage, condition: str, headroom: float) -> Shot:
 
 
 def _identity(height: int, width: int) -> Tensor:
-    """H x W x 2: the pixels' own places."""
+    """Return the grid that leaves each pixel where it is, H x W x 2."""
     return project_pixels(torch.eye(3, dtype=torch.float64)[None], (height, width))[0, :2].permute(1, 2, 0).float()
 
 

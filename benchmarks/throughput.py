@@ -2,38 +2,45 @@
 
     python benchmarks/throughput.py [--out FOLDER] [--device cpu|cuda] [--sizes 720p 1080p 4k] [--models gainmap ...]
 
-On whatever device is there: frames per second of the network alone, of `Expander` with frames from and to host memory,
-of the batches on a device that come and go as integer planes, of `core.hdr.Expand` to PQ with nothing behind it, and of
-`convert` to no encoder and to real ones; peak memory; the share of the roofline; where a frame's time goes; how it
-grows with frames, pixels and batch; the time from import to the first frame. Everything is set against ExpandNet as its
-authors run it (PyTorch eager, float32, one frame at a time), and the limits of the machine (its rate of
-multiplications, its memory, the bus) are measured in the same run. The best of several runs counts: others share the
-machine.
+It measures, on the CPU or on the GPU:
+
+- frames per second of the network alone, of `Expander` with frames from and to host memory, of device batches (integer
+  planes in, integer planes out), of `core.hdr.Expand` to PQ without an encoder, and of `convert` without an encoder and
+  with real ones;
+- peak memory, the share of the roofline, and where a frame's time goes;
+- how time grows with frames, pixels and batch, and the time from import to the first frame.
+
+Speed is also given as a multiple of ExpandNet's as its authors run it (PyTorch eager, float32, one frame at a time).
+The limits of the machine (multiplications per second, its memory, the bus) are measured in the same run. The best of
+several runs counts, because other programs may share the machine.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the plugin and the command do
 
+import record
 import throughput_doors as doors
 import throughput_machine as machine
 import throughput_report as report
 import throughput_work as work
 import torch
 import vapoursynth as vs
+from needs import find_missing, find_missing_plugin
 
 from vshdr import models
 from vshdr.runtime.memory import keep_what_is_freed
 
 SIZES = {"360p": (640, 360), "720p": (1280, 720), "1080p": (1920, 1080), "4k": (3840, 2160)}
+SEED = "1, of the noise in the frames"
 REFERENCE_PIXELS = 1920 * 1080  # the largest frame that ExpandNet gets on a CPU: its tensors take 4 KiB per pixel
 
 
@@ -52,7 +59,14 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--no-reference", action="store_true", help="without ExpandNet, which takes long on a CPU")
     parser.add_argument("--no-doors", action="store_true", help="without the plugin, convert and the start-up")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="for throughput.json and throughput.png")
-    return parser.parse_args(arguments)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="for the results alone")
+    parser.add_argument("--no-plot", action="store_true", help="without throughput.png, which needs matplotlib")
+    options = parser.parse_args(arguments)
+    if options.out and not options.no_plot and (missing := find_missing("matplotlib")):
+        parser.error(missing)
+    if not options.no_doors and (missing := find_missing_plugin()):
+        parser.error(f"{missing} (--no-doors measures the rest)")
+    return options
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -60,7 +74,9 @@ def main(arguments: list[str] | None = None) -> None:
     keep_what_is_freed()
     torch.backends.cudnn.allow_tf32 = False  # what is called fp32 here has all its bits
     clock = machine.Clock(options.device, options.seconds)
-    results = _Results(options.out)
+    files = [options.out / "throughput.json"] if options.out else []
+    results = _Results(files + ([options.json] if options.json else []))
+    results["origin"] = record.provenance("throughput", sys.argv[1:] if arguments is None else arguments, SEED)
     results["machine"] = machine.facts(clock)
     results["reference"] = dict(results.attempt(_references(options, clock)))
     limits, reference = results["machine"]["limits"], results["reference"]
@@ -82,28 +98,27 @@ def main(arguments: list[str] | None = None) -> None:
         with tempfile.TemporaryDirectory() as folder:
             for name in options.sizes:
                 for door in doors.measure(options, Path(folder), name, SIZES[name], results):
-                    results["doors"] = results["doors"] + list(results.attempt(row() for row in (door,)))
+                    results["doors"] = [*results["doors"], *results.attempt(measure() for measure in (door,))]
         results["start_up"] = doors.start_up(options.device)
     report.print_tables(results)
-    if options.out:
+    if options.out and not options.no_plot:
         report.plot(results, options.out / "throughput.png")
 
 
-class _Results(dict):
-    """Written to throughput.json whenever something is added: a long run that is cut off leaves what it found."""
+class _Results(dict[str, Any]):
+    """The results, written to files whenever something is added: a long run that is cut off leaves what it found."""
 
-    def __init__(self, folder: Path | None) -> None:
+    def __init__(self, files: Sequence[Path]) -> None:
         super().__init__()
-        self._folder = folder
+        self._files = files
 
     def __setitem__(self, key: str, value: object) -> None:
         super().__setitem__(key, value)
-        if self._folder:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            (self._folder / "throughput.json").write_text(json.dumps(self, indent=1) + "\n")
+        for file in self._files:
+            record.write(file, dict(self))
 
-    def attempt(self, rows: Iterator) -> Iterator:
-        """Return the rows up to one that fails, of which is told: one measurement must not take the others with it."""
+    def attempt[Row](self, rows: Iterator[Row]) -> Iterator[Row]:
+        """Yield the rows up to one that fails, and print why it did: the other measurements go on."""
         try:
             yield from rows
         except (OSError, ValueError, RuntimeError, vs.Error) as error:

@@ -1,10 +1,9 @@
-"""What is measured of the ways into vshdr: device batches, the plugin, `convert`, and the time until the
-first frame.
-"""
+"""Measurements of the ways into vshdr: device batches, the plugin, `convert`, and the time until the first frame."""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import multiprocessing
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import av
 import numpy as np
@@ -24,7 +24,7 @@ from throughput_work import expander_of
 from vshdr import convert
 from vshdr.colour.h273 import ColourRange, Matrix, Transfer
 from vshdr.conversion import outputs
-from vshdr.expand.device_batches import MOST_IN_FLIGHT, DeviceBatches
+from vshdr.expand.device_batches import MOST_IN_FLIGHT, DeviceBatches, InFlightBatch
 from vshdr.expand.plane_conversion import plane_conversion
 from vshdr.media.content_light import ContentLightMeter
 from vshdr.media.delivery import Delivery
@@ -32,14 +32,15 @@ from vshdr.media.read.reader import open_source
 from vshdr.runtime.memory import keep_what_is_freed
 
 MODEL = "gainmap"
+type Row = dict[str, Any]
 _BYTES_UP, _BYTES_DOWN = 1.5, 3.0  # per pixel of 4:2:0 in 8 bits, and in 10 bits in two bytes
 
 
 def measure(
-    options: argparse.Namespace, folder: Path, size_name: str, size: tuple[int, int], results: dict
-) -> Iterator[Callable[[], dict]]:
-    """For every door a function that measures it, with `gainmap` at one size: frames per second, and of `convert` the
-    seconds of each stage.
+    options: argparse.Namespace, folder: Path, size_name: str, size: tuple[int, int], results: dict[str, Any]
+) -> Iterator[Callable[[], dict[str, Any]]]:
+    """Yield a function for each door that measures it with `gainmap` at one size. It returns frames per second, and for
+    `convert` the seconds of each stage.
     """
     device, frames = options.device, 24 if options.device == "cpu" else 48
     path = _clip(folder / f"{size_name}.mp4", *size, frames)
@@ -47,7 +48,9 @@ def measure(
     limits = _limits(size, rows, results["machine"]["limits"]["bus_gb_per_s"])
     shares = {"network_cpu_s": min((row["cpu_s"] for row in rows), default=0.0)}
 
-    def door(name: str, more: dict, function: Callable, *arguments: object) -> Callable[[], dict]:
+    def door(
+        name: str, more: dict[str, Any], function: Callable[..., Any], *arguments: object
+    ) -> Callable[[], dict[str, Any]]:
         return lambda: {"door": name, "size": size_name} | _alone(function, *arguments) | more
 
     name = "device batches: 8-bit planes to 10-bit PQ planes"
@@ -61,20 +64,20 @@ def measure(
         yield door(name, shares, _convert, path, folder, device, codec, preset)
 
 
-def _limits(size: tuple[int, int], rows: list[dict], bus: dict[str, float]) -> dict:
-    """On a GPU: the frames per second that the bus or the network alone would allow."""
+def _limits(size: tuple[int, int], rows: list[dict[str, Any]], bus: dict[str, float]) -> dict[str, Any]:
+    """Return the frames per second that a GPU's bus or the network alone would allow; nothing for a CPU."""
     if not bus:
         return {}
     pixels = size[0] * size[1]
     seconds = {"bus up": pixels * _BYTES_UP / 1e9 / bus["up"], "bus down": pixels * _BYTES_DOWN / 1e9 / bus["down"]}
     if rows:
         seconds["network"] = min(row["network_s"] for row in rows)
-    binding = max(seconds, key=seconds.get)
+    binding = max(seconds, key=lambda name: seconds[name])
     return {"bound_by": binding, "bound_fps": 1.0 / seconds[binding]}
 
 
-def _alone(function: Callable, *arguments: object) -> Any:
-    """Return what `function` returns in a process of its own: what was measured before leaves its mark on the heap."""
+def _alone(function: Callable[..., Any], *arguments: object) -> Any:
+    """Return what `function` returns in a process of its own: earlier measurements leave the heap fragmented."""
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=keep_what_is_freed) as pool:
         return pool.submit(function, *arguments).result()
 
@@ -94,21 +97,21 @@ def _clip(path: Path, width: int, height: int, frames: int) -> Path:
     return path
 
 
-def _device_batches(path: Path, device: str, frames: int, fuse: int) -> dict:
+def _device_batches(path: Path, device: str, frames: int, fuse: int) -> dict[str, Any]:
     """Return frames per second from planes in host memory to planes in host memory."""
-    warnings.simplefilter("error")  # what is called fused, or recorded, is
+    warnings.simplefilter("error")  # a fallback from the fused or the recorded way warns, and must not be measured
     source = open_source(path)
     planes = [frame.planes for frame in source]
     expander = expander_of(MODEL, device=device, eotf=source.signal.eotf, fuse=fuse)
     size = source.width, source.height
-    way = plane_conversion(source.format_id, size, source.signal, source.properties, Delivery(output="pq"))
-    device_batches = DeviceBatches.largest(expander, way, ContentLightMeter())
+    conversion = plane_conversion(source.format_id, size, source.signal, source.properties, Delivery(output="pq"))
+    device_batches = DeviceBatches.largest(expander, conversion, ContentLightMeter()) if conversion else None
     if device_batches is None:
         raise RuntimeError("the device has no memory for a batch")
     groups = [planes[at : at + device_batches.batch] for at in range(0, len(planes), device_batches.batch)]
     best = 0.0
     for _ in range(3):
-        under_way: deque = deque()
+        under_way: deque[InFlightBatch] = deque()
         start = time.perf_counter()
         for group in groups:
             under_way.append(device_batches.send(group))
@@ -120,8 +123,8 @@ def _device_batches(path: Path, device: str, frames: int, fuse: int) -> dict:
     return {"fps": best}
 
 
-def _plugin(width: int, height: int, device: str, frames: int) -> dict:
-    core = vs.core
+def _plugin(width: int, height: int, device: str, frames: int) -> dict[str, Any]:
+    core: Any = vs.core  # whose stub knows no plugin's functions
 
     def ramp(n: int, f: vs.VideoFrame) -> vs.VideoFrame:
         frame = f.copy()
@@ -147,35 +150,30 @@ def _plugin(width: int, height: int, device: str, frames: int) -> dict:
 
 
 class _Nowhere:
-    """Takes the place of `VideoWriter`, and frames without keeping them."""
+    """A stand-in for `VideoWriter` that drops all frames."""
 
     left_out: tuple[str, ...] = ()
 
-    def __init__(self, *arguments, **options) -> None: ...
+    def __init__(self, *arguments: object, **options: object) -> None: ...
 
     def __enter__(self) -> _Nowhere:
         return self
 
     def __exit__(self, *exception: object) -> None: ...
 
-    def write(self, planes, pts: int, duration: int = 0) -> None: ...
+    def write(self, planes: object, pts: int, duration: int = 0) -> None: ...
 
     def finish(self, max_cll: float, max_fall: float) -> None: ...
 
 
-def _convert(path: Path, folder: Path, device: str, codec: str, preset: str) -> dict:
-    """Return frames per second, the stages' seconds on the clock and the seconds of all cores, per frame; no codec: to
-    nothing.
+def _convert(path: Path, folder: Path, device: str, codec: str, preset: str) -> dict[str, Any]:
+    """Return frames per second, and per frame each stage's seconds and the seconds of all cores.
+
+    An empty `codec` stands for no encoder.
     """
-    writer = outputs.VideoWriter
-    if not codec:
-        outputs.VideoWriter = _Nowhere
-    start = time.process_time()
-    try:
-        target = folder / "out.mkv"
+    start, target = time.process_time(), folder / "out.mkv"
+    with contextlib.nullcontext() if codec else mock.patch.object(outputs, "VideoWriter", _Nowhere):
         done = convert(path, target, device=device, model=MODEL, codec=codec or "ffv1", preset=preset, overwrite=True)
-    finally:
-        outputs.VideoWriter = writer
     stages = {name.replace(" out.mkv", ""): seconds / done.frames for name, seconds in done.busy.items()}
     spent = time.process_time() - start
     return {"fps": done.frames / done.seconds, "stages": stages, "cpu_s": spent / done.frames}

@@ -1,29 +1,30 @@
-"""The machine under a benchmark: a clock that suits it, and its limits."""
+"""The machine that a benchmark runs on: a clock for its device, and its limits."""
 
 from __future__ import annotations
 
 import os
-import platform
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
+from record import processor
 
 _GIB = 1 << 30
 
 
 class Clock:
-    """Seconds of work on a device."""
+    """Measures the seconds that work takes on a device."""
 
     def __init__(self, device: str, seconds: float) -> None:
         self.device = torch.device(device)
         self._seconds = seconds
 
     def wait(self) -> None:
-        """For all that the device was asked for."""
+        """Wait until the device has done all that was queued."""
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
 
@@ -74,11 +75,11 @@ print(1024 * (status("VmHWM") - before))
         return int(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
 
 
-def facts(clock: Clock) -> dict:
+def facts(clock: Clock) -> dict[str, Any]:
     """Return what the machine is, and its limits: multiplications and bytes per second, of memory and of the bus."""
     cuda = clock.device.type == "cuda"
     return {
-        "device": torch.cuda.get_device_name(clock.device) if cuda else _processor(),
+        "device": torch.cuda.get_device_name(clock.device) if cuda else processor(),
         "threads": torch.get_num_threads(),
         "cores": os.cpu_count(),
         "torch": torch.__version__,
@@ -88,13 +89,6 @@ def facts(clock: Clock) -> dict:
             "bus_gb_per_s": {"up": _bus(clock, up=True), "down": _bus(clock, up=False)} if cuda else {},
         },
     }
-
-
-def _processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines() if sys.platform == "linux" else ():
-        if line.startswith("model name"):
-            return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
 
 
 def _dtypes(clock: Clock) -> dict[str, torch.dtype]:

@@ -1,11 +1,13 @@
-"""What `throughput.py` found, as tables and as a chart."""
+"""The results of `throughput.py` as tables and as a chart."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 
-def print_tables(results: dict) -> None:
+def print_tables(results: Mapping[str, Any]) -> None:
     machine, limits = results["machine"], results["machine"]["limits"]
     print(f"{machine['device']}, {machine['threads']} threads, torch {machine['torch']}")
     rates = ", ".join(f"{name} {rate:.0f}" for name, rate in limits["gmac_per_s"].items())
@@ -55,7 +57,7 @@ def print_tables(results: dict) -> None:
         print(f"\nStart-up, seconds: {laps}")
 
 
-def plot(results: dict, path: Path) -> None:
+def plot(results: Mapping[str, Any], path: Path) -> None:
     """Frames per second at one size, where a frame's time goes, and how it grows. Needs matplotlib."""
     import matplotlib
 
@@ -91,7 +93,7 @@ def plot(results: dict, path: Path) -> None:
     pyplot.close(figure)
 
 
-def _bars(results: dict, size: str) -> list[tuple[str, float, str]]:
+def _bars(results: Mapping[str, Any], size: str) -> list[tuple[str, float, str]]:
     """Name, frames per second and colour of everything that was measured at one size."""
     bars = []
     if size in results["reference"]:
@@ -109,6 +111,6 @@ def _heading(title: str, columns: str) -> None:
     print(f"\n{title}\n  {first:12}" + "".join(f"{column.replace('_', ' '):>16}" for column in rest))
 
 
-def _line(row: dict, keys: tuple[str, ...], *values: str) -> None:
+def _line(row: dict[str, Any], keys: tuple[str, ...], *values: str) -> None:
     first, *rest = (str(row[key]) for key in keys)
     print(f"  {first:12}" + "".join(f"{value.replace('_', ', '):>16}" for value in (*rest, *values)))

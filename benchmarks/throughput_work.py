@@ -1,9 +1,10 @@
-"""What is measured of networks and of the Expander."""
+"""Measurements of networks and of the Expander."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from time import perf_counter
+from typing import Any
 
 import torch
 from throughput_machine import Clock
@@ -43,7 +44,7 @@ def reference(clock: Clock, width: int, height: int) -> float:
 
 def networks(
     clock: Clock, model: str, size_name: str, size: tuple[int, int], precisions: list[str], batches: list[int]
-) -> Iterator[dict]:
+) -> Iterator[dict[str, Any]]:
     """Yield rows of one model at one size: seconds per frame of the network and of the Expander, and what it takes."""
     width, height = size
     has_weights = models.card(model).network
@@ -72,7 +73,7 @@ def networks(
             }
 
 
-def shares(row: dict, limits: dict, reference_s: float | None) -> dict:
+def shares(row: dict[str, Any], limits: dict[str, Any], reference_s: float | None) -> dict[str, Any]:
     """Return the row's bounds by arithmetic and by memory (code values in, light out, in float32), and its ratio to the
     reference.
     """
@@ -86,7 +87,7 @@ def shares(row: dict, limits: dict, reference_s: float | None) -> dict:
     return found | ({"times_reference": reference_s / row["expander_s"]} if reference_s else {})
 
 
-def parity(device: str, model: str, precisions: list[str]) -> Iterator[dict]:
+def parity(device: str, model: str, precisions: list[str]) -> Iterator[dict[str, Any]]:
     """Yield how far every fast way is from eager PyTorch in float32 on a CPU, in codes of ten-bit PQ."""
     frames = picture(1, 960, 544)
     with kernels.disabled():
@@ -104,11 +105,11 @@ def parity(device: str, model: str, precisions: list[str]) -> Iterator[dict]:
 
 
 def stages(clock: Clock, size: tuple[int, int]) -> dict[str, float]:
-    """Where a frame of `gainmap` on a CPU spends its time: seconds by stage."""
+    """Return where a frame of `gainmap` on a CPU spends its time: seconds by stage."""
     seconds: dict[str, float] = {}
 
-    def timed(name: str, function: Callable) -> Callable:
-        def call(*arguments):
+    def timed(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: object) -> Any:
             start = perf_counter()
             try:
                 return function(*arguments)
@@ -158,7 +159,7 @@ def growth(clock: Clock, model: str, sizes: dict[str, tuple[int, int]]) -> dict[
     return {"frames": by_frames, "pixels": pixels, "batch": by_batch}
 
 
-def expander_of(model: str, **options) -> Expander:
+def expander_of(model: str, **options: Any) -> Expander:
     """Return an Expander with the model's weights; with random ones for a model whose weights do not ship."""
     if model != "expandnet":
         return Expander(model, **options)
@@ -171,7 +172,7 @@ def expander_of(model: str, **options) -> Expander:
         models.build = build
 
 
-def _alone(expander: Expander, frames: Tensor) -> tuple[Callable, Tensor]:
+def _alone(expander: Expander, frames: Tensor) -> tuple[Callable[..., Any], Tensor]:
     """Return the network without what is around it, and frames as it takes them, on its device."""
     multiple = expander.card.multiple
     height, width = (-(-side // multiple) * multiple for side in frames.shape[2:])
@@ -188,7 +189,7 @@ def _alone(expander: Expander, frames: Tensor) -> tuple[Callable, Tensor]:
     return run, inputs.to(expander.device)
 
 
-def _gmac(network: Callable, inputs: Tensor) -> float:
+def _gmac(network: Callable[..., Any], inputs: Tensor) -> float:
     """Return billions of multiply-adds per frame."""
     with FlopCounterMode(display=False) as counter:
         network(inputs[:1])

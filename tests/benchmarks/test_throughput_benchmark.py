@@ -28,9 +28,8 @@ def results(throughput, tmp_path_factory):
     folder = tmp_path_factory.mktemp("throughput")
     small = pytest.MonkeyPatch()
     small.setattr(throughput, "SIZES", {"360p": (320, 180), "1080p": (320, 192)})
-    small.setattr(sys.modules["throughput_report"], "plot", lambda results, path: None)  # matplotlib is no dependency
     quick = ["--device", "cpu", "--seconds", "0", "--sizes", "360p", "--encoders", "ffv1:", "nonsense:"]
-    throughput.main([*quick, "--models", "gainmap", "none", "--out", str(folder)])
+    throughput.main([*quick, "--models", "gainmap", "none", "--no-plot", "--out", str(folder)])
     small.undo()
     return json.loads((folder / "throughput.json").read_text())
 
@@ -40,7 +39,7 @@ def test_networks_stand_beside_the_reference_and_the_limits(results):
     assert set(rows) == {("gainmap", "fp32"), ("gainmap", "bf16"), ("none", "fp32")}
     row = rows["gainmap", "fp32"]
     assert row["gmac"] == pytest.approx(rows["gainmap", "bf16"]["gmac"]) and 0.005 < row["gmac"] < 1.0
-    assert row["times_reference"] == pytest.approx(results["reference"]["360p"] / row["expander_s"])
+    assert row["times_reference"] == pytest.approx(results["reference"]["360p"] / row["expander_s"], rel=1e-4)
     assert row["bound_by"] == "arithmetic" and rows["none", "fp32"]["bound_by"] == "memory"
     assert row["roofline_share"] > 0.0
     if sys.platform == "linux":
@@ -67,3 +66,13 @@ def test_doors_that_fail_do_not_take_the_others_with_them(results):
     assert all(row["fps"] > 0.0 for row in results["doors"])
     assert {"decode", "network", "light", "encode"} <= set(results["doors"][-1]["stages"])
     assert "first frame" in results["start_up"]
+
+
+def test_the_documentations_tables_can_be_made_of_them(results):
+    tables = importlib.import_module("tables")
+    speed = tables.speed(results).splitlines()
+    assert speed[0] == "| frames per second | 360p |"
+    row = next(row for row in results["networks"] if (row["model"], row["precision"]) == ("gainmap", "fp32"))
+    assert f"| Expander: `gainmap`, fp32 | {row['fps']:.3g} |" in speed
+    assert tables.origin(results).startswith("<sub>`python benchmarks/throughput.py --device cpu")
+    assert "360p" in tables.speed_notes(results)

@@ -13,10 +13,10 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Unpack
 
-from vshdr.conversion.frame_result import FrameResult, made
-from vshdr.conversion.frames import Results, add_device_expansion, add_expansion, add_smoothed_expansion
+from vshdr.conversion.frame_result import FrameResult, require
 from vshdr.conversion.outputs import Output, common_delivery, open_outputs
 from vshdr.conversion.resume import fingerprint
+from vshdr.conversion.routes import Results, add_device_expansion, add_expansion, add_smoothed_expansion
 from vshdr.errors import InputError
 from vshdr.expand.device_batches import DeviceBatches
 from vshdr.expand.expander import Expander
@@ -159,10 +159,10 @@ def _run(
 
     def measure(result: FrameResult) -> None:
         nonlocal frames
-        if result.light is not None:
-            meter.add_counts(result.light)
+        if result.light_counts is not None:
+            meter.add_counts(result.light_counts)
         else:
-            meter.add(made(result.linear))
+            meter.add(require(result.linear))
         frames += 1
 
     # Pairs and not a dictionary: two outputs may have the same file name in different folders.

@@ -118,10 +118,10 @@ def print_models(summary: dict[str, dict[str, dict[str, float]]], console: Conso
 
 def plot(rows: list[dict[str, Any]], summary: dict[str, dict[str, dict[str, float]]], path: Path) -> None:
     """Draw found against planted flicker, and the models' flicker in highlights, as a PNG. It needs matplotlib."""
-    import matplotlib
+    import matplotlib  # pyright: ignore[reportMissingImports]  # an extra that may not be installed
 
     matplotlib.use("agg")
-    from matplotlib import pyplot
+    from matplotlib import pyplot  # pyright: ignore[reportMissingImports]
 
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(12, 4.6), width_ratios=(1, 1.5), layout="constrained")
     for kind, mark in (("whole", "o"), ("region", "s"), ("boil", "^")):

@@ -59,10 +59,10 @@ def print_tables(results: Mapping[str, Any]) -> None:
 
 def plot(results: Mapping[str, Any], path: Path) -> None:
     """Frames per second at one size, where a frame's time goes, and how it grows. Needs matplotlib."""
-    import matplotlib
+    import matplotlib  # pyright: ignore[reportMissingImports]  # an extra that may not be installed
 
     matplotlib.use("agg")
-    from matplotlib import pyplot
+    from matplotlib import pyplot  # pyright: ignore[reportMissingImports]
 
     sizes = [row["size"] for row in results["networks"]]
     size = "1080p" if "1080p" in sizes else sizes[0]

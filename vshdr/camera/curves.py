@@ -76,6 +76,7 @@ class Curves:
     """N x 1 x 1 x 1: s, at most 1."""
 
     def to(self, device: torch.device | str) -> Curves:
+        """Return the same curves on `device`."""
         parts = ("codes", "join", "level", "slope")
         return replace(self, **{name: getattr(self, name).to(device) for name in parts})
 

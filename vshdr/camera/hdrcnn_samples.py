@@ -156,7 +156,7 @@ class StoredSamples:
         """
         _least_squares()
         self._paths = paths
-        self.device = torch.device(device)
+        self.device: torch.device = torch.device(device)
         self.size = size
         self._dice = Dice(seed)
 

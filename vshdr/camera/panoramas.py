@@ -56,11 +56,11 @@ class Panoramas:
         """
         if not pictures:
             raise InputError("no pictures were given; name a folder with .exr or .hdr files")
-        self.names = [
+        self.names: list[str] = [
             f"picture {index}" if isinstance(picture, Tensor) else Path(picture).stem
             for index, picture in enumerate(pictures)
         ]
-        self.weights = torch.tensor(
+        self.weights: Tensor = torch.tensor(
             [1.0 if isinstance(picture, Tensor) else sampling_weight(picture) for picture in pictures]
         )
         self.levels: list[list[Level]] = []
@@ -81,9 +81,9 @@ class Panoramas:
                 texels.append(light.flatten(1).T.to(dtype))
                 start += levels[-1].height * levels[-1].width
             self.levels.append(levels)
-        self.texels = torch.cat(texels).contiguous().to(device)
+        self.texels: Tensor = torch.cat(texels).contiguous().to(device)
         """T x 3: the texels of all pictures at all levels, row by row."""
-        self.device = self.texels.device
+        self.device: torch.device = self.texels.device
 
     @classmethod
     def procedural(

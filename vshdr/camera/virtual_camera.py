@@ -43,8 +43,9 @@ class VirtualCamera:
         """Take pictures of (height, width) `size`, both even for 4:2:0 and at least 16, else raise InputError."""
         if min(size) < 16 or size[0] % 2 or size[1] % 2:
             raise InputError(f"the camera's height and width must be even and at least 16, not {size[0]} x {size[1]}")
-        self.panoramas, self.device = panoramas, panoramas.device
-        self.options = options or CameraOptions()
+        self.panoramas = panoramas
+        self.device: torch.device = panoramas.device
+        self.options: CameraOptions = options or CameraOptions()
         self.size = size
         self._dice = Dice(seed)
         self._grain = torch.Generator(self.device).manual_seed(seed)

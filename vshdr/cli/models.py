@@ -14,6 +14,7 @@ def add(commands: Commands) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
+    """Print what each model is for, where it comes from and which weights it has."""
     from vshdr import models
 
     for name in models.names():

@@ -24,6 +24,7 @@ def add(commands: Commands) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
+    """Train as the arguments say, and print each validation loss and a summary."""
     options = from_arguments(TrainOptions, arguments)
     from vshdr.training.loop import train
 

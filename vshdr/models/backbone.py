@@ -90,7 +90,7 @@ class Backbone(nn.Module):
             for number in range(count):
                 blocks.append(_Block(inputs, outputs, side, stride if number == 0 else 1, wider))
                 inputs = outputs
-        self.blocks = nn.ModuleList(blocks)
+        self.blocks: nn.ModuleList = nn.ModuleList(blocks)
 
     def forward(self, sdr: Tensor) -> list[Tensor]:
         features, taken = F.relu6(self.stem(2.0 * sdr - 1.0)), []

@@ -138,19 +138,19 @@ class ExpandNet(Model):
 
     def __init__(self, display: Display) -> None:
         super().__init__(display)
-        self.local_net = nn.Sequential(_block(3, 64, padding=1), _block(64, LOCAL, padding=1))
-        self.mid_net = nn.Sequential(
+        self.local_net: nn.Sequential = nn.Sequential(_block(3, 64, padding=1), _block(64, LOCAL, padding=1))
+        self.mid_net: nn.Sequential = nn.Sequential(
             _block(3, 64, padding=2, dilation=2),
             _block(64, 64, padding=2, dilation=2),
             _block(64, 64, padding=2, dilation=2),
             nn.Conv2d(64, MID, 3, padding=2, dilation=2),
         )
-        self.glob_net = nn.Sequential(
+        self.glob_net: nn.Sequential = nn.Sequential(
             _block(3, 64, stride=2, padding=1),
             *(_block(64, 64, stride=2, padding=1) for _ in range(5)),
             nn.Conv2d(64, GLOBAL, 4),
         )
-        self.end_net = nn.Sequential(_block(LOCAL + MID + GLOBAL, 64, 1), nn.Conv2d(64, 3, 1))
+        self.end_net: nn.Sequential = nn.Sequential(_block(LOCAL + MID + GLOBAL, 64, 1), nn.Conv2d(64, 3, 1))
         self.anchor: float = 1.0
 
     def load(self, state: Mapping[str, Tensor], origin: str) -> Self:

@@ -115,16 +115,18 @@ class GainMap(Model):
     def __init__(self, display: Display) -> None:
         super().__init__(display)
         self.backbone: Backbone = Backbone()
-        self.enter = _layer(3 * FOLD * FOLD + 2 * len(NEAR_WHITE) + 2 * RATIOS, WIDTHS[0])
-        self.deepest = _layer(CHANNELS[-1], WIDTHS[-1])
+        self.enter: nn.Sequential = _layer(3 * FOLD * FOLD + 2 * len(NEAR_WHITE) + 2 * RATIOS, WIDTHS[0])
+        self.deepest: nn.Sequential = _layer(CHANNELS[-1], WIDTHS[-1])
         skipped = (CHANNELS[0] + WIDTHS[0], *CHANNELS[1:-1])
-        self.up = nn.ModuleList(_layer(b + skip, a) for (a, b), skip in zip(pairwise(WIDTHS), skipped, strict=True))
+        self.up: nn.ModuleList = nn.ModuleList(
+            _layer(b + skip, a) for (a, b), skip in zip(pairwise(WIDTHS), skipped, strict=True)
+        )
         self.leave: Conv = Conv(WIDTHS[0], CURVES + 2 * RATIOS, 3)
-        self.judge = nn.Sequential(
+        self.judge: nn.Sequential = nn.Sequential(
             nn.Linear(3 * (len(LEVELS) - 1), CONTEXT), nn.ReLU(), nn.Linear(CONTEXT, CONTEXT), nn.ReLU()
         )
-        self.tell_deepest = nn.Linear(CONTEXT, 2 * WIDTHS[-1])
-        self.tell_last = nn.Linear(CONTEXT, 2 * WIDTHS[0] + CURVES + 2 * RATIOS)
+        self.tell_deepest: nn.Linear = nn.Linear(CONTEXT, 2 * WIDTHS[-1])
+        self.tell_last: nn.Linear = nn.Linear(CONTEXT, 2 * WIDTHS[0] + CURVES + 2 * RATIOS)
         for layer in (self.leave, self.tell_deepest, self.tell_last):
             nn.init.zeros_(layer.weight)
             zero_bias(layer)

@@ -84,8 +84,8 @@ class _Norm(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.ones(channels))
-        self.bias = nn.Parameter(torch.zeros(channels))
+        self.weight: nn.Parameter = nn.Parameter(torch.ones(channels))
+        self.bias: nn.Parameter = nn.Parameter(torch.zeros(channels))
         self.register_buffer("running_mean", torch.zeros(channels))
         self.register_buffer("running_var", torch.ones(channels))
 
@@ -145,13 +145,13 @@ class HDRCNN(Model):
 
     def __init__(self, display: Display) -> None:
         super().__init__(display)
-        self.backbone = nn.ModuleList(_Stage(channels) for channels in BACKBONE)
-        self.bottleneck = nn.Conv2d(512, 512, 3, padding=1)
-        self.bottleneck_norm = _Norm(512)
-        self.decoder = nn.ModuleList(_Upscale(*channels) for channels in DECODER)
-        self.to_rgb = nn.Conv2d(64, 3, 1)
-        self.rgb_norm = _Norm(3)
-        self.rgb_fuse = nn.Conv2d(6, 3, 1)
+        self.backbone: nn.ModuleList = nn.ModuleList(_Stage(channels) for channels in BACKBONE)
+        self.bottleneck: nn.Conv2d = nn.Conv2d(512, 512, 3, padding=1)
+        self.bottleneck_norm: _Norm = _Norm(512)
+        self.decoder: nn.ModuleList = nn.ModuleList(_Upscale(*channels) for channels in DECODER)
+        self.to_rgb: nn.Conv2d = nn.Conv2d(64, 3, 1)
+        self.rgb_norm: _Norm = _Norm(3)
+        self.rgb_fuse: nn.Conv2d = nn.Conv2d(6, 3, 1)
 
     def forward(self, sdr: Tensor, summary: Tensor | None = None) -> Tensor:
         blend = ramp(sdr.amax(dim=1, keepdim=True), THRESHOLD, 1.0)

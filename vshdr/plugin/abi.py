@@ -8,6 +8,10 @@ import ctypes
 import enum
 from collections.abc import Callable
 from ctypes import POINTER, c_char_p, c_double, c_int32, c_int64, c_void_p
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from _ctypes import CFuncPtr  # the base of all function types; `ctypes` has no public name for it
 
 ABI = 5
 """Changes with anything below: library and package of different builds must not meet."""
@@ -80,15 +84,17 @@ class Neighbour(ctypes.Structure):
 
 _MESSAGE = (c_void_p, c_int32)
 _SIZE = (c_int32, c_int32)
-Put = ctypes.CFUNCTYPE(None, c_void_p, POINTER(Item))
-Close = ctypes.CFUNCTYPE(c_int32)
-Create = ctypes.CFUNCTYPE(c_int64, POINTER(Item), c_int32, c_void_p, *_MESSAGE)
-Check = ctypes.CFUNCTYPE(c_int32, c_int64, POINTER(Item), c_int32, *_MESSAGE)
-Infer = ctypes.CFUNCTYPE(c_int32, c_int64, POINTER(Plane), POINTER(Plane), c_int32, *_SIZE, *_MESSAGE)
-Smooth = ctypes.CFUNCTYPE(c_int32, c_int64, c_int32, POINTER(Neighbour), c_int32, POINTER(Plane), *_SIZE, *_MESSAGE)
-Measure = ctypes.CFUNCTYPE(c_int32, c_int64, POINTER(Neighbour), c_int32, *_SIZE, c_void_p, *_MESSAGE)
-Destroy = ctypes.CFUNCTYPE(None, c_int64)
-About = ctypes.CFUNCTYPE(None, c_void_p)
+Put: type[CFuncPtr] = ctypes.CFUNCTYPE(None, c_void_p, POINTER(Item))
+Close: type[CFuncPtr] = ctypes.CFUNCTYPE(c_int32)
+Create: type[CFuncPtr] = ctypes.CFUNCTYPE(c_int64, POINTER(Item), c_int32, c_void_p, *_MESSAGE)
+Check: type[CFuncPtr] = ctypes.CFUNCTYPE(c_int32, c_int64, POINTER(Item), c_int32, *_MESSAGE)
+Infer: type[CFuncPtr] = ctypes.CFUNCTYPE(c_int32, c_int64, POINTER(Plane), POINTER(Plane), c_int32, *_SIZE, *_MESSAGE)
+Smooth: type[CFuncPtr] = ctypes.CFUNCTYPE(
+    c_int32, c_int64, c_int32, POINTER(Neighbour), c_int32, POINTER(Plane), *_SIZE, *_MESSAGE
+)
+Measure: type[CFuncPtr] = ctypes.CFUNCTYPE(c_int32, c_int64, POINTER(Neighbour), c_int32, *_SIZE, c_void_p, *_MESSAGE)
+Destroy: type[CFuncPtr] = ctypes.CFUNCTYPE(None, c_int64)
+About: type[CFuncPtr] = ctypes.CFUNCTYPE(None, c_void_p)
 
 
 class Table(ctypes.Structure):

@@ -64,8 +64,10 @@ class Functions(Protocol):
 
 
 if TYPE_CHECKING:
+    # From the module that has the stub: strict type checkers look into no other, as the package is not marked as typed.
+    from vapoursynth.vapoursynth import Core as VapourSynthCore
 
-    class Core(vs.Core):
+    class Core(VapourSynthCore):
         """VapourSynth's core with the namespaces that are used here."""
 
         hdr: Hdr
@@ -73,4 +75,4 @@ if TYPE_CHECKING:
         resize: Functions
 
 
-core = cast("Core", vs.core)
+core: Core = cast("Core", vs.core)

@@ -49,7 +49,7 @@ class Passthrough:
     def __init__(self, source: str | os.PathLike[str], output: OutputContainer, suffix: str) -> None:
         self.left_out: list[str] = []
         """One sentence for each thing that the new file does not have."""
-        self.earliest = Fraction(0)
+        self.earliest: Fraction = Fraction(0)
         """Time of the first packet in seconds, or 0 if that is earlier."""
         self._output, self._suffix = output, suffix
         self._input: InputContainer = av.open(os.fspath(source))

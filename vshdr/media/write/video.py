@@ -67,12 +67,13 @@ class VideoWriter:
         refused now if not `overwrite`. Raise InputError for settings that do not fit, OutputExistsError for that
         refusal, OSError if a file cannot be opened.
         """
-        self.path, self.settings = Path(path), settings
+        self.path: Path = Path(path)
+        self.settings = settings
         suffix = self.path.suffix.lower()
         check(settings, suffix)
         if not overwrite and self.path.exists():
             raise OutputExistsError(f"{self.path} exists already; choose another name or overwrite it")
-        self.partial = self.path.with_name(f"{self.path.stem}.partial{self.path.suffix}")
+        self.partial: Path = self.path.with_name(f"{self.path.stem}.partial{self.path.suffix}")
         """Where the file grows."""
         self.left_out: list[str] = []
         """One sentence for each thing of the source that the container cannot carry."""

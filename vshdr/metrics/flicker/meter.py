@@ -64,12 +64,12 @@ class ClipMeter:
     """Measures one clip against a reference, frame by frame."""
 
     def __init__(self, frame_rate: float) -> None:
-        self.track = Track(PER_FRAME)
+        self.track: Track = Track(PER_FRAME)
         self.shots: list[dict[str, float]] = []
         """The numbers of `PER_SHOT` for each shot that has ended."""
-        self.energy = TemporalEnergy()
+        self.energy: TemporalEnergy = TemporalEnergy()
         """Of the clip with its mid-tones matched to the source."""
-        self.delivered_energy = TemporalEnergy()
+        self.delivered_energy: TemporalEnergy = TemporalEnergy()
         """Of the clip as it was delivered."""
         self._frame_rate = frame_rate
         self._before: EncodedLuminance | None = None

@@ -50,6 +50,7 @@ class Shapes:
         return torch.cat((centres, radii[:, None]), dim=1)
 
     def to(self, device: torch.device | str) -> Shapes:
+        """Return the same shapes on `device`."""
         return Shapes(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})
 
     @property

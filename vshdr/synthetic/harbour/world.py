@@ -82,6 +82,7 @@ class World:
     """W x 4: wave vector (x, z) in radians per metre, amplitude of the slope, phase in radians."""
 
     def to(self, device: torch.device | str) -> World:
+        """Return the same world on `device`."""
         return replace(self, **{entry.name: getattr(self, entry.name).to(device) for entry in fields(self)})
 
     @property

@@ -35,7 +35,7 @@ from torch import Tensor
 
 from vshdr import Expander, convert
 from vshdr.colour.h273 import Primaries
-from vshdr.expand import device_batches
+from vshdr.expand import plane_conversion
 from vshdr.media.delivery import Delivery, linear_properties
 from vshdr.media.read.exr import read_exr
 from vshdr.media.read.reader import open_source
@@ -213,7 +213,7 @@ def convert_to_ffv1(room: Room, options: Options) -> Video:
 
 
 def convert_to_ffv1_as_on_a_gpu(room: Room, options: Options) -> Video:
-    room.monkeypatch.setattr(device_batches, "PLANE_DEVICES", {"cpu"})
+    room.monkeypatch.setattr(plane_conversion, "PLANE_DEVICES", {"cpu"})
     return convert_to_ffv1(room, options)
 
 

@@ -192,6 +192,34 @@ def test_convert_sends_planes_and_writes_the_same_video(clip_path, tmp_path, mon
     assert by_planes.light["percentile_99_9"] == pytest.approx(by_zimg.light["percentile_99_9"], rel=5e-3)
 
 
+def test_devices_that_share_a_clip_agree_on_the_batch(clip_path, tmp_path, monkeypatch, planes_on_cpu):
+    """A frame must round alike on each, so what one has no memory for no other does."""
+
+    def two(options, devices, eotf):
+        return [Expander("none", device="cpu", eotf=eotf, batch=4) for _ in range(2)]
+
+    made: list[int] = []
+    sent_by: dict[DeviceBatches, int] = {}
+    initialise, send = DeviceBatches.__init__, DeviceBatches.send
+
+    def short_of_memory(self, expander, *arguments):
+        made.append(expander.batch)
+        if len(made) in (2, 3):  # the second device, at 4 frames and at 2
+            raise RuntimeError("CUDA out of memory")
+        initialise(self, expander, *arguments)
+
+    def counted(self, frames, *arguments):
+        sent_by[self] = self.batch
+        return send(self, frames, *arguments)
+
+    monkeypatch.setattr("vshdr.conversion.run._expanders", two)
+    monkeypatch.setattr(DeviceBatches, "__init__", short_of_memory)
+    monkeypatch.setattr(DeviceBatches, "send", counted)
+    convert(clip_path, tmp_path / "shared.mkv", codec="ffv1")
+    assert made == [4, 4, 2, 1, 1, 1]  # the first at 4, the second down to 1, then both again
+    assert list(sent_by.values())[-2:] == [1, 1]
+
+
 def test_convert_sends_float_rgb_where_an_output_needs_light(clip_path, tmp_path, monkeypatch, planes_on_cpu):
     monkeypatch.setattr(DeviceBatches, "send", lambda *a: pytest.fail("sent as planes"))
     convert(clip_path, tmp_path / "shot.####.exr", tmp_path / "video.mkv", device="cpu", model="none", codec="ffv1")

@@ -53,7 +53,7 @@ class Glow(Model):
         learning = [item for item in front if item.requires_grad]
         return [
             ParameterGroup(parameters=lift),
-            *([ParameterGroup(parameters=learning, share=0.1)] if learning else []),
+            *([ParameterGroup(parameters=learning, rate_factor=0.1)] if learning else []),
         ]
 
     def freeze_for(self, phase: str) -> None:

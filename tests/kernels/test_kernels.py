@@ -93,7 +93,7 @@ def test_rows_are_shared_among_threads_without_a_trace(frame):
             reduced = kernels.reduce(frame)
             gain = kernels.look_up(curves, reduced, KNOTS, (-2.0, 7.0), _TRUST)
             light = kernels.brighten(gain, frame, (0.6, 0.98), 2.4)
-            assert kernels.settle(light, 1.0, 0.5, 3.0, light)
+            assert kernels.limit_and_roll_off(light, 1.0, 0.5, 3.0, light)
             results.append(light)
     assert torch.equal(results[0], results[1]) and torch.equal(results[0], results[2])
 
@@ -108,7 +108,7 @@ def test_settling_is_the_roll_off(ceiling, brightest):
     curve = RollOff.below(ceiling, brightest=brightest)
     wanted = roll_off(light.clamp_min(0), curve)
     with torch.no_grad():
-        assert kernels.settle(light, *curve, light)
+        assert kernels.limit_and_roll_off(light, *curve, light)
     torch.testing.assert_close(light, wanted, rtol=2e-6, atol=1e-7)
 
 
@@ -160,7 +160,7 @@ def test_what_is_not_finite_is_found(value):
     light = torch.ones(1, 3, 5, 7)
     light[0, 2, 4, 6] = value
     with torch.no_grad():
-        assert not kernels.settle(light, math.inf, 1.0, math.inf, light)
+        assert not kernels.limit_and_roll_off(light, math.inf, 1.0, math.inf, light)
 
 
 def test_light_that_is_not_a_number_stays_within_the_bins():

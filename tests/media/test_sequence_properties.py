@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vshdr.errors import InputError
-from vshdr.media.sequence import NumberedName
+from vshdr.media.numbered_name import NumberedName
 
 # What a file's name may hold, without what would be a counter of its own. Digits beside the counter are the hard case.
 PARTS = st.text(st.sampled_from("0123456789") | st.characters(codec="utf-8", exclude_characters="#%/\0"), max_size=12)

@@ -12,7 +12,7 @@ from vshdr import models
 from vshdr.models import backbone
 from vshdr.models.backbone import CHANNELS, SCALES, STAGES, STRIDES, TAPS, Backbone
 from vshdr.models.contract import Display
-from vshdr.models.gainmap import BACKBONE_SHARE, GainMap
+from vshdr.models.gainmap import BACKBONE_RATE_FACTOR, GainMap
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -86,11 +86,11 @@ def test_published_weights_that_are_missing_are_named(monkeypatch):
 def test_the_backbone_learns_slower_than_the_rest():
     network = gainmap(0, "random")
     rest, slow = network.parameter_groups()
-    assert (rest.share, slow.share) == (1.0, BACKBONE_SHARE)
+    assert (rest.rate_factor, slow.rate_factor) == (1.0, BACKBONE_RATE_FACTOR)
     assert sum(p.numel() for p in slow.parameters) == sum(p.numel() for p in network.backbone.parameters())
     assert len(rest.parameters) + len(slow.parameters) == len(list(network.parameters()))
     (everything,) = models.untrained("expandnet", Display(), seed=0).parameter_groups()
-    assert everything.share == 1.0
+    assert everything.rate_factor == 1.0
 
 
 def test_files_of_earlier_versions_load():

@@ -109,10 +109,10 @@ def test_its_weights_are_converted_and_averaged(glow, options, tmp_path):
     for number in range(2):
         states.append({name: torch.randn(shape, generator=generator) for name, shape in shapes.items()})
         torch.save(states[-1], tmp_path / f"{number}.pth")
-        assert models.convert(tmp_path / f"{number}.pth", tmp_path / f"{number}.safetensors") == "glow"
+        assert models.convert_weights(tmp_path / f"{number}.pth", tmp_path / f"{number}.safetensors") == "glow"
     assert torch.equal(load_file(tmp_path / "0.safetensors")["front.weight"], states[0]["kernel"])
     sources = [tmp_path / "0.safetensors", tmp_path / "1.pth"]
-    assert models.mean(sources, tmp_path / "mean.safetensors") == "glow"
+    assert models.average_weights(sources, tmp_path / "mean.safetensors") == "glow"
     mean = load_file(tmp_path / "mean.safetensors")["lift.weight"]
     torch.testing.assert_close(mean, (states[0]["mix"] + states[1]["mix"]) / 2)
     with safe_open(tmp_path / "mean.safetensors", "pt") as file:
@@ -127,12 +127,12 @@ def test_a_file_says_which_of_two_alike_networks_it_is_of(glow, tmp_path):
     source = tmp_path / "a.pth"
     torch.save(Afterglow(Display()).state_dict(), source)
     target = tmp_path / "a.safetensors"
-    assert models.convert(source, target) in ("glow", "afterglow")
+    assert models.convert_weights(source, target) in ("glow", "afterglow")
     for name, network in (("glow", Glow), ("after", Afterglow)):
         state = network(Display()).state_dict()
         write(state, tmp_path / f"{name}.safetensors", network.card.name, {})
-    assert models.convert(tmp_path / "glow.safetensors", tmp_path / "1.safetensors") == "glow"
-    assert models.convert(tmp_path / "after.safetensors", tmp_path / "2.safetensors") == "afterglow"
+    assert models.convert_weights(tmp_path / "glow.safetensors", tmp_path / "1.safetensors") == "glow"
+    assert models.convert_weights(tmp_path / "after.safetensors", tmp_path / "2.safetensors") == "afterglow"
 
 
 def test_its_own_weights_are_listed_and_taken(forgotten, tmp_path, capsys):

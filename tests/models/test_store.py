@@ -30,11 +30,11 @@ def test_converts_a_published_file_of_each_network(tmp_path):
     write_object_npz(tmp_path / "h.npz", [array.numpy() for array in arrays.values()])
     for source, model in (("e.pth", "expandnet"), ("h.npz", "hdrcnn")):
         target = tmp_path / f"{model}.safetensors"
-        assert models.convert(tmp_path / source, target) == model
+        assert models.convert_weights(tmp_path / source, target) == model
         with safe_open(target, "pt") as file:
             assert file.metadata() == {"model": model, "source": source, "sha256": sha256(tmp_path / source)}
         with pytest.raises(FileExistsError, match="is there already"):
-            models.convert(tmp_path / source, target)
+            models.convert_weights(tmp_path / source, target)
     assert equal(weights.read(tmp_path / "expandnet.safetensors"), state)
     network = models.build("hdrcnn", str(tmp_path / "hdrcnn.safetensors"), Display())
     assert isinstance(network, HDRCNN)
@@ -48,7 +48,7 @@ def test_converts_to_half_precision_and_keeps_what_is_said_of_the_making(tmp_pat
     source, target = tmp_path / "best.safetensors", tmp_path / "small.safetensors"
     state = {name: 1.001 * tensor.contiguous() for name, tensor in state.items()}
     save_file(state, source, {"command": "vshdr train", "steps": "7"})
-    assert models.convert(source, target, half=True) == "gainmap"
+    assert models.convert_weights(source, target, half=True) == "gainmap"
     with safe_open(target, "pt") as file:
         told = file.metadata()
         assert all(file.get_tensor(name).dtype == torch.float16 for name in state)
@@ -69,7 +69,7 @@ def test_the_mean_of_weights(tmp_path):
         told = {"steps": str(factor)}
         save_file({name: factor * tensor.contiguous() for name, tensor in state.items()}, sources[-1], told)
     target = tmp_path / "mean.safetensors"
-    assert models.mean(sources, target) == "gainmap"
+    assert models.average_weights(sources, target) == "gainmap"
     for name, tensor in weights.read(target).items():
         torch.testing.assert_close(tensor, 1.1 * state[name])
     with safe_open(target, "pt") as file:
@@ -79,10 +79,10 @@ def test_the_mean_of_weights(tmp_path):
     os.umask(mask)
     assert target.stat().st_mode & 0o777 == 0o666 & ~mask  # not its user's alone, as safetensors writes files
     with pytest.raises(FileExistsError, match="is there already"):
-        models.mean(sources, target)
+        models.average_weights(sources, target)
     torch.save(expandnet_state(), tmp_path / "expandnet.pth")
     with pytest.raises(ValueError, match="of different networks have no mean: .*gainmap, .*of expandnet"):
-        models.mean([sources[0], tmp_path / "expandnet.pth"], tmp_path / "other.safetensors")
+        models.average_weights([sources[0], tmp_path / "expandnet.pth"], tmp_path / "other.safetensors")
     assert not (tmp_path / "other.safetensors").exists()
 
 
@@ -104,9 +104,9 @@ def test_converts_nothing_that_fits_no_network(tmp_path):
     torch.save(state, tmp_path / "odd.pth")
     complaint = r"odd\.pth does not fit expandnet: mid_net\.3\.bias has shape \(63,\), not \(64,\)"
     with pytest.raises(ValueError, match=complaint):
-        models.convert(tmp_path / "odd.pth", tmp_path / "odd.safetensors")
+        models.convert_weights(tmp_path / "odd.pth", tmp_path / "odd.safetensors")
     with pytest.raises(ValueError, match=r"must end in \.safetensors"):
-        models.convert(tmp_path / "odd.pth", tmp_path / "odd.npz")
+        models.convert_weights(tmp_path / "odd.pth", tmp_path / "odd.npz")
     assert not list(tmp_path.glob("odd.*s"))
 
 

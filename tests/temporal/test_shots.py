@@ -17,7 +17,7 @@ from torch import Tensor
 
 from vshdr.temporal.shots import Shot, shots, transitions
 from vshdr.temporal.signature import signature
-from vshdr.temporal.transitions import LOOK, transition
+from vshdr.temporal.transitions import LOOKAHEAD, transition
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -117,7 +117,7 @@ def test_a_boundary_depends_on_its_window_only() -> None:
     clip = [signature(frame) for frame in walk(9) + walk(9, start=1.5, seed=3)]
     linear = list(transitions(clip))
     for number in range(len(clip)):
-        window = {n: clip[n] for n in range(max(0, number - LOOK), min(len(clip), number + LOOK))}
+        window = {n: clip[n] for n in range(max(0, number - LOOKAHEAD), min(len(clip), number + LOOKAHEAD))}
         assert transition(number, window) == linear[number]
 
 

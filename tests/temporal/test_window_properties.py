@@ -15,14 +15,14 @@ from vshdr.temporal.gain_frames import GainFrame, members
 from vshdr.temporal.shots import shots, transitions, with_boundaries
 from vshdr.temporal.signature import Signature, signature
 from vshdr.temporal.smoothing import Smoother
-from vshdr.temporal.transitions import LOOK, SHOT_BEGINS, transition
+from vshdr.temporal.transitions import LOOKAHEAD, SHOT_BEGINS, transition
 from vshdr.temporal.windows import windows
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-@given(length=st.integers(0, 30), before=st.integers(0, 8), behind=st.integers(0, 8))
-def test_each_frame_comes_once_with_its_neighbours_and_no_later_than_it_must(length, before, behind) -> None:
+@given(length=st.integers(0, 30), before=st.integers(0, 8), after=st.integers(0, 8))
+def test_each_frame_comes_once_with_its_neighbours_and_no_later_than_it_must(length, before, after) -> None:
     asked = 0
 
     def frames() -> Iterator[str]:
@@ -32,11 +32,11 @@ def test_each_frame_comes_once_with_its_neighbours_and_no_later_than_it_must(len
             yield f"frame {number}"
 
     numbers = []
-    for number, window in windows(frames(), before, behind):
+    for number, window in windows(frames(), before, after):
         numbers.append(number)
-        wanted = range(max(0, number - before), min(length, number + behind + 1))
+        wanted = range(max(0, number - before), min(length, number + after + 1))
         assert window == {n: f"frame {n}" for n in wanted}
-        assert asked == min(length, number + behind + 1)
+        assert asked == min(length, number + after + 1)
     assert numbers == list(range(length))
 
 
@@ -109,7 +109,7 @@ def test_a_boundary_depends_on_the_frames_around_it_only(clip) -> None:
     linear = list(transitions(clip))
     assert len(linear) == len(clip)
     for number in range(len(clip)):
-        window = {n: clip[n] for n in range(max(0, number - LOOK), min(len(clip), number + LOOK))}
+        window = {n: clip[n] for n in range(max(0, number - LOOKAHEAD), min(len(clip), number + LOOKAHEAD))}
         assert transition(number, window) == linear[number]
 
 

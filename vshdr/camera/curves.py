@@ -11,10 +11,11 @@ where j is the join, s the slope of log D over log h at j, w is `RAMP`, and R(x)
 1/2 above. The slope rises smoothly from s to 1 within w stops and stays there, so that far above the join the ratios
 are those of the scene.
 
-The join is the last light at which the slope is 1 or more: where a shoulder begins, or where light is clipped without
-one. There s = 1 and T is simply D(j) * h / j. So T(h) = h everywhere for a hard clip, and also for a curve that is
-linear up to a knee, whatever shoulder follows. Curves that compress throughout, like most tone mappers, have s < 1 at
-`FLOOR` already. They join there, because below it the grade is kept as it is. T rises everywhere and is continuous; its
+With the slope meant of log D over log h, the join is the last light at which it is 1 or more: where a shoulder begins,
+or where light is clipped without one. There are two cases. In most, s = 1 there and T is simply D(j) * h / j, so that
+T(h) = h everywhere for a hard clip, and also for a curve that is linear up to a knee, whatever shoulder follows. Curves
+that compress throughout, like most tone mappers, have s < 1 at `FLOOR` already; they join there, because below it the
+grade is kept as it is. T rises everywhere and is continuous; its
 slope is too, except at the hard clip of a curve that was not linear.
 """
 

@@ -68,11 +68,11 @@ def _convert_weights(arguments: argparse.Namespace) -> None:
 
     source = Path(arguments.source)
     target = Path(arguments.target) if arguments.target else source.with_suffix(".safetensors")
-    say(f"wrote {target}: weights of {models.convert(source, target, half=arguments.half)}")
+    say(f"wrote {target}: weights of {models.convert_weights(source, target, half=arguments.half)}")
 
 
 def _mean_weights(arguments: argparse.Namespace) -> None:
     from vshdr import models
 
-    model = models.mean(arguments.sources, arguments.target, half=arguments.half)
+    model = models.average_weights(arguments.sources, arguments.target, half=arguments.half)
     say(f"wrote {arguments.target}: weights of {model}")

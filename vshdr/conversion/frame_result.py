@@ -32,11 +32,11 @@ class FrameResult:
     """3 x H x W float32 linear light, 1.0 = SDR white, in the source's working primaries."""
     planes: Sequence[NDArray[np.uint16]] | None = None
     """Y, Cb and Cr of a delivery, uint16, where a device has made them."""
-    light: Tensor | None = None
-    """What a device has counted of the light, for `ContentLightMeter.add_counts`."""
+    light_counts: Tensor | None = None
+    """Histogram and sums of the light, counted on a device, for `ContentLightMeter.add_counts`."""
     in_flight: InFlightBatch | None = None
-    """The batch that it was sent to a device in. `planes` and `light` lie in its memory, and are valid as long as it is
-    kept here.
+    """The batch that it was sent to a device in. `planes` and `light_counts` lie in its memory, and are valid as long
+    as it is kept here.
     """
     signature: Signature | None = None
     """What the shot detector knows of it; with smoothing only."""
@@ -46,7 +46,7 @@ class FrameResult:
     """Its gain before smoothing, where a frame that is wanted needs it."""
 
 
-def made[T](value: T | None) -> T:
+def require[T](value: T | None) -> T:
     """Return a field that an earlier stage has filled."""
     assert value is not None
     return value

@@ -13,20 +13,19 @@ from typing import Self
 
 import vapoursynth as vs
 
-from vshdr.conversion.frame_result import FrameResult, made
+from vshdr.conversion.frame_result import FrameResult, require
 from vshdr.errors import InputError
 from vshdr.media.content_light import ContentLightMeter
 from vshdr.media.delivery import Delivery
+from vshdr.media.numbered_name import NumberedName
 from vshdr.media.read.source import Source
-from vshdr.media.sequence import NumberedName
+from vshdr.media.video_codecs import CONTAINERS
 from vshdr.media.write.exr import ExrWriter
 from vshdr.media.write.video import DEFAULT_PIXEL_FORMAT, VideoSettings, VideoWriter
 from vshdr.media.zimg import Resizer
 from vshdr.options.convert import ConvertOptions
 from vshdr.options.expand import ExpandOptions
 from vshdr.report.preview import write_preview
-
-VIDEO_SUFFIXES = (".mkv", ".mp4", ".mov")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +37,7 @@ class Needs:
     linear: bool = False
     """`FrameResult.linear`."""
     delivery: Delivery | None = None
-    """`FrameResult.planes` as this says, or else `linear`, of which it then makes them."""
+    """The format of `FrameResult.planes`. Where no device has made them, the output makes them from `linear` itself."""
 
 
 class Output(ABC):
@@ -130,7 +129,7 @@ class VideoOutput(Output):
     def write(self, result: FrameResult) -> None:
         planes = result.planes
         if planes is None:
-            prepared = self._delivery.prepare(made(result.linear)[None], self._primaries)[0]
+            prepared = self._delivery.prepare(require(result.linear)[None], self._primaries)[0]
             planes = self._to_yuv(list(prepared.numpy()))
         self._writer.write(planes, result.frame.pts, result.frame.duration)
 
@@ -184,7 +183,7 @@ class ExrOutput(Output):
         index = result.frame.index
         if index in self._missing:  # another output may want a frame that this one has
             self._missing.remove(index)
-            self._writer.write(index, made(result.linear))
+            self._writer.write(index, require(result.linear))
 
     def finish(self, meter: ContentLightMeter) -> None:
         self._writer.finish()
@@ -195,7 +194,7 @@ class ExrOutput(Output):
 
 
 class PreviewOutput(Output):
-    """A few PNGs to look at, spread evenly over the clip."""
+    """A few PNGs to frame_signature at, spread evenly over the clip."""
 
     name: str = "previews"
     needs: Needs = Needs(sdr=True, linear=True)
@@ -220,8 +219,8 @@ class PreviewOutput(Output):
         if self.wants(index):
             write_preview(
                 self._path(index),
-                made(result.sdr),
-                made(result.linear),
+                require(result.sdr),
+                require(result.linear),
                 white=self._expansion.white,
                 peak=self._expansion.peak,
                 primaries=self._clip.signal.working_primaries,
@@ -248,12 +247,12 @@ def open_outputs(
             raise InputError(f"{path} is the input; name another output")
         if not path.parent.is_dir():
             raise InputError(f"{path.parent}: there is no such folder; make it first")
-        if path.suffix.lower() in VIDEO_SUFFIXES:
+        if path.suffix.lower() in CONTAINERS:
             yield VideoOutput(path, clip, expansion, options)
         elif path.suffix.lower() == ".exr":
             yield ExrOutput(path, clip, expansion, options, fingerprint)
         else:
-            raise InputError(f"{path}: outputs end in {', '.join(VIDEO_SUFFIXES)} or .exr")
+            raise InputError(f"{path}: outputs end in {', '.join(CONTAINERS)} or .exr")
     if options.preview:
         yield PreviewOutput(_preview_folder(paths[0], options), clip, expansion, options)
 

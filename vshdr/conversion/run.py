@@ -13,10 +13,10 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Unpack
 
-from vshdr.conversion.frame_result import FrameResult, made
-from vshdr.conversion.frames import Results, add_device_expansion, add_expansion, add_smoothed_expansion
+from vshdr.conversion.frame_result import FrameResult, require
 from vshdr.conversion.outputs import Output, common_delivery, open_outputs
 from vshdr.conversion.resume import fingerprint
+from vshdr.conversion.routes import Results, add_device_expansion, add_expansion, add_smoothed_expansion
 from vshdr.errors import InputError
 from vshdr.expand.device_batches import DeviceBatches
 from vshdr.expand.expander import Expander
@@ -117,12 +117,22 @@ def _open_clip(source: str | Path, options: ConvertOptions) -> Source:
 def _open_expanders(options: ExpandOptions, convert_options: ConvertOptions, clip: Source) -> list[Expander]:
     """Return an expander on each device that shares the work, all with the same batch, fixed for the clip's size."""
     expanders = _expanders(options, convert_options.devices, clip.signal.eotf)
-    batch = min([expander.choose_batch(clip.width, clip.height) for expander in expanders])
     for expander in expanders:
-        expander.limit_batch(batch)
+        expander.choose_batch(clip.width, clip.height)
+    _share_batch(expanders)
     if expanders[0].device.type != "cpu":
         clip.note("device", f"device cuda is {EXPERIMENTAL}; compare a few frames with those of device cpu")
     return expanders
+
+
+def _share_batch(expanders: Sequence[Expander]) -> bool:
+    """Lower the batch of all to the smallest of any, so that a frame rounds alike on each device; return whether that
+    changed one.
+    """
+    batches = [expander.batch for expander in expanders]
+    for expander in expanders:
+        expander.limit_batch(min(batches))
+    return len(set(batches)) > 1
 
 
 def _expanders(options: ExpandOptions, devices: str, eotf: str) -> list[Expander]:
@@ -149,10 +159,10 @@ def _run(
 
     def measure(result: FrameResult) -> None:
         nonlocal frames
-        if result.light is not None:
-            meter.add_counts(result.light)
+        if result.light_counts is not None:
+            meter.add_counts(result.light_counts)
         else:
-            meter.add(made(result.linear))
+            meter.add(require(result.linear))
         frames += 1
 
     # Pairs and not a dictionary: two outputs may have the same file name in different folders.
@@ -214,13 +224,14 @@ def _device_batches(
     conversion = plane_conversion(clip.format_id, size, clip.signal, clip.properties, delivery)
     if conversion is None:
         return []
-    devices: list[DeviceBatches] = []
-    for expander in expanders:
-        batches = DeviceBatches.largest(expander, conversion, meter)
-        if batches is None:
+    while True:
+        devices = [DeviceBatches.largest(expander, conversion, meter) for expander in expanders]
+        changed = _share_batch(expanders)
+        if None in devices:
             return []
-        devices.append(batches)
-    return devices
+        if not changed:
+            return [device for device in devices if device is not None]
+        devices.clear()  # and their memory with them, before smaller ones are made
 
 
 def _decode(clip: Source, expanders: Sequence[Expander], hardware_decode: bool) -> Iterable[Frame]:

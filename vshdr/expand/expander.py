@@ -71,8 +71,8 @@ class Expander:
 
     @property
     def batch(self) -> int:
-        """How many frames to hand over at a time: those of one call of the network, but on a CPU, which takes them one
-        by one.
+        """How many frames to hand to `expand` at a time. On a GPU the network takes them all in one call; on a CPU it
+        takes them one by one all the same, see `frames_per_call`.
         """
         return self._plan.batch
 
@@ -222,8 +222,8 @@ class Expander:
         with_shots = with_boundaries((sdr, signature(sdr)) for sdr in frames)
         for batch in itertools.batched(with_shots, self.batch):
             gains = self.gain(torch.stack([sdr for sdr, _, _ in batch]))
-            for (sdr, look, starts_shot), gain in zip(batch, gains, strict=True):
-                yield self.gain_frame(sdr, gain, look, starts_shot)
+            for (sdr, frame_signature, starts_shot), gain in zip(batch, gains, strict=True):
+                yield self.gain_frame(sdr, gain, frame_signature, starts_shot)
 
     def _in_batches(
         self, sdr: Tensor, work: Callable[[Tensor, tuple[int, int], Tensor], Tensor], out: Tensor | None

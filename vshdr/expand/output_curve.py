@@ -28,8 +28,8 @@ class OutputCurve:
         """
         self._strength = options.strength
         self._linearise = linearise
-        # Gamma and strength above 1 raise the model's light to their power. What stays below the peak all the same is
-        # not bent.
+        # The brightest light that can come in: gamma and strength above 1 act as exponents on the model's own maximum.
+        # If even that fits below the peak, nothing is rolled off.
         brightest **= max(1.0, options.gamma) * max(1.0, options.strength)
         ceiling = math.inf if options.peak == 0 else display.headroom
         self._roll_off = RollOff.below(ceiling, brightest=brightest)
@@ -64,7 +64,7 @@ def _limit(linear: Tensor, curve: RollOff, out: Tensor) -> Tensor:
     all was finite.
     """
     if kernels.serves(linear, out):
-        return torch.tensor(kernels.settle(linear, *curve, out))
+        return torch.tensor(kernels.limit_and_roll_off(linear, *curve, out))
     low, high = torch.aminmax(linear)
     out.copy_(roll_off(linear.clamp_min(0.0), curve))
     return torch.isfinite(low) & torch.isfinite(high)

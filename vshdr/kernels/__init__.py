@@ -49,14 +49,16 @@ _SIGNATURES = {
     "vshdr_shares_above": (_ADDRESS, c_int64, _FLOATS, c_int, _ADDRESS),
     "vshdr_look_up": (_ADDRESS, *_SIZES, c_int64, _PLANES, _FLOATS, *_LIMITS, POINTER(Trust), _PLANES, c_int),
     "vshdr_brighten": (_PLANES, _PLANES, *_SIZES, *_LIMITS, c_float, _PLANES, c_int),
-    "vshdr_settle": (_PLANES, _PLANES, *_SIZES, c_float, c_float, c_float, c_int),
+    "vshdr_limit_and_roll_off": (_PLANES, _PLANES, *_SIZES, c_float, c_float, c_float, c_int),
     "vshdr_measure_light": (_PLANES, *_SIZES, _FLOATS, *_LIMITS, c_int, _ADDRESS, POINTER(ctypes.c_double)),
     "vshdr_add_moved": (_ADDRESS, _ADDRESS, *_SIZES, _ADDRESS, *_SIZES, c_int, c_float, _ADDRESS, _ADDRESS, c_int),
     "vshdr_power": (_ADDRESS, c_float, _ADDRESS, c_int64, c_int),
     "vshdr_gain": (_ADDRESS, _ADDRESS, c_float, _ADDRESS, c_int64, c_int),
-    "vshdr_light": (_ADDRESS, _ADDRESS, c_float, _ADDRESS, c_int64, c_int),
+    "vshdr_apply_gain": (_ADDRESS, _ADDRESS, c_float, _ADDRESS, c_int64, c_int),
 }
-"""The arguments of each C function, which its file describes. `vshdr_settle` returns an int, the others nothing."""
+"""The arguments of each C function, which its file describes. `vshdr_limit_and_roll_off` returns an int, the others
+nothing.
+"""
 
 
 _lock = threading.Lock()
@@ -90,7 +92,7 @@ def _load() -> ctypes.CDLL | None:
     for name, arguments in _SIGNATURES.items():
         function = getattr(library, name)
         function.argtypes, function.restype = arguments, None
-    library.vshdr_settle.restype = c_int
+    library.vshdr_limit_and_roll_off.restype = c_int
     return library
 
 
@@ -139,7 +141,7 @@ def apply_gain(base: Tensor, gain: Tensor, floor: float) -> Tensor:
     """Return `((base + floor) * exp2(gain) - floor).clamp_min(0)`. Both have the same shape."""
     out = torch.empty_like(base)
     pointers = base.data_ptr(), gain.data_ptr()
-    _library().vshdr_light(*pointers, floor, out.data_ptr(), base.numel(), torch.get_num_threads())
+    _library().vshdr_apply_gain(*pointers, floor, out.data_ptr(), base.numel(), torch.get_num_threads())
     return out
 
 
@@ -249,7 +251,7 @@ def brighten(gain: Tensor, sdr: Tensor, fade: tuple[float, float], exponent: flo
     return linear
 
 
-def settle(linear: Tensor, start: float, slope: float, ceiling: float, out: Tensor) -> bool:
+def limit_and_roll_off(linear: Tensor, start: float, slope: float, ceiling: float, out: Tensor) -> bool:
     """Write `linear` to `out`, with negative values set to 0 and bright ones rolled off as `RollOff` in
     `vshdr.colour.roll_off` describes.
 
@@ -257,7 +259,7 @@ def settle(linear: Tensor, start: float, slope: float, ceiling: float, out: Tens
     """
     height, width = linear.shape[2:]
     finite = [
-        _library().vshdr_settle(
+        _library().vshdr_limit_and_roll_off(
             _Planes.of(picture), _Planes.of(target), width, height, start, slope, ceiling, torch.get_num_threads()
         )
         for picture, target in zip(linear, out, strict=True)
@@ -271,8 +273,9 @@ def measure_light(
     """Return the largest value and the sum of max(R, G, B) of `linear`, 3 x H x W, after `matrix`, nine numbers row by
     row.
 
-    Values are clamped to 0 and the upper of `limits`. They are also counted in `bins`, int64: a value's bin is its bits
-    as a float without the `dropped` lowest, less those of the lower of `limits`, to which smaller values are raised.
+    Values are clamped to 0 and the upper of `limits`. They are also counted in `bins`, int64, whose edges are the
+    floats themselves: with `bits(x)` the 32 bits of a float as an integer, a value x, clamped to `limits` (low, high),
+    counts in bin (bits(x) >> dropped) - (bits(low) >> dropped). Neighbouring bins so have a constant ratio, about.
     """
     height, width = linear.shape[1:]
     found = (ctypes.c_double * 2)()

@@ -67,7 +67,7 @@ def mastering_display(peak: float) -> MasteringDisplay:
     return MasteringDisplay(max_luminance=peak_bound(peak))
 
 
-def content_light_bound(peak: float) -> ContentLight:
+def content_light_placeholder(peak: float) -> ContentLight:
     """Return what can be said about the light before it is measured: neither value exceeds the peak.
 
     Matroska's integers are as long as their values need. The bound is at least 256, so that both fields get the two

@@ -7,7 +7,7 @@ from another package is made known by `register`, or by an entry point in the gr
 from vshdr.models.cards import Card, Recipe
 from vshdr.models.contract import Display, Domain, Model, ParameterGroup
 from vshdr.models.registry import DEFAULT, card, names, register
-from vshdr.models.store import build, catalogue, convert, mean, untrained
+from vshdr.models.store import average_weights, build, catalogue, convert_weights, untrained
 
 __all__ = [
     "DEFAULT",
@@ -20,8 +20,8 @@ __all__ = [
     "build",
     "card",
     "catalogue",
-    "convert",
-    "mean",
+    "convert_weights",
+    "average_weights",
     "names",
     "register",
     "untrained",

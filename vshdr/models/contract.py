@@ -47,7 +47,7 @@ class ParameterGroup:
     """Parameters that learn at the same rate."""
 
     parameters: list[nn.Parameter]
-    share: float = 1.0
+    rate_factor: float = 1.0
     """Factor of the learning rate."""
 
 

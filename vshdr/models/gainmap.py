@@ -56,8 +56,8 @@ NEAR_WHITE = ((0.6, 0.9), (0.85, 0.98), (0.96, 1.0), (0.985, 1.0))
 """Ramps over code values. The U-Net is given how much of a cell passes each. It could compute that from the code
 values, but takes long to learn it."""
 LEAK = 0.1  # slope of rectifiers below zero; plain rectifiers die in training until the output is constant
-BACKBONE_SHARE = 0.05
-"""The backbone's share of the learning rate: few scenes should not make it forget ImageNet."""
+BACKBONE_RATE_FACTOR = 0.05
+"""Factor of the learning rate for the backbone: few scenes should not make it forget ImageNet."""
 _TRUST = kernels.Trust(*BELIEVED, EXPONENT, DARKEST)
 _COARSEST = FOLD * 2**MOST_HALVINGS  # pixels of the largest cells
 
@@ -178,13 +178,17 @@ class GainMap(Model):
         backbone = list(self.backbone.parameters())
         known = {id(parameter) for parameter in backbone}
         others = [item for item in self.parameters() if item.requires_grad and id(item) not in known]
-        return [ParameterGroup(parameters=others), ParameterGroup(parameters=backbone, share=BACKBONE_SHARE)]
+        return [
+            ParameterGroup(parameters=others),
+            ParameterGroup(parameters=backbone, rate_factor=BACKBONE_RATE_FACTOR),
+        ]
 
     def freeze_for(self, phase: str) -> None:
-        """Freeze what judges the frame as a whole in the stability phase.
+        """In the stability phase, freeze the layers that see the frame's distribution of code values as a whole.
 
-        Noise hardly changes that judgement. But a stability term also falls when pictures get darker, most of all where
-        a grade has put white far below the light that was there, and that must not be learned.
+        A stability term falls when pictures get darker, too, because darker highlights flicker less. These layers set
+        the brightness of whole frames, above all where a grade has put white far below the true light, so they would
+        learn that easy way. Noise hardly changes what they see, so the term has nothing else to teach them.
         """
         if phase == "stability":
             for part in (self.judge, self.tell_deepest, self.tell_last):

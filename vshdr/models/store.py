@@ -59,7 +59,7 @@ def untrained(name: str, display: Display, *, seed: int, backbone: str = "random
     return model
 
 
-def convert(source: str | Path, target: str | Path, *, half: bool = False) -> str:
+def convert_weights(source: str | Path, target: str | Path, *, half: bool = False) -> str:
     """Write the weights in `source` as safetensors, in this package's own names, and return the model that they fit.
 
     With `half` they are rounded to half precision. The new file's metadata are those of `source`, the name of `source`
@@ -73,13 +73,13 @@ def convert(source: str | Path, target: str | Path, *, half: bool = False) -> st
     return model.card.name
 
 
-def mean(sources: Sequence[str | Path], target: str | Path, *, half: bool = False) -> str:
+def average_weights(sources: Sequence[str | Path], target: str | Path, *, half: bool = False) -> str:
     """Write the mean of the weights in `sources`, and return the model that they fit.
 
     `sources` are weights of one network from several moments of one training. What a network learns late, it learns
     from its few scenes by heart; a mean of early and late weights keeps what both know (Wortsman et al. 2022, "Robust
     fine-tuning of zero-shot models"). The new file's metadata are those of the first of `sources`, with the names of
-    all. Raise what `convert` raises, and InputError where `sources` are of different networks.
+    all. Raise what `convert_weights` raises, and InputError where `sources` are of different networks.
     """
     paths, target = [Path(source) for source in sources], Path(target)
     _check_target(target)

@@ -8,7 +8,7 @@ from vshdr.errors import InputError
 from vshdr.options.declare import check, option
 
 CONDITIONS = ("mixed", "ideal", "camera", "graded", "broadcast", "still")
-"""Conditions of the virtual camera, the keys of `vshdr.camera.virtual_camera.CONDITIONS`."""
+"""Conditions of the virtual camera, the keys of `vshdr.camera.conditions.CONDITIONS`."""
 _LOSSES = ("", "hdrcnn", "hdrcnn_log", "log", "expandnet", "highlight")
 _STABILITY = (
     "",

@@ -24,7 +24,7 @@ from vshdr.plugin.abi import Group, Neighbour, Plane
 from vshdr.plugin.neighbours import Neighbours
 from vshdr.plugin.planes import read_planes, samples, write_planes
 from vshdr.runtime.memory import Trimmer
-from vshdr.temporal.transitions import LOOK
+from vshdr.temporal.transitions import LOOKAHEAD
 
 # Frame properties of a source that are wrong for its expanded frames: linear RGB has no chroma location, and mastering
 # display, light levels and dynamic metadata describe another picture.
@@ -101,7 +101,7 @@ class ExpandedClip:
     def settings(self) -> dict[Group, dict[str, Any]]:
         """Return what C needs to know, by group."""
         batch, prefetch, radius = self._expander.batch, self.options.prefetch, self._expander.options.smooth
-        reach = radius + LOOK  # how far to look for the shots of the frames within the radius
+        reach = radius + LOOKAHEAD  # how far to frame_signature for the shots of the frames within the radius
         # About as many frames as there are threads are requested at a time. Their windows overlap.
         shared = self._clip["threads"] if radius else 0
         to_sdr = sdr_arguments(self._signal)

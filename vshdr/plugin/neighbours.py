@@ -15,7 +15,7 @@ from vshdr.plugin.abi import Neighbour, Plane
 from vshdr.plugin.planes import read_planes
 from vshdr.temporal.gain_frames import GainFrame
 from vshdr.temporal.signature import Signature, signature
-from vshdr.temporal.transitions import LOOK, starts_shot
+from vshdr.temporal.transitions import LOOKAHEAD, starts_shot
 
 _SPARE = 1  # more frames are kept than a window has, because requests may come slightly out of order
 
@@ -30,7 +30,7 @@ class Neighbours:
     def __init__(self, expander: Expander) -> None:
         self._expander = expander
         self._radius = expander.options.smooth
-        self._signatures = _Kept[Signature](2 * (self._radius + LOOK) + 64)
+        self._signatures = _Kept[Signature](2 * (self._radius + LOOKAHEAD) + 64)
         self._gain_frames = _Kept[GainFrame](2 * self._radius + 1 + _SPARE)
 
     def gain_frames(self, number: int, window: Sequence[Neighbour], shape: tuple[int, ...]) -> Mapping[int, GainFrame]:

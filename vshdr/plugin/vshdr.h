@@ -31,9 +31,10 @@ enum vshdr_group {
 
     /* From Python to C. */
     VSHDR_SETTING,  /* batch: frames per call of infer; prefetch: batches decoded ahead; cache: decoded frames
-                     * that are kept; carriers: finished batches that are kept; radius and reach: how many
-                     * frames on either side smoothing needs the gain and the SDR of; format: of the frames
-                     * that infer fills; side_by_side: whether infer may run for several batches at once */
+                     * that are kept; carriers: finished batches that are kept; radius: for how many frames
+                     * on either side smoothing needs the gain; reach: for how many it needs the SDR, which
+                     * is more, since shots are found in it; format: of the frames that infer fills;
+                     * side_by_side: whether infer may run for several batches at once */
     VSHDR_SOURCE,   /* frame properties that complete the clip's colour description */
     VSHDR_TO_SDR,   /* arguments of core.resize from the clip to what infer reads; none: no conversion */
     VSHDR_EXPANDED, /* frame properties of the frames that infer fills */

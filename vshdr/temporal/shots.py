@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from vshdr.temporal.signature import Signature
-from vshdr.temporal.transitions import LOOK, SHOT_BEGINS, Transition, transition
+from vshdr.temporal.transitions import LOOKAHEAD, SHOT_BEGINS, Transition, transition
 from vshdr.temporal.windows import windows
 
 
@@ -27,7 +27,7 @@ class Shot:
 
 def transitions(signatures: Iterable[Signature]) -> Iterator[Transition | None]:
     """Yield `transition` for each frame of a clip in order, three frames late."""
-    for number, window in windows(signatures, LOOK, LOOK - 1):
+    for number, window in windows(signatures, LOOKAHEAD, LOOKAHEAD - 1):
         yield transition(number, window)
 
 

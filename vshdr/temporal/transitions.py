@@ -13,7 +13,7 @@ from vshdr.temporal.signature import Signature, colour_distance, likeness, mean_
 Transition = Literal["cut", "fade", "flash"]
 SHOT_BEGINS = ("cut", "fade")
 """The transitions that begin a shot."""
-LOOK = 4
+LOOKAHEAD = 4
 """Number of frames on either side of a boundary that decide. A flash is shorter than this."""
 # Measured: frames of one shot up to four apart have a likeness of 0.66 or more, frames of two shots 0.29 or less.
 _ALIKE, _BARELY_ALIKE = 0.5, 0.3
@@ -24,18 +24,18 @@ _STEP_OF_A_FADE = 0.1  # code values: two frames without texture that differ by 
 def transition(number: int, signatures: Mapping[int, Signature]) -> Transition | None:
     """Return what begins with frame `number`: a shot, by a "cut" or a "fade"; a "flash" within its shot; or None.
 
-    `signatures` holds the frames from `number - LOOK` to `number + LOOK - 1` that the clip has. A shot begins by a cut
-    if no frame before the boundary looks like one after it; a lamp that is switched on, an explosion, a pan or a flash
-    of up to three frames leave some that do. It begins by a fade if the picture returns after being black or white all
-    over. Where frames carry `_SceneChangePrev`, that property alone decides.
+    `signatures` holds the frames from `number - LOOKAHEAD` to `number + LOOKAHEAD - 1` that the clip has. A shot begins
+    by a cut if no frame before the boundary looks like one after it; a lamp that is switched on, an explosion, a pan or
+    a flash of up to three frames leave some that do. It begins by a fade if the picture returns after being black or
+    white all over. Where frames carry `_SceneChangePrev`, that property alone decides.
     """
     here, before = signatures[number], signatures.get(number - 1)
     if before is None or here.scene_change is False:
         return None
     if here.scene_change:
         return "cut"
-    earlier = [signatures[n] for n in range(number - 1, number - LOOK - 1, -1) if n in signatures]
-    later = [signatures[n] for n in range(number, number + LOOK) if n in signatures]
+    earlier = [signatures[n] for n in range(number - 1, number - LOOKAHEAD - 1, -1) if n in signatures]
+    later = [signatures[n] for n in range(number, number + LOOKAHEAD) if n in signatures]
     if alike(before, here):
         returns = all(s.faded_out for s in earlier) and not any(s.faded_out for s in later)
         return "fade" if returns else None

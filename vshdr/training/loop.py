@@ -163,9 +163,8 @@ class _Run:
 
     def _make_optimiser(self) -> None:
         groups = self.learner.model.parameter_groups()
-        self.adam = torch.optim.Adam(
-            [{"params": group.parameters, "share": group.share} for group in groups], lr=self.options.rate or 0.0
-        )
+        self.rate_factors = [group.rate_factor for group in groups]
+        self.adam = torch.optim.Adam([{"params": group.parameters} for group in groups], lr=self.options.rate or 0.0)
         device = self.team.device
         precision = _precision(self.options.precision, device)
         self.autocast = torch.autocast(device.type, precision, enabled=precision is not torch.float32)
@@ -226,8 +225,8 @@ class _Run:
     def _train_step(self) -> dict[str, Tensor]:
         """Make one step of Adam, and return what it measured, on the device."""
         rate = rate_at(self.step, self.options)
-        for group in self.adam.param_groups:
-            group["lr"] = rate * group["share"]
+        for group, factor in zip(self.adam.param_groups, self.rate_factors, strict=True):
+            group["lr"] = rate * factor
         pair = self.objective.complete(self.camera.pair(self.options.batch, stability=self.views), self.transforms)
         parts = self.objective(self.parallel, pair, self.autocast)
         self.adam.zero_grad()

@@ -16,7 +16,7 @@ from vshdr.media.read.source import Orientation, Source
 from vshdr.media.signal import Signal, input_properties, signal_of
 
 
-class Look(NamedTuple):
+class FrameFormat(NamedTuple):
     """What has to stay the same in all frames of a clip."""
 
     width: int
@@ -45,7 +45,7 @@ class FirstFrameFields(TypedDict):
     layout: PixelLayout
     format_id: int
     subsampling: tuple[int, int]
-    look: Look
+    look: FrameFormat
     stored_width: int
     stored_height: int
     signal: Signal
@@ -54,9 +54,9 @@ class FirstFrameFields(TypedDict):
     sample_aspect_ratio: Fraction
 
 
-def look_of(frame: av.VideoFrame) -> Look:
-    """Return the `Look` of a decoded frame."""
-    return Look(
+def format_of(frame: av.VideoFrame) -> FrameFormat:
+    """Return the `FrameFormat` of a decoded frame."""
+    return FrameFormat(
         width=frame.width,
         height=frame.height,
         pixel_format=frame.format.name,
@@ -88,7 +88,7 @@ def describe_first_frame(
         layout=layout,
         format_id=layout.format_id,
         subsampling=layout.subsampling,
-        look=look_of(frame),
+        look=format_of(frame),
         stored_width=frame.width,
         stored_height=frame.height,
         signal=signal,

@@ -17,10 +17,10 @@ from av.error import FFmpegError
 
 from vshdr.colour.h273 import ColourRange, Matrix, Transfer
 from vshdr.errors import InputError, reason
-from vshdr.media.read.first_frame import Look, describe_first_frame, look_of, note_first_frame, orientation_of
+from vshdr.media.numbered_name import NumberedName
+from vshdr.media.read.first_frame import FrameFormat, describe_first_frame, format_of, note_first_frame, orientation_of
 from vshdr.media.read.pixels import PixelLayout
 from vshdr.media.read.source import Frame, Source, pad_to_coded_size
-from vshdr.media.sequence import NumberedName
 
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".tga", ".ppm", ".pgm"}
 HDR_SUFFIXES = {".exr", ".hdr"}
@@ -35,7 +35,7 @@ class ImageSource(Source):
 
     paths: Sequence[Path]
     layout: PixelLayout
-    look: Look
+    look: FrameFormat
     """That of the first image."""
 
     def digest(self) -> str:
@@ -47,7 +47,7 @@ class ImageSource(Source):
     def __iter__(self) -> Iterator[Frame]:
         for index, decoded in enumerate(_decode_ahead(self.paths)):
             path = self.paths[index]
-            if (look_of(decoded), orientation_of(decoded)) != (self.look, self.orientation):
+            if (format_of(decoded), orientation_of(decoded)) != (self.look, self.orientation):
                 raise InputError(
                     f"{path.name}: size, pixel format, colour tags or orientation differ from those of "
                     f"{self.paths[0].name}; all images of a sequence have to agree"

@@ -16,11 +16,11 @@ from vshdr.colour.h273 import Primaries
 from vshdr.colour.primaries import chromaticities, convert_primaries
 from vshdr.colour.transfer import EOTF
 from vshdr.errors import InputError
+from vshdr.media.numbered_name import NumberedName
 from vshdr.media.read.exr import read_exr
 from vshdr.media.read.image_source import HDR_SUFFIXES, IMAGE_SUFFIXES, folder_files, pattern_files
 from vshdr.media.read.reader import IMAGE_FRAME_RATE, SdrConverter, open_source
 from vshdr.media.read.source import Frame, Source
-from vshdr.media.sequence import NumberedName
 from vshdr.media.signal import linear_arguments, linear_from
 from vshdr.media.zimg import Resizer
 

@@ -10,11 +10,11 @@ import numpy as np
 from torch import Tensor
 
 from vshdr.errors import InputError, reason
+from vshdr.media.numbered_name import NumberedName
 from vshdr.media.read.image_source import HDR_SUFFIXES, IMAGE_SUFFIXES, folder_files, open_images, pattern_files
 from vshdr.media.read.script_source import open_script
 from vshdr.media.read.source import Frame, Source
 from vshdr.media.read.video_source import open_video
-from vshdr.media.sequence import NumberedName
 from vshdr.media.signal import sdr_arguments
 from vshdr.media.zimg import Resizer
 from vshdr.runtime.memory import Pool

@@ -18,7 +18,7 @@ from av.error import FFmpegError
 from vshdr.errors import InputError
 from vshdr.media.read.decode import check_complete, decode, open_container, video_stream
 from vshdr.media.read.device_planes import planes_of
-from vshdr.media.read.first_frame import Look, describe_first_frame, look_of, note_first_frame
+from vshdr.media.read.first_frame import FrameFormat, describe_first_frame, format_of, note_first_frame
 from vshdr.media.read.pixels import PixelLayout
 from vshdr.media.read.source import Frame, Source, file_digest, pad_to_coded_size
 from vshdr.media.read.streams import fraction
@@ -30,7 +30,7 @@ class VideoSource(Source):
 
     path: Path
     layout: PixelLayout
-    look: Look
+    look: FrameFormat
     """That of the first frame."""
     stored_count: int
     """Number of packets the container promises; 0 where it does not say."""
@@ -45,7 +45,8 @@ class VideoSource(Source):
         return file_digest(self.path)
 
     def on_device(self, device: torch.device) -> Iterator[Frame] | None:
-        """Return the same frames, decoded on a CUDA device and left there: their planes are tensors, also on a CPU.
+        """Return the same frames with tensors as planes, on `device`. CUDA decodes them and they never leave it; for a
+        CPU, FFmpeg's own decoder does.
 
         None where the device's decoder does not take the clip, and for clips that are not 4:2:0 or have alpha.
         Experimental: this has not run on a GPU yet.
@@ -98,7 +99,7 @@ class VideoSource(Source):
 
     def _check(self, index: int, decoded: av.VideoFrame) -> None:
         """Raise InputError where a frame is not like the first; note what a person should know of it."""
-        look = look_of(decoded)
+        look = format_of(decoded)
         if look.pixel_format == "cuda":  # which says where a frame lies, and not what it is
             look = look._replace(pixel_format=self.look.pixel_format)
         if str(look) != str(self.look):

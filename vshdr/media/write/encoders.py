@@ -16,9 +16,9 @@ from av.video.codeccontext import VideoCodecContext
 
 from vshdr.colour.h273 import HDR_TRANSFERS, ChromaLocation, ColourRange, Matrix, Primaries
 from vshdr.errors import InputError, MissingPackageError
-from vshdr.media.codecs import CONTAINERS, ENCODERS, Encoder
 from vshdr.media.encoder_arguments import encoder_parameters, join_parameters
 from vshdr.media.metadata import peak_bound
+from vshdr.media.video_codecs import CONTAINERS, ENCODERS, Encoder
 
 _GLOBAL_HEADER = 1 << 22  # AV_CODEC_FLAG_GLOBAL_HEADER: containers need the parameter sets in extradata
 # What FFmpeg logs when x265 or SVT-AV1 does not know a parameter, and then goes on without it.

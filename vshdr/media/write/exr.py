@@ -20,8 +20,8 @@ from torch import Tensor
 from vshdr.colour.h273 import Primaries
 from vshdr.colour.primaries import chromaticities
 from vshdr.errors import FileError, InputError
+from vshdr.media.numbered_name import NumberedName
 from vshdr.media.read.exr import read_channels
-from vshdr.media.sequence import NumberedName
 from vshdr.runtime.files import atomic_write
 
 HALF_MAXIMUM = 65504.0

@@ -23,10 +23,10 @@ from av.packet import Packet
 from av.stream import Stream
 
 from vshdr.errors import EncodeError, InputError, OutputExistsError, reason
-from vshdr.media.codecs import DEFAULT_PIXEL_FORMAT
 from vshdr.media.containers.matroska import set_display_size
 from vshdr.media.metadata import content_light
 from vshdr.media.read.streams import has_streams
+from vshdr.media.video_codecs import DEFAULT_PIXEL_FORMAT
 from vshdr.media.write.content_light_patch import patch_content_light
 from vshdr.media.write.encoders import VideoSettings, check, open_encoder
 from vshdr.media.write.muxer import add_video_stream, leave_room_for_display_size, open_output

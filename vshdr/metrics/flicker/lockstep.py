@@ -11,8 +11,8 @@ from torch import Tensor
 
 from vshdr.colour.transfer import INVERSE_EOTF
 from vshdr.errors import InputError
+from vshdr.media.numbered_name import NumberedName
 from vshdr.media.read.linear_source import LinearSource
-from vshdr.media.sequence import NumberedName
 from vshdr.metrics.flicker.frame_difference import downscale
 from vshdr.metrics.flicker.motion import SMALLEST
 from vshdr.temporal.shots import transitions

@@ -38,7 +38,13 @@ class Track:
         self._columns = {name: array("f") for name in names}
 
     def add(self, values: dict[str, float]) -> None:
-        """Add the next frame's numbers; those that are missing become NaN."""
+        """Add the next frame's numbers; those that are missing become NaN.
+
+        Raise KeyError for a number that the track has no name for: it would be lost in silence.
+        """
+        unknown = values.keys() - self._columns.keys()
+        if unknown:
+            raise KeyError(f"{min(unknown)} is not in the table of metrics")
         for name, column in self._columns.items():
             column.append(values.get(name, math.nan))
 

@@ -16,7 +16,7 @@ from functools import partial
 
 import torch
 
-from vshdr.conversion.frame_result import FrameResult, made
+from vshdr.conversion.frame_result import FrameResult, require
 from vshdr.errors import VshdrError
 from vshdr.expand.device_batches import DeviceBatches
 from vshdr.expand.expander import Expander
@@ -88,7 +88,7 @@ def add_device_expansion(
     outputs: Sequence[Channel[Results]],
 ) -> None:
     """Add the stages that decode a clip and convert it on `devices`, which take batches in turn. Each of `outputs` gets
-    all results, with `planes` and `light`. Frames that are not `wanted` are left out.
+    all results, with `planes` and `light_counts`. Frames that are not `wanted` are left out.
     """
     decoded: Channel[FrameResult] = pipeline.channel()
     sent: Channel[Results] = pipeline.channel()
@@ -111,7 +111,7 @@ def _unchanged[T](item: T) -> T:
 
 
 def _expand(expander: Expander, pool: Pool, keep_sdr: bool, batch: tuple[FrameResult, ...]) -> Results:
-    sdr = [made(result.sdr) for result in batch]
+    sdr = [require(result.sdr) for result in batch]
     frames = sdr[0][None] if len(sdr) == 1 else torch.stack(sdr)
     with _frame_numbers_in_errors(batch):
         linear = expander.expand(frames, pool.empty(frames.shape))
@@ -124,9 +124,10 @@ def _expand(expander: Expander, pool: Pool, keep_sdr: bool, batch: tuple[FrameRe
 def _receive(batch: Results) -> Results:
     """Wait for a batch that was sent to a device."""
     with _frame_numbers_in_errors(batch):
-        received = made(batch[0].in_flight).frames()
+        received = require(batch[0].in_flight).frames()
     return [
-        replace(result, planes=planes, light=light) for result, (planes, light) in zip(batch, received, strict=True)
+        replace(result, planes=planes, light_counts=counts)
+        for result, (planes, counts) in zip(batch, received, strict=True)
     ]
 
 
@@ -136,8 +137,8 @@ def _with_shots(clip: Source, wanted: Wanted) -> Iterator[FrameResult]:
         (FrameResult(frame=frame, sdr=sdr, wanted=wanted(frame)), signature(sdr, frame.scene_change))
         for frame, sdr in read_sdr(clip)
     )
-    for result, look, starts_shot in with_boundaries(frames):
-        yield replace(result, signature=look, starts_shot=starts_shot)
+    for result, frame_signature, starts_shot in with_boundaries(frames):
+        yield replace(result, signature=frame_signature, starts_shot=starts_shot)
 
 
 def _drop_unneeded(results: Iterable[FrameResult], radius: int) -> Iterator[FrameResult]:
@@ -170,11 +171,11 @@ def _add_gain(expander: Expander, smoother: Expander, batch: tuple[FrameResult, 
     needed = [result for result in batch if result.sdr is not None]
     if needed:
         with _frame_numbers_in_errors(needed):
-            sdr = torch.stack([made(result.sdr) for result in needed]).to(expander.device)
+            sdr = torch.stack([require(result.sdr) for result in needed]).to(expander.device)
             gains = expander.gain(sdr)
         for result, code, gain in zip(needed, sdr, gains, strict=True):
-            look = made(result.signature)
-            gain_frames[result.frame.index] = smoother.gain_frame(code, gain, look, result.starts_shot)
+            frame_signature = require(result.signature)
+            gain_frames[result.frame.index] = smoother.gain_frame(code, gain, frame_signature, result.starts_shot)
     return [replace(result, sdr=None, gain_frame=gain_frames.get(result.frame.index)) for result in batch]
 
 
@@ -184,7 +185,7 @@ def _smooth(expander: Expander, keep_sdr: bool, number: int, window: Mapping[int
     if not here.wanted:
         return []
     # All frames of the window are within the radius of one that is wanted, so all have their gain.
-    gain_frames = {n: made(result.gain_frame) for n, result in window.items()}
+    gain_frames = {n: require(result.gain_frame) for n, result in window.items()}
     with _frame_numbers_in_errors([here]):
         linear = expander.smooth(number, gain_frames).cpu()
     sdr = gain_frames[number].code.cpu() if keep_sdr else None

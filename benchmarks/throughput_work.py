@@ -124,7 +124,7 @@ def stages(clock: Clock, size: tuple[int, int]) -> dict[str, float]:
     clock.best(lambda: expander.expand(frames, out))
     count = 10
     names = {"reduce": "halving", "shares_above": "distribution", "look_up": "curves", "brighten": "light"}
-    names |= {"settle": "roll-off"}
+    names |= {"limit_and_roll_off": "roll-off"}
     kept = {name: getattr(kernels, name) for name in names}
     network = GainMap._coefficients
     try:

@@ -41,6 +41,9 @@ def test_files_that_are_named_are_there(page):
     for name in named:
         if not re.search(r"NAME|throughput\.json", name):
             assert (ROOT / name).exists(), name
+    within = re.findall(r"`(\w+/[\w/]+\.(?:py|[ch]))`", page.read_text())
+    for name in within:
+        assert (ROOT / name).exists() or (ROOT / "vshdr" / name).exists() or "NAME" in name, name
 
 
 def test_every_argument_of_expand_is_explained():

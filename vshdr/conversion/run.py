@@ -25,7 +25,8 @@ from vshdr.media.content_light import ContentLightMeter
 from vshdr.media.read.reader import open_source
 from vshdr.media.read.source import Frame, Source
 from vshdr.options.convert import ConvertKeywords, ConvertOptions
-from vshdr.options.expand import EXPERIMENTAL, ExpandOptions
+from vshdr.options.declare import EXPERIMENTAL
+from vshdr.options.expand import ExpandOptions
 from vshdr.runtime.stages import Channel, Pipeline
 
 _DEPTH = 2  # batches, or frames, that may wait between two stages

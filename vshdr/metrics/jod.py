@@ -46,5 +46,10 @@ class Jod:
         if surround:
             edge = test.shape[2] // 4
             test, reference = (functional.pad(clip, (edge,) * 4, value=SURROUND) for clip in (test, reference))
-        score, _ = self._predictor.predict(test, reference, dim_order="FCHW", frames_per_second=self._frame_rate)
+        score, _ = self._predictor.predict(
+            test,
+            reference,
+            dim_order="FCHW",
+            frames_per_second=self._frame_rate,  # pyright: ignore[reportArgumentType] - any number, its default is 0
+        )
         return float(score)

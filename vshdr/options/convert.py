@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TypedDict
 
 from vshdr.errors import InputError
-from vshdr.options.declare import check, option
-from vshdr.options.expand import EXPERIMENTAL, ExpandKeywords
+from vshdr.options.declare import EXPERIMENTAL, check, option
+from vshdr.options.expand import ExpandKeywords
 
 
 class ConvertFileKeywords(TypedDict, total=False):

@@ -15,6 +15,9 @@ from vshdr.errors import InputError
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
+EXPERIMENTAL = "experimental: not tested on a GPU yet"
+"""Marks, in help texts and notes, what needs CUDA: its code is tested on a CPU and with stand-ins only."""
+
 
 def option(
     default: Any,

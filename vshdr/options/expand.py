@@ -6,10 +6,7 @@ from dataclasses import dataclass
 from typing import TypedDict
 
 from vshdr.errors import InputError
-from vshdr.options.declare import check, option
-
-EXPERIMENTAL = "experimental: not tested on a GPU yet"
-"""Marks, in help texts and notes, what needs CUDA: its code is tested on a CPU and with stand-ins only."""
+from vshdr.options.declare import EXPERIMENTAL, check, option
 
 
 class ExpanderKeywords(TypedDict, total=False):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vshdr.errors import InputError
-from vshdr.options.declare import check, option
+from vshdr.options.declare import EXPERIMENTAL, check, option
 from vshdr.options.train import CONDITIONS
 
 _CODECS = ("none", "h264", "hevc")
@@ -43,7 +43,9 @@ class CaptureOptions:
         3.0, "how far the picture moves from one frame of a clip to the next, at most, in pixels", low=0.0, high=1000.0
     )
     seed: int = option(0, "the same seed on the same device gives the same pictures", low=0, high=2**62)
-    device: str = option("cpu", "torch device of panoramas and camera", choices=("cpu", "cuda"))
+    device: str = option(
+        "cpu", f"torch device of panoramas and camera (cuda is {EXPERIMENTAL})", choices=("cpu", "cuda")
+    )
     max_width: int = option(4096, "panoramas that are wider are made smaller", low=64)
 
     def __post_init__(self) -> None:

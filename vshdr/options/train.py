@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vshdr.errors import InputError
-from vshdr.options.declare import check, option
+from vshdr.options.declare import EXPERIMENTAL, check, option
 
 CONDITIONS = ("mixed", "ideal", "camera", "graded", "broadcast", "still")
 """Conditions of the virtual camera, the keys of `vshdr.camera.conditions.CONDITIONS`."""
@@ -119,7 +119,9 @@ class TrainOptions:
     log_every: int = option(20, "steps between lines of the log", low=1)
     tensorboard: bool = option(False, "write the log for TensorBoard, too; needs the package tensorboard")
 
-    device: str = option("auto", "auto takes CUDA where there is one", choices=("auto", "cpu", "cuda"))
+    device: str = option(
+        "auto", f"auto takes CUDA where there is one (CUDA is {EXPERIMENTAL})", choices=("auto", "cpu", "cuda")
+    )
     precision: str = option(
         "auto",
         "of the network's arithmetic in training; auto is bf16 on a GPU (fp16 where it has none) and fp32 on a CPU",

@@ -41,7 +41,7 @@ class Needs:
 
 
 class Output(ABC):
-    """One of a conversion's outputs: a context manager that leaves nothing under a final name after an error."""
+    """One of a conversion's outputs: a context manager that leaves nothing incomplete under a final name."""
 
     name: str
     """What the stage that feeds it is called."""
@@ -194,7 +194,7 @@ class ExrOutput(Output):
 
 
 class PreviewOutput(Output):
-    """A few PNGs to frame_signature at, spread evenly over the clip."""
+    """A few PNGs to look at, spread evenly over the clip."""
 
     name: str = "previews"
     needs: Needs = Needs(sdr=True, linear=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from vshdr.cli.main import main
-from vshdr.options.expand import EXPERIMENTAL
+from vshdr.options.declare import EXPERIMENTAL
 
 
 def test_help_marks_what_has_not_run_on_a_gpu(capsys: pytest.CaptureFixture) -> None:

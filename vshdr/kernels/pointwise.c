@@ -71,8 +71,8 @@ VSHDR_EXPORT void vshdr_gain(const float *base, const float *linear, float floor
 }
 
 /* out = max((base + floor) * 2^gain - floor, 0). */
-VSHDR_EXPORT void vshdr_apply_gain(const float *base, const float *gain, float floor, float *out, int64_t count,
-                              int threads)
+VSHDR_EXPORT void vshdr_apply_gain(const float *base, const float *gain, float floor, float *out,
+                                   int64_t count, int threads)
 {
     struct pointwise job = {base, gain, out, count, floor};
     share_rows(light_rows, &job, blocks_of(count), threads);

@@ -62,8 +62,9 @@ static void settle_rows(const void *argument, int64_t first, int64_t end)
 
 /* Writes `linear`, width x height, to `out`, which may be the same. Returns 1 if all values were finite,
  * otherwise 0. */
-VSHDR_EXPORT int vshdr_limit_and_roll_off(const struct planes *linear, const struct planes *out, int64_t width,
-                              int64_t height, float start, float slope, float ceiling, int threads)
+VSHDR_EXPORT int vshdr_limit_and_roll_off(const struct planes *linear, const struct planes *out,
+                                          int64_t width, int64_t height, float start, float slope,
+                                          float ceiling, int threads)
 {
     struct settle job = {linear, out, width, start, slope, ceiling, 0};
     share_rows(settle_rows, &job, height, threads);

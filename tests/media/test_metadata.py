@@ -15,9 +15,9 @@ from vshdr.media.encoder_arguments import encoder_parameters, ffmpeg_arguments, 
 from vshdr.media.metadata import (
     ContentLight,
     content_light,
-    content_light_placeholder,
     mastering_display,
     mastering_properties,
+    provisional_content_light,
 )
 from vshdr.media.read.hdr_metadata import read_hdr_metadata
 
@@ -52,7 +52,7 @@ def test_impossible_peaks_are_refused(peak):
 
 @pytest.mark.parametrize(("peak", "bound"), [(1000.0, 1000), (1000.2, 1001), (0.0, 10000), (203.0, 256)])
 def test_light_bound_is_the_peak_and_takes_two_bytes(peak, bound):
-    assert content_light_placeholder(peak) == ContentLight(max_cll=bound, max_fall=bound)
+    assert provisional_content_light(peak) == ContentLight(max_cll=bound, max_fall=bound)
 
 
 def test_light_is_rounded_and_checked():

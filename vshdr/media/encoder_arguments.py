@@ -10,8 +10,8 @@ from vshdr.media.metadata import (
     ContentLight,
     MasteringDisplay,
     content_light,
-    content_light_placeholder,
     mastering_display,
+    provisional_content_light,
 )
 from vshdr.media.video_codecs import ENCODERS
 
@@ -49,10 +49,10 @@ def encoder_parameters(
 
     For "x265" these are x265's own (`x265-params`), for "svtav1" SVT-AV1's (`svtav1-params`). Other codecs have none:
     with them only the container describes the picture. `transfer` is "pq" or "hlg"; `light` defaults to
-    `content_light_placeholder(peak)`. HLG is relative to the display that shows it, so it carries neither a mastering
+    `provisional_content_light(peak)`. HLG is relative to the display that shows it, so it carries neither a mastering
     display nor light levels.
     """
-    light = light or content_light_placeholder(peak)
+    light = light or provisional_content_light(peak)
     sited = pixel_format.startswith("yuv420")  # HEVC can say where chroma lies for 4:2:0 only
     if codec == "x265":
         parameters = {
@@ -121,7 +121,7 @@ def ffmpeg_arguments(
     if max_cll is not None and max_fall is not None:
         light = content_light(max_cll, max_fall)
     elif max_cll is None and max_fall is None:
-        light = content_light_placeholder(peak)
+        light = provisional_content_light(peak)
     else:
         raise InputError("max_cll and max_fall belong together; give both or neither")
     if pixel_format not in encoder.pixel_formats:

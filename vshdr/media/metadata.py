@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from vshdr.colour.h273 import Primaries
+from vshdr.colour.h273 import ChromaLocation, Primaries
 from vshdr.colour.primaries import chromaticities
 from vshdr.colour.transfer import PQ_PEAK
 from vshdr.errors import InputError
@@ -55,6 +55,26 @@ class ContentLight:
         return self.max_cll.to_bytes(2, "big") + self.max_fall.to_bytes(2, "big")
 
 
+@dataclass(frozen=True, kw_only=True)
+class HDRDescription:
+    """What the container or the bitstream says about the picture. None where it says nothing."""
+
+    primaries: int | None = None
+    """H.273 ColourPrimaries (`Primaries`, but a file may hold any number, here and below)."""
+    transfer: int | None = None
+    """H.273 TransferCharacteristics (`Transfer`)."""
+    matrix: int | None = None
+    """H.273 MatrixCoefficients (`Matrix`)."""
+    full_range: bool | None = None
+    """True for full range, False for limited."""
+    chroma_location: ChromaLocation | None = None
+    """Where chroma samples lie."""
+    mastering: MasteringDisplay | None = None
+    """The mastering display."""
+    light: ContentLight | None = None
+    """MaxCLL and MaxFALL."""
+
+
 def peak_bound(peak: float) -> float:
     """Return nits that no sample exceeds: `peak`, or PQ's 10000 for a `peak` of 0. Raise InputError for others."""
     if not (peak == 0.0 or 1.0 <= peak <= PQ_PEAK):
@@ -67,7 +87,7 @@ def mastering_display(peak: float) -> MasteringDisplay:
     return MasteringDisplay(max_luminance=peak_bound(peak))
 
 
-def content_light_placeholder(peak: float) -> ContentLight:
+def provisional_content_light(peak: float) -> ContentLight:
     """Return what can be said about the light before it is measured: neither value exceeds the peak.
 
     Matroska's integers are as long as their values need. The bound is at least 256, so that both fields get the two

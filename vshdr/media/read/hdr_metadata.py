@@ -18,29 +18,8 @@ from av.video.stream import VideoStream
 from vshdr.colour.h273 import ChromaLocation, ColourRange, Matrix
 from vshdr.errors import InputError, reason
 from vshdr.media.containers.detect import read_header
-from vshdr.media.containers.header import VideoHeader
-from vshdr.media.metadata import ContentLight, MasteringDisplay
+from vshdr.media.metadata import ContentLight, HDRDescription, MasteringDisplay
 from vshdr.media.read.streams import first_video_stream
-
-
-@dataclass(frozen=True, kw_only=True)
-class HDRDescription:
-    """What the container or the bitstream says about the picture. None where it says nothing."""
-
-    primaries: int | None = None
-    """H.273 ColourPrimaries (`Primaries`, but a file may hold any number, here and below)."""
-    transfer: int | None = None
-    """H.273 TransferCharacteristics (`Transfer`)."""
-    matrix: int | None = None
-    """H.273 MatrixCoefficients (`Matrix`)."""
-    full_range: bool | None = None
-    """True for full range, False for limited."""
-    chroma_location: ChromaLocation | None = None
-    """Where chroma samples lie."""
-    mastering: MasteringDisplay | None = None
-    """The mastering display."""
-    light: ContentLight | None = None
-    """MaxCLL and MaxFALL."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,24 +70,11 @@ def read_hdr_metadata(path: str | os.PathLike[str]) -> HDRMetadata:
                 raise InputError(f"{path} has no keyframe")
             return HDRMetadata(
                 codec=stream.codec_context.codec.canonical_name,
-                container=None if header is None else describe_header(header),
+                container=header,
                 bitstream=describe_keyframe(stream, bytes(packet)),
             )
     except FFmpegError as error:
         raise InputError(f"{path}: this is not a video that can be read ({reason(error)})") from None
-
-
-def describe_header(header: VideoHeader) -> HDRDescription:
-    """Return what a container's header says about the picture."""
-    return HDRDescription(
-        primaries=header.primaries,
-        transfer=header.transfer,
-        matrix=header.matrix,
-        full_range=header.full_range,
-        chroma_location=header.chroma_location,
-        mastering=header.mastering,
-        light=header.light,
-    )
 
 
 def describe_keyframe(stream: VideoStream, keyframe: bytes) -> HDRDescription:

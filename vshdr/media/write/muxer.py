@@ -17,7 +17,7 @@ from av.video.stream import VideoStream
 
 from vshdr.colour.h273 import HDR_TRANSFERS
 from vshdr.media.containers.matroska import DISPLAY_SIZE_ROOM, template
-from vshdr.media.metadata import content_light_placeholder, mastering_display
+from vshdr.media.metadata import mastering_display, provisional_content_light
 from vshdr.media.write.encoders import VideoSettings, set_colour_tags
 
 # FFmpeg gives each cluster of Matroska a checksum, which would be wrong once the light levels are patched. Other
@@ -45,7 +45,7 @@ def add_video_stream(
         transfer=HDR_TRANSFERS[settings.transfer],
         chroma_location=settings.chroma_location,
         mastering=mastering_display(settings.peak) if hdr10 else None,
-        light=content_light_placeholder(settings.peak) if hdr10 else None,
+        light=provisional_content_light(settings.peak) if hdr10 else None,
     )
     with av.open(io.BytesIO(data)) as container:
         stream = output.add_stream_from_template(container.streams.video[0], opaque=True)

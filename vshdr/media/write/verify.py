@@ -20,8 +20,8 @@ from vshdr.media.containers.bitstream import configuration_patches, content_ligh
 from vshdr.media.containers.detect import read_header
 from vshdr.media.containers.header import VideoHeader
 from vshdr.media.containers.spans import Patch, read_span
-from vshdr.media.metadata import ContentLight, MasteringDisplay, mastering_display
-from vshdr.media.read.hdr_metadata import HDRDescription, describe_header, describe_keyframe
+from vshdr.media.metadata import ContentLight, HDRDescription, MasteringDisplay, mastering_display
+from vshdr.media.read.hdr_metadata import describe_keyframe
 from vshdr.media.read.streams import first_video_stream, fraction
 from vshdr.media.write.encoders import VideoSettings
 
@@ -65,7 +65,7 @@ def verify(
         _check_description(
             f"{path}: the container",
             _in_container(expected, Path(path).suffix.lower()),
-            describe_header(header),
+            header,
         )
         for name, packet in (("first", first), ("last", last)):
             _check_description(

@@ -12,7 +12,7 @@ from skimage.metrics import structural_similarity
 from vshdr.camera.pairs import Pair
 from vshdr.metrics.flicker.equivariance import affine_grid
 from vshdr.metrics.ssim import ssim
-from vshdr.options.train import TrainOptions
+from vshdr.options.train import LOSS_NAMES, STABILITY_NAMES, TrainOptions
 from vshdr.temporal.warp import warp
 from vshdr.training.learner import Objective
 from vshdr.training.losses import LOSSES
@@ -213,7 +213,9 @@ def test_highlight_networks_answer_for_lost_highlights():
     assert judged_mask(truth, highlights_only=False).eq(1.0).all()
 
 
-def test_every_term_can_be_asked_for():
+def test_every_loss_and_term_can_be_asked_for_and_no_other():
+    assert set(LOSS_NAMES) == set(LOSSES)
+    assert set(STABILITY_NAMES) == set(STABILITY)
     for name in STABILITY:
         assert TrainOptions(phase="stability", stability=name).stability == name
     with pytest.raises(ValueError, match="stability must be one of"):

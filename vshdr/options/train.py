@@ -9,9 +9,9 @@ from vshdr.options.declare import EXPERIMENTAL, check, option
 
 CONDITIONS = ("mixed", "ideal", "camera", "graded", "broadcast", "still")
 """Conditions of the virtual camera, the keys of `vshdr.camera.conditions.CONDITIONS`."""
-_LOSSES = ("", "hdrcnn", "hdrcnn_log", "log", "expandnet", "highlight")
-_STABILITY = (
-    "",
+LOSS_NAMES = ("hdrcnn", "hdrcnn_log", "log", "expandnet", "highlight")
+"""The keys of `vshdr.training.losses.LOSSES`."""
+STABILITY_NAMES = (
     "transform",
     "sparse_jacobian",
     "noise",
@@ -25,6 +25,7 @@ _STABILITY = (
     "rec_warped",
     "ssim_warped",
 )
+"""The keys of `vshdr.training.stability_terms.STABILITY`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,8 +65,10 @@ class TrainOptions:
         "go on with the run in the output folder as if it had never stopped; what is not given is as it was begun",
     )
 
-    loss: str = option("", "what reconstruction minimises; empty for the model's own", choices=_LOSSES)
-    stability: str = option("", "term of the stability phase; empty for the model's own", choices=_STABILITY)
+    loss: str = option("", "what reconstruction minimises; empty for the model's own", choices=("", *LOSS_NAMES))
+    stability: str = option(
+        "", "term of the stability phase; empty for the model's own", choices=("", *STABILITY_NAMES)
+    )
     alpha: float | None = option(
         None, "share of the stability term in the loss, 0 to 1; the published one if not given", low=0.0, high=1.0
     )

@@ -10,6 +10,7 @@ import itertools
 import queue
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -60,7 +61,7 @@ class Channel[T]:
         raise Stopped
 
 
-class Worker:
+class Worker(ABC):
     """A named thread of a pipeline and the time that it has worked."""
 
     def __init__(self, name: str) -> None:
@@ -69,9 +70,9 @@ class Worker:
         """Seconds of work, without the time spent waiting for other stages."""
         self.thread: threading.Thread = threading.Thread(target=self.work, name=f"vshdr {name}", daemon=True)
 
+    @abstractmethod
     def work(self) -> None:
         """Do all the work; runs in `thread`."""
-        raise NotImplementedError
 
     def timed[A, B](self, function: Callable[[A], B], argument: A) -> B:
         """Return `function(argument)`, and count the time that it takes as work."""

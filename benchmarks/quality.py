@@ -14,8 +14,8 @@ anew). All is 8-bit and the same for all models.
 Light is compared as a display of `--peak` nits would show it, with SDR white at 203 nits. Fidelity is scored on the
 middle frame of each clip:
 
-- PU21 dB and SSIM over the whole picture, as they are and after CRF correction, which fits a camera response first
-  and so forgives a wrong overall curve;
+- PU21 dB and SSIM over the whole picture, as they are and after a correction that fits a camera response
+  first and so forgives a wrong overall curve;
 - highlights: error in stops where the SDR is clipped; its bias (negative: too dark); correlation there;
 - deep: error in stops where the truth is a stop or more above SDR white, clipped or not;
 - Delta E ITP: colour error where nothing is brighter than SDR white;
@@ -45,11 +45,11 @@ from rich.console import Console
 
 from vshdr.colour.primaries import luminance
 from vshdr.metrics import jod, stops
-from vshdr.metrics.camera_response import correct_camera_response
 from vshdr.metrics.flicker import known_flow
 from vshdr.metrics.flicker.equivariance import equivariance_error
 from vshdr.metrics.itp import delta_e_itp
 from vshdr.metrics.pu21 import pu21_psnr
+from vshdr.metrics.response_correction import correct_camera_response
 from vshdr.metrics.ssim import pu21_ssim
 
 DEEP = 2.0
@@ -65,9 +65,9 @@ def score(shot: Shot, answer: Answer, predictor: jod.Jod | None = None) -> dict[
     corrected = correct_camera_response(nits, wanted)
     scores = {
         "pu21_psnr": pu21_psnr(nits, wanted),
-        "pu21_psnr_crf": pu21_psnr(corrected, wanted),
+        "pu21_psnr_corrected": pu21_psnr(corrected, wanted),
         "pu21_ssim": pu21_ssim(nits, wanted),
-        "pu21_ssim_crf": pu21_ssim(corrected, wanted),
+        "pu21_ssim_corrected": pu21_ssim(corrected, wanted),
         "highlight_error": stops.error(output, truth, clipped),
         "highlight_bias": stops.bias(output, truth, clipped),
         "deep_error": stops.error(output, truth, luminance(truth) >= DEEP),

@@ -17,7 +17,7 @@ from rich.table import Table
 from torch import Tensor
 from torch.nn import functional
 
-from vshdr.training.sheets import darken, tone_map
+from vshdr.training.sheets import darken, tone_map_channels
 
 Summary = Mapping[str, Mapping[str, Mapping[str, float]]]
 """Condition, model, metric: the mean over all scenes that have it."""
@@ -37,9 +37,9 @@ METRICS = {
     "jod": Metric("JOD", 2, "high"),
     "jod_surround": Metric("JOD in grey", 2, "high"),
     "pu21_psnr": Metric("PU21 dB", 2, "high"),
-    "pu21_psnr_crf": Metric("PU21 dB, CRF", 2, "high"),
+    "pu21_psnr_corrected": Metric("PU21 dB, response corrected", 2, "high"),
     "pu21_ssim": Metric("PU21 SSIM", 4, "high"),
-    "pu21_ssim_crf": Metric("PU21 SSIM, CRF", 4, "high"),
+    "pu21_ssim_corrected": Metric("PU21 SSIM, response corrected", 4, "high"),
     "highlight_error": Metric("highlights, stops", 2, "low"),
     "highlight_bias": Metric("  bias", 2, "zero"),
     "correlation": Metric("  correlation", 2, "high"),
@@ -97,7 +97,7 @@ class ContactSheet:
         panels = {"SDR": torch.cat([_small(shot.sdr[shot.middle])] * 2, dim=1)}
         for name, light in (lights | {"truth": shot.truth[shot.middle]}).items():
             small = _small(light)
-            panels[name] = torch.cat((tone_map(small), darken(small)), dim=1)
+            panels[name] = torch.cat((tone_map_channels(small), darken(small)), dim=1)
         self._rows.append((shot.scene, panels))
 
     def save(self, path: Path) -> None:

@@ -45,7 +45,7 @@ def quality(results: Results) -> str:
     rows = []
     for model in MODELS:
         cells = [
-            f"{summary[condition][model]['pu21_psnr_crf']:.1f} / {summary[condition][model]['highlight_error']:.2f}"
+            "{pu21_psnr_corrected:.1f} / {highlight_error:.2f}".format_map(summary[condition][model])
             for condition in CONDITIONS
         ]
         colour = _mean(summary, model, "delta_e_itp")

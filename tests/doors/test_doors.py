@@ -25,8 +25,8 @@ from helpers.door_clip import (
     LENGTH,
     WIDTH,
     as_clip,
-    light_of,
     linear_as_clip,
+    linear_of,
     planes_of,
     sdr_of,
     write_door_clip,
@@ -138,19 +138,19 @@ def convert_resumed_in_the_middle(room: Room, options: Options) -> Tensor:
 
 
 def plugin_in_order(room: Room, options: Options) -> Tensor:
-    return torch.stack([light_of(frame) for frame in room.plugin(**options).frames(close=True)])
+    return torch.stack([linear_of(frame) for frame in room.plugin(**options).frames(close=True)])
 
 
 def plugin_in_any_order(room: Room, options: Options) -> Tensor:
     clip = room.plugin(batch=3, **options)
-    frames = {number: light_of(clip.get_frame(number)) for number in shuffled(1)}
+    frames = {number: linear_of(clip.get_frame(number)) for number in shuffled(1)}
     return torch.stack([frames[number] for number in range(LENGTH)])
 
 
 def plugin_all_at_once(room: Room, options: Options) -> Tensor:
     clip = room.plugin(**options)
     requests = {number: clip.get_frame_async(number) for number in shuffled(2)}
-    return torch.stack([light_of(requests[number].result()) for number in range(LENGTH)])
+    return torch.stack([linear_of(requests[number].result()) for number in range(LENGTH)])
 
 
 def vspipe_in_any_order(room: Room, options: Options) -> Tensor:

@@ -24,7 +24,8 @@ from vshdr.errors import (
     reason,
     sentence,
 )
-from vshdr.media.write.video import VideoSettings, VideoWriter
+from vshdr.media.write.encoders import VideoSettings
+from vshdr.media.write.video import VideoWriter
 
 
 def test_all_errors_have_one_root_and_a_built_in_beside_it():

@@ -82,7 +82,7 @@ def planes_of(frame: vs.VideoFrame) -> list[np.ndarray]:
     return [np.array(frame[number]) for number in range(frame.format.num_planes)]
 
 
-def light_of(frame: vs.VideoFrame) -> Tensor:
+def linear_of(frame: vs.VideoFrame) -> Tensor:
     """Return an RGBS frame, 3 x H x W."""
     return torch.from_numpy(np.stack(planes_of(frame)))
 

@@ -9,7 +9,8 @@ from helpers.clips import write_clip
 
 from vshdr.errors import InputError
 from vshdr.inspect.encoder_flags import encoder_arguments
-from vshdr.media.write.video import VideoSettings, VideoWriter
+from vshdr.media.write.encoders import VideoSettings
+from vshdr.media.write.video import VideoWriter
 
 
 def write_script(path: Path, *, light: float = 1.0, transfer: int = 16, lines: str = "") -> Path:

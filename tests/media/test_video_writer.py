@@ -45,7 +45,8 @@ def planes(chosen: VideoSettings, seed: int) -> list[np.ndarray]:
     ramp = [
         np.linspace(200, 800, shape[1], dtype=np.uint16) + np.zeros(shape, np.uint16) for shape in chosen.plane_shapes()
     ]
-    return [(plane + generator.integers(0, 40, plane.shape, np.uint16)) << (chosen.depth - 10) for plane in ramp]
+    shift = 2 if "p12" in chosen.format else 0
+    return [(plane + generator.integers(0, 40, plane.shape, np.uint16)) << shift for plane in ramp]
 
 
 def write(path, chosen: VideoSettings, light=(812.4, 95.5), ticks=TICKS, **more) -> VideoWriter:

@@ -11,11 +11,11 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from vshdr.colour.primaries import luminance
 from vshdr.colour.transfer import pq_decode, pq_encode
 from vshdr.metrics import jod, stops
-from vshdr.metrics.camera_response import correct_camera_response
 from vshdr.metrics.flicker.equivariance import equivariance_error
 from vshdr.metrics.flicker.known_flow import excess_flicker, global_pumping, still_instability
 from vshdr.metrics.itp import delta_e_itp, to_ictcp
 from vshdr.metrics.pu21 import PEAK, pu21_encode, pu21_psnr
+from vshdr.metrics.response_correction import correct_camera_response
 from vshdr.metrics.ssim import pu21_ssim, ssim
 from vshdr.temporal.warp import warp
 
@@ -44,24 +44,24 @@ def toned(nits: torch.Tensor, coefficients: tuple[float, ...]) -> torch.Tensor:
     return nits * (pq_decode(code) / light)
 
 
-# CRF correction
+# correction of the camera response
 
 
-def test_crf_correction_removes_a_tone_curve_that_is_cubic_in_pq():
+def test_response_correction_removes_a_tone_curve_that_is_cubic_in_pq():
     test = 203.0 * smooth(1).double()
     reference = toned(test, (0.02, 0.7, 0.5, -0.2))
     assert pu21_psnr(test, reference) < 40
     torch.testing.assert_close(correct_camera_response(test, reference), reference, rtol=1e-4, atol=1e-3)
 
 
-def test_crf_correction_removes_most_of_a_colour_cast():
+def test_response_correction_removes_most_of_a_colour_cast():
     reference = 203.0 * smooth(2)
     test = reference * torch.tensor([1.2, 1.0, 0.85]).reshape(1, 3, 1, 1)
     before, after = (float(delta_e_itp(t, reference).mean()) for t in (test, correct_camera_response(test, reference)))
     assert after < before / 4
 
 
-def test_crf_correction_leaves_equal_pictures_and_cannot_invent_what_was_clipped():
+def test_response_correction_leaves_equal_pictures_and_cannot_invent_what_was_clipped():
     reference = 203.0 * smooth(3, frames=2)
     torch.testing.assert_close(correct_camera_response(reference, reference), reference, rtol=1e-4, atol=1e-3)
     clipped = reference.clamp_max(203.0)
@@ -69,14 +69,14 @@ def test_crf_correction_leaves_equal_pictures_and_cannot_invent_what_was_clipped
     assert pu21_psnr(clipped, reference) < pu21_psnr(corrected, reference) < 40
 
 
-def test_crf_correction_treats_each_picture_by_itself():
+def test_response_correction_treats_each_picture_by_itself():
     test, reference = 203.0 * smooth(4, frames=2), 203.0 * smooth(5, frames=2)
     together = correct_camera_response(test, reference)
     torch.testing.assert_close(together[1:], correct_camera_response(test[1:], reference[1:]))
 
 
 @pytest.mark.parametrize("level", [0.0, 1.0, 203.0])
-def test_crf_correction_of_flat_pictures_is_finite(level):
+def test_response_correction_of_flat_pictures_is_finite(level):
     flat = torch.full((1, 3, 16, 16), level)
     assert torch.isfinite(correct_camera_response(flat, 203.0 * smooth(6, size=(16, 16)))).all()
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 import vapoursynth as vs
-from helpers.door_clip import CUT, as_clip, light_of, sdr_of, write_door_clip
+from helpers.door_clip import CUT, as_clip, linear_of, sdr_of, write_door_clip
 
 from vshdr import Expander, convert
 from vshdr.cli.main import main
@@ -54,11 +54,11 @@ def test_scripts_say_where_shots_begin(video: Path) -> None:
     frames = core.hdr.Expand(marked, model="gainmap", smooth=2)
     expander = Expander("gainmap", smooth=2, eotf=source.signal.eotf)
     for number, wanted in enumerate(torch.cat([expander.expand(sdr[:4]), expander.expand(sdr[4:9])])):
-        assert torch.equal(light_of(frames.get_frame(number)), wanted)
+        assert torch.equal(linear_of(frames.get_frame(number)), wanted)
     joined = clip.std.SetFrameProps(_SceneChangePrev=0)
     apart = core.hdr.Expand(clip, model="gainmap", smooth=2, smooth_mode="percentile").get_frame(8)
     together = core.hdr.Expand(joined, model="gainmap", smooth=2, smooth_mode="percentile").get_frame(8)
-    assert not torch.equal(light_of(apart), light_of(together))
+    assert not torch.equal(linear_of(apart), linear_of(together))
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 3), (101, 53)])
@@ -66,7 +66,7 @@ def test_any_size(size: tuple[int, int]) -> None:
     clip = core.std.BlankClip(width=size[0], height=size[1], format=vs.RGB24, length=4, color=[250, 240, 200])
     frame = core.hdr.Expand(clip, smooth=2).get_frame(1)
     assert (frame.width, frame.height) == size
-    np.testing.assert_allclose(light_of(frame), light_of(core.hdr.Expand(clip).get_frame(1)), rtol=1e-4)
+    np.testing.assert_allclose(linear_of(frame), linear_of(core.hdr.Expand(clip).get_frame(1)), rtol=1e-4)
 
 
 def test_options_out_of_range_are_refused() -> None:

@@ -27,7 +27,7 @@ def add(commands: Commands) -> None:
     convert.add_argument("target", metavar="OUT", nargs="?", help="a .safetensors file; beside FILE if not given")
     convert.add_argument("--half", action="store_true", help="round to half precision")
     convert.set_defaults(run=_convert_weights)
-    mean = actions.add_parser("mean", help="write the mean of weights from several moments of one training")
+    mean = actions.add_parser("mean", help="write the mean of weights from several steps of one training")
     mean.add_argument("target", metavar="OUT", help="a .safetensors file")
     mean.add_argument("sources", metavar="FILE", nargs="+", help="weights of one network")
     mean.add_argument("--half", action="store_true", help="round to half precision")

@@ -19,9 +19,10 @@ from vshdr.media.content_light import ContentLightMeter
 from vshdr.media.delivery import Delivery
 from vshdr.media.numbered_name import NumberedName
 from vshdr.media.read.source import Source
-from vshdr.media.video_codecs import CONTAINERS
+from vshdr.media.video_codecs import CONTAINERS, DEFAULT_PIXEL_FORMAT
+from vshdr.media.write.encoders import VideoSettings
 from vshdr.media.write.exr import ExrWriter
-from vshdr.media.write.video import DEFAULT_PIXEL_FORMAT, VideoSettings, VideoWriter
+from vshdr.media.write.video import VideoWriter
 from vshdr.media.zimg import Resizer
 from vshdr.options.convert import ConvertOptions
 from vshdr.options.expand import ExpandOptions
@@ -200,6 +201,9 @@ class PreviewOutput(Output):
     needs: Needs = Needs(sdr=True, linear=True)
 
     def __init__(self, folder: Path, clip: Source, expansion: ExpandOptions, options: ConvertOptions) -> None:
+        """Make `folder`. Raise InputError where previews are there already and are not to be replaced, OSError where it
+        cannot be made.
+        """
         super().__init__([folder])
         count = options.preview
         self._clip, self._expansion = clip, expansion
@@ -240,7 +244,8 @@ def open_outputs(
     """Yield the outputs that the suffixes of `paths` ask for, then the previews if `options` ask for them.
 
     Each is opened only when it is asked for, so that those before it can be entered, and are closed, if it fails. Raise
-    InputError for one that is not known, and what writers raise.
+    InputError for a suffix that is not known, for an output that is the input or has no folder, and where previews
+    exist already; and what writers raise.
     """
     for path in paths:
         if clip.video_path is not None and path.resolve() == clip.video_path.resolve():

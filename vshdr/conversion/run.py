@@ -198,7 +198,7 @@ def _add_expansion(
     hardware_decode: bool,
     channels: Sequence[Channel[Results]],
 ) -> None:
-    """Add the stages from the decoder to `channels`, by one of the three routes of `frames`."""
+    """Add the stages from the decoder to `channels`, by one of the three routes of `vshdr.conversion.routes`."""
 
     def wanted(frame: Frame) -> bool:
         return any([writer.wants(frame.index) for writer in writers])  # a list, because each has to be asked

@@ -93,7 +93,8 @@ class Expander:
 
         It expands one frame to see how much memory that takes; on a CPU there is nothing to try. Call it before the
         first frame of a clip; otherwise the first call of `expand` or `gain` does. A second call for the same size
-        changes nothing. Raise OutOfMemoryError where the memory is too small for a frame in small tiles.
+        changes nothing. Raise OutOfMemoryError where the memory is too small for a frame in small tiles, and what
+        `expand` raises.
         """
         if self._planned_for == (width, height):
             return self.batch
@@ -191,8 +192,8 @@ class Expander:
         device.
 
         `window` holds the frames within `options.smooth` frames as far as the clip has them. Strength and the peak
-        come after smoothing. Raise InputError if the option `smooth` is off, OutOfMemoryError where the device's memory
-        is too small.
+        come after smoothing. Raise InputError if the option `smooth` is off, NotFiniteError where the light is not
+        finite, OutOfMemoryError where the device's memory is too small.
         """
         if self._smoother is None:
             raise InputError("this Expander does not smooth; give it smooth, the frames on either side")

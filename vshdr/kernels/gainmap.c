@@ -306,9 +306,9 @@ FOR_EVERY_CPU static void find_fade(const float *restrict red, const float *rest
 }
 
 /* code^exponent * 2^(gain * fade). */
-FOR_EVERY_CPU static void light_of_power(const float *restrict code, const float *restrict gain,
-                                         const float *restrict fade, float exponent, float *restrict light,
-                                         int64_t width)
+FOR_EVERY_CPU static void expand_power(const float *restrict code, const float *restrict gain,
+                                       const float *restrict fade, float exponent, float *restrict light,
+                                       int64_t width)
 {
     for (int64_t x = 0; x < width; x++) {
         float value = exp2_of(exponent * log2_of(code[x]) + gain[x] * fade[x]);
@@ -317,8 +317,8 @@ FOR_EVERY_CPU static void light_of_power(const float *restrict code, const float
 }
 
 /* The same with the curve of IEC 61966-2-1. */
-FOR_EVERY_CPU static void light_of_srgb(const float *restrict code, const float *restrict gain,
-                                        const float *restrict fade, float *restrict light, int64_t width)
+FOR_EVERY_CPU static void expand_srgb(const float *restrict code, const float *restrict gain,
+                                      const float *restrict fade, float *restrict light, int64_t width)
 {
     for (int64_t x = 0; x < width; x++) {
         float straight = code[x] * (1.0f / 12.92f);
@@ -347,9 +347,9 @@ static void brighten_rows(const void *argument, int64_t first, int64_t end)
             enlarge_gain(row_of(job->gain, channel, near), row_of(job->gain, channel, far), half + 1, gain,
                          half_width);
             if (job->srgb)
-                light_of_srgb(code, gain, fade, light, width);
+                expand_srgb(code, gain, fade, light, width);
             else
-                light_of_power(code, gain, fade, job->exponent, light, width);
+                expand_power(code, gain, fade, job->exponent, light, width);
         }
     }
     free(half);

@@ -7,8 +7,8 @@ signal.py             Signal: what an input's code values mean
 delivery.py           Delivery: the form in which light leaves
 metadata.py           MasteringDisplay and ContentLight: HDR10's static metadata
 content_light.py      ContentLightMeter: measures MaxCLL and MaxFALL
-codecs.py             the video encoders that vshdr offers
+video_codecs.py             the video encoders that vshdr offers
 encoder_arguments.py  how each encoder, and ffmpeg, wants to be told colours and metadata
-sequence.py           names of numbered files
+numbered_name.py           names of numbered files
 zimg.py               Resizer: `core.resize` as a function of planes
 """

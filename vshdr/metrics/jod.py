@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from vshdr.errors import MissingPackageError
+
 DISPLAY = "standard_hdr_linear"
 """ColorVideoVDP's name for the display: UHD, 30 inches, 1500 nits, contrast 1e6, in 10 lux, seen from 0.75 m. It takes
 light in nits.
@@ -30,7 +32,11 @@ class Jod:
     """
 
     def __init__(self, frame_rate: float, device: torch.device | str = "cpu") -> None:
-        """Load the predictor for clips of `frame_rate`. Raise ModuleNotFoundError if ColorVideoVDP is not installed."""
+        """Load the predictor for clips of `frame_rate`. Raise MissingPackageError if ColorVideoVDP is not
+        installed.
+        """
+        if not available():
+            raise MissingPackageError("JOD needs ColorVideoVDP: pip install vshdr[quality]")
         import pycvvdp  # pyright: ignore[reportMissingImports]  # an extra that may not be installed
 
         self._frame_rate = frame_rate

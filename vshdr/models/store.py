@@ -43,8 +43,8 @@ def untrained(name: str, display: Display, *, seed: int, backbone: str = "random
     The same `seed` gives the same weights. The CPU's global random generator is left as it was. With `backbone`
     "imagenet" the network's backbone starts from its published weights, as far as it has some.
 
-    Raise InputError for an unknown name, for an operator, which has nothing to train, and where the published weights
-    are not installed.
+    Raise InputError for an unknown name and for an operator, which has nothing to train; MissingPackageError where the
+    published weights are not installed.
     """
     model_class = registry.model_class(name)
     if not model_class.card.network:
@@ -76,7 +76,7 @@ def convert_weights(source: str | Path, target: str | Path, *, half: bool = Fals
 def average_weights(sources: Sequence[str | Path], target: str | Path, *, half: bool = False) -> str:
     """Write the mean of the weights in `sources`, and return the model that they fit.
 
-    `sources` are weights of one network from several moments of one training. What a network learns late, it learns
+    `sources` are weights of one network from several steps of one training. What a network learns late, it learns
     from its few scenes by heart; a mean of early and late weights keeps what both know (Wortsman et al. 2022, "Robust
     fine-tuning of zero-shot models"). The new file's metadata are those of the first of `sources`, with the names of
     all. Raise what `convert_weights` raises, and InputError where `sources` are of different networks.

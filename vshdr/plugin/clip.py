@@ -101,7 +101,7 @@ class ExpandedClip:
     def settings(self) -> dict[Group, dict[str, Any]]:
         """Return what C needs to know, by group."""
         batch, prefetch, radius = self._expander.batch, self.options.prefetch, self._expander.options.smooth
-        reach = radius + LOOKAHEAD  # how far to frame_signature for the shots of the frames within the radius
+        reach = radius + LOOKAHEAD  # how far to look for the shots of the frames within the radius
         # About as many frames as there are threads are requested at a time. Their windows overlap.
         shared = self._clip["threads"] if radius else 0
         to_sdr = sdr_arguments(self._signal)

@@ -166,7 +166,7 @@ class _Run:
         self.rate_factors = [group.rate_factor for group in groups]
         self.adam = torch.optim.Adam([{"params": group.parameters} for group in groups], lr=self.options.rate or 0.0)
         device = self.team.device
-        precision = _precision(self.options.precision, device)
+        precision = _training_dtype(self.options.precision, device)
         self.autocast = torch.autocast(device.type, precision, enabled=precision is not torch.float32)
         self.scaler = torch.amp.GradScaler(device.type, enabled=precision is torch.float16)
 
@@ -377,7 +377,7 @@ def _new_network(options: TrainOptions) -> Model:
     return models.untrained(options.model, Display(), seed=options.seed).load(files.read(path), str(path))
 
 
-def _precision(name: str, device: torch.device) -> torch.dtype:
+def _training_dtype(name: str, device: torch.device) -> torch.dtype:
     """Return the number format of the network's arithmetic; "auto" takes the best of the device."""
     if name == "auto":
         if device.type == "cpu":

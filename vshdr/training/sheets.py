@@ -18,7 +18,7 @@ _COLOURS = {"training": (90, 140, 255), "validation": (255, 160, 60)}
 _MARGIN, _LABEL, _LABEL_WIDTH = 6, 18, 100
 
 
-def tone_map(linear: Tensor) -> Tensor:
+def tone_map_channels(linear: Tensor) -> Tensor:
     """Return light as sRGB code values: Reinhard's curve with white at 16 times SDR white, per channel."""
     light = linear.clamp_min(0.0)
     return INVERSE_EOTF["srgb"]((light * (1.0 + light / 256.0) / (1.0 + light)).clamp(0.0, 1.0))
@@ -35,8 +35,8 @@ def contact_sheet(path: Path, sdr: Tensor, output: Tensor, truth: Tensor, title:
     """
     columns = {
         "SDR": sdr,
-        "output": tone_map(output),
-        "truth": tone_map(truth),
+        "output": tone_map_channels(output),
+        "truth": tone_map_channels(truth),
         "output, -3 stops": darken(output),
         "truth, -3 stops": darken(truth),
     }

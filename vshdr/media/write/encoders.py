@@ -67,11 +67,6 @@ class VideoSettings:
         return self.pixel_format or self.encoder.pixel_formats[0]
 
     @property
-    def depth(self) -> int:
-        """Bits per sample."""
-        return 12 if "p12" in self.format else 10
-
-    @property
     def chroma_location(self) -> ChromaLocation | None:
         """Where chroma lies, which can be said of 4:2:0 only."""
         return ChromaLocation.TOP_LEFT if self.format.startswith("yuv420") else None
@@ -84,7 +79,9 @@ class VideoSettings:
 
 
 def check(settings: VideoSettings, suffix: str) -> None:
-    """Raise InputError, in one sentence, for settings that cannot become a file with this suffix."""
+    """Raise InputError, in one sentence, for settings that cannot become a file with this suffix; MissingPackageError
+    where this FFmpeg lacks the encoder.
+    """
     if suffix not in CONTAINERS:
         raise InputError(f"video cannot be written to {suffix or 'a name without suffix'}; use .mkv, .mp4 or .mov")
     if settings.codec not in ENCODERS:

@@ -26,15 +26,12 @@ from vshdr.errors import EncodeError, InputError, OutputExistsError, reason
 from vshdr.media.containers.matroska import set_display_size
 from vshdr.media.metadata import content_light
 from vshdr.media.read.streams import has_streams
-from vshdr.media.video_codecs import DEFAULT_PIXEL_FORMAT
 from vshdr.media.write.content_light_patch import patch_content_light
 from vshdr.media.write.encoders import VideoSettings, check, open_encoder
 from vshdr.media.write.muxer import add_video_stream, leave_room_for_display_size, open_output
 from vshdr.media.write.passthrough import Passthrough
 from vshdr.media.write.verify import verify
 from vshdr.runtime.locks import open_locked
-
-__all__ = ["DEFAULT_PIXEL_FORMAT", "VideoSettings", "VideoWriter"]
 
 
 class _HeldFrame(NamedTuple):
@@ -131,8 +128,8 @@ class VideoWriter:
         """End the file, fill in the measured light levels in nits, check it and give it its final name.
 
         HLG carries no light levels; there the two are ignored. Raise InputError if no frame was written,
-        VerificationError if the written file is not what was meant, OSError if it cannot be written; the partial file
-        then stays.
+        EncodeError if the encoder fails, VerificationError if the written file is not what was meant, OSError if it
+        cannot be written; the partial file then stays.
         """
         if not self._timestamps:
             raise InputError(f"{self.path}: no frame was written")

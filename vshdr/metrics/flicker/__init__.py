@@ -12,5 +12,7 @@ equivariance       how far an expansion commutes with small movements of the pic
 known_flow         the same kinds of measures on rendered clips, whose flow and truth are exact
 optional_meters    what `vshdr flicker` measures only on request: equivariance of a model, ColorVideoVDP
 metric_table       names, units and meanings of all numbers
-meter, comparison  one clip's numbers frame by frame; `vshdr flicker`: several clips in lockstep
+meter, comparison  one clip's numbers frame by frame; `vshdr flicker`, of several clips
+lockstep           reads clips of the same frames, one frame of each at a time
+worst_frames       the frames that flicker most, with their pictures
 """

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from vshdr.colour.transfer import INVERSE_EOTF
-from vshdr.errors import MissingPackageError
 from vshdr.expand.expander import Expander
 from vshdr.metrics import jod
 from vshdr.metrics.flicker.equivariance import affine_grid, equivariance_error
@@ -46,8 +45,6 @@ class JodMeter:
 
     def __init__(self, frame_rate: float) -> None:
         """Raise MissingPackageError if ColorVideoVDP is not installed."""
-        if not jod.available():
-            raise MissingPackageError("--jod needs ColorVideoVDP: pip install vshdr[quality]")
         self._predictor = jod.Jod(frame_rate)
         self._waiting: list[tuple[Tensor, Tensor]] = []
         self._sum, self._frames = 0.0, 0

@@ -52,7 +52,7 @@ function fillHead() {
   const names = rated.map((clip) => clip.name).join(", ");
   const against = clips.filter((clip) => clip.role !== "clip").map((clip) => `${clip.name} (${roleOf(clip)})`);
   document.title = `Flicker: ${names}`;
-  $("subtitle").textContent = `${names}${against.length ? ", held against " + against.join(" and ") : ""} · ` +
+  $("subtitle").textContent = `${names}${against.length ? ", compared with " + against.join(" and ") : ""} · ` +
     `${data.frames} frames, ${(data.frames / data.frame_rate).toFixed(1)} s at ${+data.frame_rate.toFixed(3)} per second` +
     `${data.shots.length > 1 ? `, ${data.shots.length} shots` : ""} · looked at in ${data.size.join(" × ")}`;
   const known = rated.filter((clip) => clip.total.excess !== null);
@@ -108,7 +108,7 @@ function curve(values, xOf, yOf) {
   return path;
 }
 
-// A clip's curve; what it is held against is drawn thinner, the truth with dashes.
+// A clip's curve; what it is compared with is drawn thinner, the truth with dashes.
 function draw(svg, clip, path) {
   const style = { class: "curve", d: path, stroke: colours[clips.indexOf(clip)], "data-clip": clip.name };
   if (clip.role !== "clip") style["stroke-width"] = 1.2;
@@ -316,7 +316,7 @@ async function fillWorstFrames() {
   $("worst-frames").replaceChildren(...buttons);
 }
 
-// What to show beside a clip: the quietest of the others, else what it is held against, else itself.
+// What to show beside a clip: the quietest of the others, else what it is compared with, else itself.
 function opposite(clip) {
   const others = clips.map((other, index) => index).filter((index) => index !== clip);
   const own = others.filter((index) => clips[index].role === "clip" && clips[index].total.excess !== null);

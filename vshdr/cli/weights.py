@@ -15,7 +15,7 @@ from vshdr.cli.console import console, say
 def add(commands: Commands) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
-        "weights", help="list, fetch and convert weights", description="Weights of the networks."
+        "weights", help="list, fetch, convert and average weights", description="Weights of the networks."
     )
     actions = parser.add_subparsers(title="actions", required=True, metavar="ACTION")
     actions.add_parser("list", help="what can be had and what is here").set_defaults(run=_list_weights)

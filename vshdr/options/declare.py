@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+from collections.abc import Sequence
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 from vshdr.errors import InputError
@@ -37,6 +39,11 @@ def option(
     return dataclasses.field(default=default, metadata={"help": help, "names": names, **allowed})
 
 
+def _is_number(value: object, default: object) -> bool:
+    """Return whether `value` is a number as an option with this default takes it: whole where the default is."""
+    return isinstance(value, Integral if isinstance(default, int) else Real)
+
+
 def check(options: DataclassInstance) -> None:
     """Raise InputError with one sentence for the first field of a dataclass of `option`s that is out of its range."""
     for field in dataclasses.fields(options):
@@ -47,6 +54,10 @@ def check(options: DataclassInstance) -> None:
             words = ", ".join(filter(None, allowed["choices"]))
             raise InputError(f"{field.name} must be one of {words}, not '{value}'")
         low, high = allowed.get("low"), allowed.get("high")
+        if (low, high) != (None, None) and not _is_number(value, field.default):
+            raise InputError(f"{field.name} must be a {'whole ' * isinstance(field.default, int)}number, not {value!r}")
+        if isinstance(field.default, tuple) and not isinstance(value, Sequence):
+            raise InputError(f"{field.name} must be {len(field.default)} numbers, not {value!r}")
         if (low is not None and not value >= low) or (high is not None and not value <= high):
             bounds = f"from {low:g} to {high:g}" if None not in (low, high) else f"at least {low:g}"
             raise InputError(f"{field.name} must be {bounds}, not {value:g}")

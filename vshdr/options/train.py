@@ -32,7 +32,9 @@ STABILITY_NAMES = (
 class TrainOptions:
     """The options of training. The recipe on the model's card decides what is left at 0, empty or None."""
 
-    model: str = option("gainmap", "the network to train, a name of `vshdr models`")
+    model: str = option(
+        "gainmap", "the network to train: gainmap, expandnet, hdrcnn or another that `vshdr models` lists with weights"
+    )
     phase: str = option(
         "reconstruction",
         "reconstruction learns the light; stability goes on with a term that makes it quiet over time",

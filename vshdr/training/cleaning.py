@@ -176,7 +176,9 @@ def detect(table: np.ndarray, options: CleanOptions) -> tuple[np.ndarray, np.nda
     try:
         import sklearn  # noqa: F401  only to say clearly that it is missing
     except ImportError:
-        raise MissingPackageError("cleaning needs scikit-learn; install it with pip install 'vshdr[train]'") from None
+        raise MissingPackageError(
+            "cleaning needs scikit-learn and SciPy; install them with pip install 'vshdr[train]'"
+        ) from None
     middle = np.median(table, axis=0)
     apart = table - middle
     # 1.4826 median deviations of normal numbers are a standard deviation. Where most pictures share a value, such as no

@@ -16,6 +16,9 @@ def recipe_of(model: str, phase: str) -> Recipe:
 
     Raise InputError for an unknown model, for an operator, and for a network whose card has none for the phase.
     """
+    networks = [name for name in models.names() if models.card(name).network]
+    if model not in models.names():
+        raise InputError(f"unknown model '{model}'; choose from {', '.join(networks)}")
     card = models.card(model)
     if not card.network:
         raise InputError(f"{model} is an operator without weights; it cannot be trained")

@@ -5,7 +5,7 @@ or not there at all.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -239,13 +239,18 @@ class PreviewOutput(Output):
 
 
 def open_outputs(
-    paths: Sequence[Path], clip: Source, expansion: ExpandOptions, options: ConvertOptions, fingerprint: str
+    paths: Sequence[Path],
+    clip: Source,
+    expansion: ExpandOptions,
+    options: ConvertOptions,
+    fingerprint: Callable[[], str],
 ) -> Iterator[Output]:
     """Yield the outputs that the suffixes of `paths` ask for, then the previews if `options` ask for them.
 
-    Each is opened only when it is asked for, so that those before it can be entered, and are closed, if it fails. Raise
-    InputError for a suffix that is not known, for an output that is the input or has no folder, and where previews
-    exist already; and what writers raise.
+    `fingerprint` makes what resumed frames must agree in; it reads whole files of weights, so only outputs that can
+    resume call it. Each output is opened only when it is asked for, so that those before it can be entered, and are
+    closed, if it fails. Raise InputError for a suffix that is not known, for an output that is the input or has no
+    folder, and where previews exist already; and what writers raise.
     """
     for path in paths:
         if clip.video_path is not None and path.resolve() == clip.video_path.resolve():
@@ -255,7 +260,7 @@ def open_outputs(
         if path.suffix.lower() in CONTAINERS:
             yield VideoOutput(path, clip, expansion, options)
         elif path.suffix.lower() == ".exr":
-            yield ExrOutput(path, clip, expansion, options, fingerprint)
+            yield ExrOutput(path, clip, expansion, options, fingerprint())
         else:
             raise InputError(f"{path}: outputs end in {', '.join(CONTAINERS)} or .exr")
     if options.preview:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -87,11 +88,12 @@ def convert(
     paths = _check_paths([Path(output) for output in outputs])
     clip = _open_clip(source, convert_options)
     expanders = _open_expanders(expand_options, convert_options, clip)
-    settings = fingerprint(clip, expanders[0], convert_options)
+    # Once, however many outputs ask for it.
+    made_once = functools.cache(lambda: fingerprint(clip, expanders[0], convert_options))
     with contextlib.ExitStack() as stack:
         writers = [
             stack.enter_context(output)
-            for output in open_outputs(paths, clip, expanders[0].options, convert_options, settings)
+            for output in open_outputs(paths, clip, expanders[0].options, convert_options, made_once)
         ]
         return _run(clip, expanders, writers, convert_options.hardware_decode, on_progress or (lambda progress: None))
 

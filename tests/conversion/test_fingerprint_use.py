@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from helpers.clips import write_clip
 
-from vshdr import convert
-from vshdr.conversion import run
+from vshdr import ConvertOptions, Expander, convert
+from vshdr.conversion.resume import fingerprint
+from vshdr.media.read.source import Source
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -16,13 +17,12 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 def test_only_sequences_ask_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clip = write_clip(tmp_path / "clip.mkv", frames=2, size=(64, 48))
     made: list[str] = []
-    make = run.fingerprint
 
-    def counted(*arguments) -> str:
-        made.append(make(*arguments))
+    def counted(clip: Source, expander: Expander, options: ConvertOptions) -> str:
+        made.append(fingerprint(clip, expander, options))
         return made[-1]
 
-    monkeypatch.setattr(run, "fingerprint", counted)
+    monkeypatch.setattr("vshdr.conversion.run.fingerprint", counted)
     convert(clip, tmp_path / "a.mkv", codec="ffv1", device="cpu", model="none")
     assert made == []
     convert(clip, tmp_path / "a.####.exr", tmp_path / "b.####.exr", device="cpu", model="none")
